@@ -1,0 +1,34 @@
+"""The registries: children of MMEngine's, plus the project's own kinds of components.
+
+Each registry imports the package in ``locations`` when it is first asked for a component, so
+configs need no ``custom_imports`` once ``mmcggm.registry`` is imported.
+"""
+
+from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
+from mmengine.registry import DATASETS as MMENGINE_DATASETS
+from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import METRICS as MMENGINE_METRICS
+from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
+from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
+from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
+from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
+from mmengine.registry import Registry
+
+MODELS = Registry('model', parent=MMENGINE_MODELS, locations=['mmcggm.models'])
+DATASETS = Registry('dataset', parent=MMENGINE_DATASETS, locations=['mmcggm.datasets'])
+DATA_SAMPLERS = Registry('data sampler', parent=MMENGINE_DATA_SAMPLERS, locations=['mmcggm.datasets'])
+TRANSFORMS = Registry('transform', parent=MMENGINE_TRANSFORMS, locations=['mmcggm.datasets.transforms'])
+METRICS = Registry('metric', parent=MMENGINE_METRICS, locations=['mmcggm.evaluation'])
+HOOKS = Registry('hook', parent=MMENGINE_HOOKS, locations=['mmcggm.engine'])
+OPTIM_WRAPPERS = Registry('optim_wrapper', parent=MMENGINE_OPTIM_WRAPPERS, locations=['mmcggm.engine'])
+OPTIM_WRAPPER_CONSTRUCTORS = Registry(
+    'optimizer wrapper constructor',
+    parent=MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
+    locations=['mmcggm.engine'],
+)
+VISUALIZERS = Registry('visualizer', parent=MMENGINE_VISUALIZERS, locations=['mmcggm.visualization'])
+
+# The project's own kinds.
+BALANCERS = Registry('balancer', locations=['mmcggm.balancers'])
+TASKS = Registry('task', locations=['mmcggm.models'])
