@@ -29,7 +29,14 @@ REQUIRES = [
 EXTRAS = {
     'brats': ['h5py>=3.8', 'panoptica>=2.1'],
     'demo': ['nilearn>=0.10', 'tensorboard>=2.10'],
-    'dev': ['pytest>=7.4', 'pytest-xdist>=3.3', 'hypothesis>=6.80', 'ruff>=0.8', 'monai>=1.3', 'BraTS-evaluation>=0.0.10'],
+    'dev': [
+        'pytest>=7.4',
+        'pytest-xdist>=3.3',
+        'hypothesis>=6.80',
+        'ruff>=0.8',
+        'monai>=1.3',
+        'BraTS-evaluation>=0.0.10',
+    ],
 }
 EXTRAS['demo'] += EXTRAS['brats']
 EXTRAS['dev'] += EXTRAS['demo']

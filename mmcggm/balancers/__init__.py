@@ -1,0 +1,7 @@
+"""Balancing methods in pure PyTorch, one file a method."""
+
+from .base import Balancer, GuidedStep
+from .cggm import CGGM
+from .progress import Progress, SmoothedProgress, StepProgress
+
+__all__ = ['CGGM', 'Balancer', 'GuidedStep', 'Progress', 'SmoothedProgress', 'StepProgress']

@@ -1,0 +1,64 @@
+"""A small multimodal model in plain PyTorch, with guides, for tests of the balancers."""
+
+import torch
+from torch import Tensor, nn
+
+from mmcggm.balancers import GuidedStep
+
+HEADS = {'linear': nn.Linear, 'conv2d': nn.Conv2d, 'conv3d': nn.Conv3d}
+LOSSES = {
+    'classification': lambda prediction, target: nn.functional.cross_entropy(prediction, target.long()),
+    'regression': lambda prediction, target: nn.functional.mse_loss(
+        prediction.mean(1), target.to(prediction)
+    ),
+}
+
+
+class ToyModel(nn.Module):
+    """Encoders, a sum, tanh and a head; a guide is a layer like the head on each representation.
+
+    Args:
+        modalities: M.
+        head: ``'linear'``, ``'conv2d'`` or ``'conv3d'`` (both 1 x 1).
+        outputs: Channels of the prediction.
+        bias: Whether head and guides have a bias.
+    """
+
+    def __init__(self, modalities: int, head: str = 'linear', outputs: int = 3, bias: bool = True) -> None:
+        super().__init__()
+        layer = HEADS[head]
+        extra = () if head == 'linear' else (1,)
+        self.encoders = nn.ModuleList(layer(4, 5, *extra) for _ in range(modalities))
+        self.guides = nn.ModuleList(layer(5, outputs, *extra, bias=bias) for _ in range(modalities))
+        self.head = layer(5, outputs, *extra, bias=bias)
+
+    def predict(self, inputs: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        representations = [torch.tanh(e(x)) for e, x in zip(self.encoders, inputs, strict=True)]
+        guided = [g(h.detach()) for g, h in zip(self.guides, representations, strict=True)]
+        return self.head(torch.tanh(torch.stack(representations).sum(0))), guided
+
+    def step(self, inputs: list[Tensor], target: Tensor, loss: str = 'classification') -> GuidedStep:
+        """Run the model and its guides; the scores are accuracies of the guides."""
+        prediction, guided = self.predict(inputs)
+        correct = [(g.argmax(1) == target).double().sum() for g in guided]
+        counts = torch.stack([torch.stack([c, c.new_tensor(target.numel())]) for c in correct]).unsqueeze(1)
+        return GuidedStep(
+            task_loss=LOSSES[loss](prediction, target),
+            guide_losses=[LOSSES[loss](g, target) for g in guided],
+            counts=counts,
+            head_weight=self.head.weight,
+            guide_weights=[guide.weight for guide in self.guides],
+        )
+
+    def encoder_parameters(self) -> list[list[nn.Parameter]]:
+        return [list(encoder.parameters()) for encoder in self.encoders]
+
+
+def toy_batch(
+    modalities: int, head: str = 'linear', size: int = 6, seed: int = 0, dtype: torch.dtype = torch.float64
+) -> tuple[list[Tensor], Tensor]:
+    """Return inputs and labels in {0, 1, 2} that fit :class:`ToyModel`."""
+    generator = torch.Generator().manual_seed(seed)
+    space = {'linear': (), 'conv2d': (3, 2), 'conv3d': (2, 2, 2)}[head]
+    inputs = [torch.randn(size, 4, *space, generator=generator, dtype=dtype) for _ in range(modalities)]
+    return inputs, torch.randint(0, 3, (size, *space), generator=generator)
