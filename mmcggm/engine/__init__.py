@@ -1,0 +1,7 @@
+"""The balancers' adapter to MMEngine: optimizer wrappers and hooks."""
+
+from .hooks import CGGMHook
+from .optim_wrapper import CGGMAmpOptimWrapper, CGGMOptimWrapper
+from .optim_wrapper_constructor import GuidedOptimWrapperConstructor
+
+__all__ = ['CGGMAmpOptimWrapper', 'CGGMHook', 'CGGMOptimWrapper', 'GuidedOptimWrapperConstructor']

@@ -1,0 +1,76 @@
+"""The schedule and the log of a balancer."""
+
+from __future__ import annotations
+
+import torch
+from mmengine.hooks import Hook, LoggerHook
+from mmengine.runner import Runner
+
+from mmcggm.registry import HOOKS
+
+from .optim_wrapper import BalancingMixin, find_guided
+
+
+@HOOKS.register_module()
+class CGGMHook(Hook):
+    """Switches a balancer on and off by epoch, and logs what it does.
+
+    Per modality: ``balance/B/{modality}``, ``balance/score/{modality}`` (ε) and, while the direction
+    term is used, ``balance/cos/{modality}``; and ``balance/L_gm``. They appear in the log and in every
+    backend of the visualizer. The values stay on the device between logged iterations, so nothing is
+    synchronised for them. (The balancer's state is in the checkpoint's optimizer state.)
+
+    Args:
+        begin: First epoch, from 0, in which the balancer acts. Before it, the guides train.
+        end: First epoch in which it no longer acts, or None for never.
+        interval: Iterations between logged values; the last of an epoch is logged as well. Default: the
+            interval of the LoggerHook.
+    """
+
+    priority = 'NORMAL'
+
+    def __init__(self, begin: int = 0, end: int | None = None, interval: int | None = None) -> None:
+        if begin < 0 or (end is not None and end <= begin):
+            raise ValueError(f'CGGMHook needs 0 <= begin < end, got begin={begin} and end={end}.')
+        self.begin = begin
+        self.end = end
+        self.interval = interval
+
+    def before_train(self, runner: Runner) -> None:
+        """Check that there is a balancer, before anything is trained.
+
+        Raises:
+            TypeError: If the optimizer wrapper has no balancer.
+        """
+        if not isinstance(runner.optim_wrapper, BalancingMixin) or runner.optim_wrapper.balancer is None:
+            raise TypeError(
+                'CGGMHook needs an optimizer wrapper with a balancer, but `optim_wrapper` is a '
+                f'{type(runner.optim_wrapper).__name__} without one: use `optim_wrapper=dict('
+                "type='CGGMOptimWrapper', balancer=dict(type='CGGM'), ...)`."
+            )
+        self._modalities = find_guided(runner.model).modalities
+        if self.interval is None:
+            self.interval = next((h.interval for h in runner.hooks if isinstance(h, LoggerHook)), 1)
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        runner.optim_wrapper.balancer.active = self.begin <= runner.epoch and (
+            self.end is None or runner.epoch < self.end
+        )
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
+    ) -> None:
+        stats = runner.optim_wrapper.balancer.stats
+        logged = self.every_n_inner_iters(batch_idx, self.interval) or self.end_of_epoch(
+            runner.train_dataloader, batch_idx
+        )
+        if not logged or not stats:
+            return
+        values = torch.cat([value.reshape(-1).float() for value in stats.values()]).tolist()
+        names = [
+            f'balance/{name}/{modality}' if value.ndim else f'balance/{name}'
+            for name, value in stats.items()
+            for modality in (self._modalities if value.ndim else ('',))
+        ]
+        for name, value in zip(names, values, strict=True):
+            runner.message_hub.update_scalar(f'train/{name}', value)

@@ -1,0 +1,60 @@
+"""Two processes on half batches equal one process on the whole batches."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from mmengine.dataset import default_collate
+from mmengine.model import MMDistributedDataParallel
+
+from tests.tiny import TinyData, build_wrapper, tiny_guided
+
+STEPS, BATCH = 20, 16
+
+
+def train(rank: int, world: int, folder: Path, settings: dict) -> dict:
+    """Train on this rank's share of each batch and return the model and what was balanced."""
+    guided = tiny_guided()
+    wrapper = build_wrapper(guided, **settings)
+    model = guided
+    if world > 1:
+        dist.init_process_group('gloo', init_method=f'file://{folder}/store', rank=rank, world_size=world)
+        model = MMDistributedDataParallel(guided, device_ids=None)
+    data, share = TinyData(STEPS * BATCH), BATCH // world
+    history = []
+    for step in range(STEPS):
+        start = step * BATCH + rank * share
+        model.train_step(default_collate([data[i] for i in range(start, start + share)]), wrapper)
+        history.append({name: value.clone() for name, value in wrapper.balancer.stats.items()})
+    if world > 1:
+        dist.destroy_process_group()
+    return dict(model=guided.state_dict(), history=history)
+
+
+def worker(rank: int, world: int, folder: Path, settings: dict) -> None:
+    torch.set_num_threads(1)
+    torch.save(train(rank, world, folder, settings), folder / f'rank{rank}.pt')
+
+
+@pytest.mark.parametrize(
+    'settings',
+    [
+        dict(optimizer=dict(type='SGD', lr=0.1), balancer=dict(type='CGGM', rho=1.3, lam=0.2)),
+        dict(balancer=dict(type='CGGM', progress='SmoothedProgress'), accumulative_counts=2),
+    ],
+    ids=['step', 'smoothed-accumulated'],
+)
+def test_two_processes_equal_one(tmp_path, settings):
+    expected = train(0, 1, tmp_path, settings)
+    mp.spawn(worker, args=(2, tmp_path, settings), nprocs=2)
+    ranks = [torch.load(tmp_path / f'rank{rank}.pt') for rank in range(2)]
+    for found in ranks:
+        for name, value in expected['model'].items():
+            torch.testing.assert_close(found['model'][name], value, rtol=1e-5, atol=1e-5, msg=name)
+        for mine, theirs in zip(found['history'], expected['history'], strict=True):
+            for name in ('B', 'score', 'cos', 'L_gm'):
+                torch.testing.assert_close(mine[name], theirs[name], rtol=1e-4, atol=1e-5)
+    for name, value in ranks[0]['model'].items():
+        assert torch.equal(value, ranks[1]['model'][name])

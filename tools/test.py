@@ -1,0 +1,42 @@
+"""Test a model: ``python tools/test.py CONFIG CHECKPOINT [--out DIR]``."""
+
+import argparse
+
+from mmcggm.engine.launch import add_common_arguments, build_runner, load_config
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Test a model')
+    parser.add_argument('config', help='path of the config')
+    parser.add_argument('checkpoint', help='path of the checkpoint')
+    parser.add_argument('--out', metavar='DIR', help="write each case's segmentation to DIR/{case}.nii.gz")
+    parser.add_argument(
+        '--out-labels',
+        choices=['source', '2021', '2023'],
+        default='source',
+        help='label of the enhancing tumour in the files: as in the source, 4 (2021) or 3 (2023 and later)',
+    )
+    parser.add_argument(
+        '--format-only', action='store_true', help='write the segmentations without computing metrics'
+    )
+    add_common_arguments(parser)
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    if args.format_only and args.out is None:
+        raise SystemExit('--format-only needs --out DIR.')
+    cfg = load_config(args)
+    cfg.load_from = args.checkpoint
+    evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
+    if args.format_only:
+        evaluators = []
+    if args.out is not None:
+        evaluators.append(dict(type='NiftiWriter', out_dir=args.out, label_convention=args.out_labels))
+    cfg.test_evaluator = evaluators
+    build_runner(cfg).test()
+
+
+if __name__ == '__main__':
+    main()
