@@ -62,5 +62,5 @@ class MultimodalSegmentor(EncoderDecoder):
             chunk = {modality: s[start : start + step] for modality, s in slices.items()}
             size = len(next(iter(chunk.values())))
             logits = self.encode_decode(chunk, [dict(img_shape=(height, width))] * size)
-            labels.append(logits.argmax(dim=1).to(torch.uint8))
+            labels.append(logits.max(dim=1).indices.to(torch.uint8))
         return torch.cat(labels)
