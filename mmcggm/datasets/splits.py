@@ -1,0 +1,177 @@
+"""Which cases train, validate and test: ``splits.json`` in the store, for a person to read and edit.
+
+::
+
+    {
+      "seed": 0,
+      "train": [
+        "BraTS-GLI-00000-000",
+        ...
+      ],
+      "val": [...],
+      "test": [...],
+      "unlabelled": [...]
+    }
+
+Cases without a segmentation can neither train nor be scored: they stand under ``unlabelled``.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from mmcggm.utils.atomic import replacing
+
+SPLITS = ('train', 'val', 'test')
+UNLABELLED = 'unlabelled'
+KEYS = (*SPLITS, UNLABELLED)
+
+
+def patient_of(case: str) -> str:
+    """Return the patient of a case: BraTS 2023 and later append a time point to the patient's id.
+
+    >>> patient_of('BraTS-GLI-00001-000')
+    'BraTS-GLI-00001'
+    >>> patient_of('BraTS2021_00001')
+    'BraTS2021_00001'
+    """
+    match = re.fullmatch(r'(BraTS-\w+-\d+)-\d+', case)
+    return match[1] if match else case
+
+
+def check_fractions(fractions: Sequence[float]) -> None:
+    """Raise ValueError unless ``fractions`` are shares of train, val and test that sum to 1."""
+    if len(fractions) != len(SPLITS) or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
+        raise ValueError(
+            f'--split needs three shares, for train, val and test, that sum to 1: got {list(fractions)}.'
+        )
+
+
+def assign(
+    splits: Mapping[str, Sequence[str]], cases: Sequence[str], fractions: Sequence[float], seed: int
+) -> dict[str, list[str]]:
+    """Add cases to splits without moving those that are there.
+
+    Patients are taken in an order that depends on the seed alone, with all their new cases. One that
+    a split knows already goes there. Any other goes to the first of train, val, test that is empty
+    (and should not be); once none is, to the one that lacks most to its fraction of all cases. So
+    two patients give one for train and one for val, and three give each split one.
+
+    Args:
+        splits: Cases by split.
+        cases: All labelled cases, those in ``splits`` included.
+        fractions: Shares of train, val and test; they sum to 1.
+        seed: Chooses the order.
+
+    Returns:
+        Cases by split, in order of their ids.
+
+    Raises:
+        ValueError: If the fractions are not three shares of 1.
+    """
+    check_fractions(fractions)
+    result = {split: list(splits.get(split, ())) for split in SPLITS}
+    split_of = {patient_of(case): split for split, members in result.items() for case in members}
+    known = {case for members in result.values() for case in members}
+    total = len(known.union(cases))
+
+    new = sorted((_order(patient_of(case), seed), case) for case in set(cases) - known)
+    for (_, patient), group in groupby(new, key=lambda item: item[0]):
+        split = split_of.get(patient) or _neediest(result, fractions, total)
+        result[split] += [case for _, case in group]
+    return {split: sorted(members) for split, members in result.items()}
+
+
+def _order(patient: str, seed: int) -> tuple[str, str]:
+    return hashlib.sha256(f'{seed}:{patient}'.encode()).hexdigest(), patient
+
+
+def _neediest(splits: Mapping[str, Sequence[str]], fractions: Sequence[float], total: int) -> str:
+    wanted = {split: share * total for split, share in zip(SPLITS, fractions, strict=True) if share > 0}
+    empty = [split for split in wanted if not splits[split]]
+    return empty[0] if empty else max(wanted, key=lambda split: wanted[split] - len(splits[split]))
+
+
+def read_splits(path: str | Path) -> dict:
+    """Read and check ``splits.json``.
+
+    Returns:
+        ``seed`` (int or None) and the case ids under ``train``, ``val``, ``test`` and ``unlabelled``.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If it is not JSON of this form, or if a case or patient stands in two splits.
+    """
+    path = Path(path)
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f'{path} does not exist; tools/dataset_converters/brats.py writes it once all cases are good.'
+        ) from None
+    except ValueError as error:
+        raise ValueError(f'{path} is not valid JSON: {error}. Correct it by hand.') from error
+    if not isinstance(content, dict) or not set(SPLITS) <= set(content) <= {'seed', *KEYS}:
+        raise ValueError(f"{path} must be an object with the keys 'seed', {', '.join(map(repr, KEYS))}.")
+
+    splits = {key: content.get(key, []) for key in KEYS}
+    split_of: dict[str, str] = {}
+    for split, cases in splits.items():
+        if not isinstance(cases, list) or not all(isinstance(case, str) for case in cases):
+            raise ValueError(f"{path}: '{split}' must be a list of case ids.")
+        for case in cases:
+            if case in split_of:
+                raise ValueError(
+                    f"{path}: case '{case}' stands in '{split_of[case]}' and again in '{split}'; keep one."
+                )
+            split_of[case] = split
+    _check_patients(path, splits)
+    return dict(seed=content.get('seed'), **splits)
+
+
+def _check_patients(path: Path, splits: Mapping[str, Sequence[str]]) -> None:
+    split_of: dict[str, str] = {}
+    for split in SPLITS:
+        for case in splits[split]:
+            first = split_of.setdefault(patient_of(case), split)
+            if first != split:
+                raise ValueError(
+                    f"{path}: patient '{patient_of(case)}' has cases in '{first}' and in '{split}'; "
+                    'keep a patient in one split.'
+                )
+
+
+def update_splits(
+    path: str | Path,
+    labelled: Sequence[str],
+    unlabelled: Sequence[str],
+    fractions: Sequence[float],
+    seed: int,
+) -> list[str]:
+    """Write ``splits.json``, or add to it the cases that it lacks; it is untouched if it lacks none.
+
+    An existing file keeps its seed and the place of every case.
+
+    Returns:
+        The cases that were added.
+
+    Raises:
+        ValueError: If the existing file is malformed, or the fractions are.
+    """
+    path = Path(path)
+    old = read_splits(path) if path.exists() else dict(seed=seed)
+    known = {case for key in KEYS for case in old.get(key, ())}
+    added = sorted({*labelled, *unlabelled} - known)
+    if not added:
+        return []
+    seed = seed if old['seed'] is None else old['seed']
+    # A labelled case that stands under `unlabelled` was put there: it stays.
+    free = [case for case in labelled if case not in old.get(UNLABELLED, ())]
+    new = assign(old, free, fractions, seed)
+    new[UNLABELLED] = sorted({*old.get(UNLABELLED, ()), *(case for case in added if case in set(unlabelled))})
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(dict(seed=seed, **new), indent=2) + '\n', encoding='utf-8')
+    return added

@@ -1,0 +1,61 @@
+"""From arrays to what the model takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+
+from mmcggm.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class PackMultimodalInputs(BaseTransform):
+    """Pack a slice or a volume into one tensor a modality and a data sample.
+
+    Required keys: ``img`` (..., M), ``modalities``; optional ``gt_seg_map``.
+
+    The result holds ``inputs``, ``{modality: float32 tensor (1, H, W) or (1, D, H, W)}``, and
+    ``data_samples``, a ``SegDataSample``. Its ``gt_sem_seg`` is int64 (1, H, W) for a slice, as
+    mmseg's losses need it, and uint8 (D, H, W) for a volume, which is only compared.
+
+    Args:
+        meta_keys: Keys that become metainfo of the data sample where they are present.
+    """
+
+    def __init__(
+        self,
+        meta_keys: Sequence[str] = (
+            'case',
+            'case_path',
+            'slice_index',
+            'ori_shape',
+            'img_shape',
+            'crop_box',
+            'spacing',
+            'flip',
+            'flip_direction',
+        ),
+    ) -> None:
+        self.meta_keys = tuple(meta_keys)
+
+    def transform(self, results: dict) -> dict:
+        channels = np.moveaxis(results['img'], -1, 0)
+        inputs = {
+            modality: torch.from_numpy(np.array(channel, dtype=np.float32, order='C'))[None]
+            for modality, channel in zip(results['modalities'], channels, strict=True)
+        }
+        sample = SegDataSample(metainfo={key: results[key] for key in self.meta_keys if key in results})
+        if 'gt_seg_map' in results:
+            sample.gt_sem_seg = PixelData(data=self._pack_seg(results['gt_seg_map']))
+        return dict(inputs=inputs, data_samples=sample)
+
+    @staticmethod
+    def _pack_seg(seg: np.ndarray) -> torch.Tensor:
+        if seg.ndim == 2:
+            return torch.from_numpy(seg.astype(np.int64, order='C'))[None]
+        return torch.from_numpy(np.ascontiguousarray(seg))

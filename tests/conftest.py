@@ -1,0 +1,51 @@
+"""Fixtures for all tests: small synthetic cases in both namings, and the real cases where there are some."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from .synthetic import write_synthetic_case
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope='session')
+def brats_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A source folder, not to be changed: four labelled cases of three patients, and one unlabelled."""
+    folder = tmp_path_factory.mktemp('brats_source')
+    write_synthetic_case(folder, 'BraTS2021_00001', '2021', seed=1)
+    write_synthetic_case(folder / 'nested', 'BraTS2021_00002', '2021', seed=2, et=False, extension='.nii')
+    write_synthetic_case(folder, 'BraTS-GLI-00003-000', '2023', seed=3)
+    write_synthetic_case(folder, 'BraTS-GLI-00003-001', '2023', seed=4)
+    write_synthetic_case(folder, 'BraTS-GLI-00004-000', '2023', seed=5, with_seg=False)
+    return folder
+
+
+@pytest.fixture(scope='session')
+def brats_store(brats_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store made from ``brats_source``, not to be changed."""
+    pytest.importorskip('h5py')
+    from mmcggm.datasets.convert_brats import convert_folder
+
+    store = tmp_path_factory.mktemp('brats_store')
+    convert_folder(brats_source, store)
+    return store
+
+
+@pytest.fixture(scope='session')
+def real_data() -> Path:
+    """The folder of real data, ``$MMCGGM_TEST_DATA`` or ``../shared/data``; skips where there is none."""
+    folder = Path(os.environ.get('MMCGGM_TEST_DATA', REPOSITORY.parent / 'shared' / 'data'))
+    if not folder.is_dir():
+        pytest.skip(f'no real data in {folder} (set MMCGGM_TEST_DATA)')
+    return folder
+
+
+@pytest.fixture(scope='session')
+def real_brats(real_data: Path) -> Path:
+    """The folder of real BraTS cases; skips where there is none."""
+    folder = real_data / 'brats'
+    if not folder.is_dir():
+        pytest.skip(f'no real BraTS cases in {folder}')
+    return folder
