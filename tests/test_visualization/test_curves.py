@@ -1,0 +1,119 @@
+import json
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmcggm.visualization.curves import draw_curves, read_curves, smoothed
+
+TOOL = Path(__file__).parents[2] / 'tools' / 'analysis_tools' / 'plot_balance.py'
+MODALITIES = ('audio', 'vision')
+
+
+def write_run(work_dir, name, lines):
+    path = work_dir / name / 'vis_data' / 'scalars.json'
+    path.parent.mkdir(parents=True)
+    path.write_text(''.join(json.dumps(line) + '\n' for line in lines))
+
+
+def training(quantities=('B', 'score', 'cos'), value=0.25, steps=30):
+    lines = []
+    for step in range(10, 10 * steps + 1, 10):
+        line = dict(loss=1.0, iter=step, step=step, epoch=1)
+        for quantity in quantities:
+            for index, modality in enumerate(MODALITIES):
+                line[f'balance/{quantity}/{modality}'] = value + index
+        lines.append(line | {'balance/L_gm': 0.1})
+    return [*lines, dict(accuracy=0.5, step=1)]
+
+
+def test_reads_newest_run_with_curves(tmp_path):
+    write_run(tmp_path, '20250101_000000', training(value=1.0))
+    write_run(tmp_path, '20250102_000000', training(value=2.0))
+    write_run(tmp_path, '20250103_000000', [dict(accuracy=0.5, step=0)])  # a test
+    curves = read_curves(tmp_path)
+    assert list(curves) == ['B', 'score', 'cos']
+    assert list(curves['B']) == list(MODALITIES)
+    np.testing.assert_array_equal(curves['score']['vision'][:2], [[10, 3], [20, 3]])
+    assert len(curves['cos']['audio']) == 30
+
+
+@pytest.mark.parametrize(('runs', 'found'), [([], 'it holds no run'), ([training(())], 'none of its 1 runs')])
+def test_nothing_to_plot(tmp_path, runs, found):
+    for index, lines in enumerate(runs):
+        write_run(tmp_path, str(index), lines)
+    with pytest.raises(FileNotFoundError, match=f'{tmp_path}: {found}.*CGGMHook'):
+        read_curves(tmp_path)
+
+
+def test_damaged_line(tmp_path):
+    write_run(tmp_path, 'run', training())
+    with (tmp_path / 'run' / 'vis_data' / 'scalars.json').open('a') as file:
+        file.write('{"loss": 1.0, "it')
+    with pytest.raises(ValueError, match=r'scalars\.json, line 32 is not JSON'):
+        read_curves(tmp_path)
+
+
+def test_figure(tmp_path):
+    write_run(tmp_path, 'run', training())
+    figure = draw_curves(read_curves(tmp_path), smooth=0.9)
+    panels = figure.axes
+    assert [ax.get_ylabel() for ax in panels] == [
+        'Balancing term $B$',
+        r'Score $\epsilon$',
+        'Cosine of $g$ and $g_i$',
+    ]
+    assert [ax.get_xlabel() for ax in panels] == ['', '', 'Iteration']
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert texts == [*MODALITIES, 'neutral, $(M-1)/M$ = 0.50']
+    dashed = [line for line in panels[0].lines if line.get_linestyle() == '--']
+    assert [set(line.get_ydata()) for line in dashed] == [{0.5}]
+    for modality in MODALITIES:
+        colours = {line.get_color() for ax in panels for line in ax.lines if line.get_label() == modality}
+        assert len(colours) == 1
+    assert len(panels[1].lines) == 4  # smooth and raw of each modality
+    assert len(draw_curves(read_curves(tmp_path), smooth=0).axes[1].lines) == 2
+
+
+def test_panels_follow_what_was_logged(tmp_path):
+    write_run(tmp_path, 'run', training(('B', 'score')))
+    assert len(draw_curves(read_curves(tmp_path)).axes) == 2
+
+
+def test_poles_stay_beyond_the_axis(tmp_path):
+    lines = training(steps=300)
+    lines[100]['balance/B/audio'] = 1e8
+    lines[200]['balance/B/vision'] = float('nan')
+    write_run(tmp_path, 'run', lines)
+    panel = draw_curves(read_curves(tmp_path)).axes[0]
+    assert panel.get_ylim()[1] < 2
+    assert panel.get_title(loc='right') == '1 of 600 values beyond the axis'
+    assert all(np.isfinite(line.get_ydata()).all() for line in panel.lines)
+
+
+@given(st.floats(-5, 5), st.floats(0, 0.99))
+def test_smoothing_keeps_constants(value, smooth):
+    np.testing.assert_allclose(smoothed(np.full(20, value), smooth), value, atol=1e-9)
+
+
+def test_smoothing_by_hand():
+    np.testing.assert_allclose(smoothed(np.array([1.0, 0.0, 1.0]), 0.5), [1, 1 / 3, 5 / 7])
+
+
+def test_smooth_out_of_range(tmp_path):
+    write_run(tmp_path, 'run', training())
+    with pytest.raises(ValueError, match=r'smooth is 1\.0'):
+        draw_curves(read_curves(tmp_path), smooth=1.0)
+
+
+def test_tool(tmp_path, capsys):
+    main = runpy.run_path(str(TOOL))['main']
+    out = tmp_path / 'figures' / 'balance.png'
+    assert main([str(tmp_path), '--out', str(out)]) == 1
+    assert 'Nothing to plot' in capsys.readouterr().err
+    write_run(tmp_path, 'run', training())
+    assert main([str(tmp_path), '--out', str(out)]) == 0
+    assert out.read_bytes().startswith(b'\x89PNG')

@@ -1,0 +1,50 @@
+"""Draw segmentations beside their references, a row a case.
+
+python tools/analysis_tools/plot_slices.py data/brats results/ --out figures/slices.png
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmcggm.datasets.volume_store import StoredCase, case_path
+from mmcggm.evaluation.label_files import read_labels
+from mmcggm.visualization.figures import save_figure
+from mmcggm.visualization.slices import draw_cases
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('store', type=Path, help='the store that tools/dataset_converters/brats.py wrote')
+    parser.add_argument(
+        'pred_dir', type=Path, help='folder with {case}.nii.gz, as tools/test.py --out writes'
+    )
+    parser.add_argument('--out', type=Path, required=True, help='the picture; its suffix sets the format')
+    parser.add_argument('--cases', nargs='+', help='cases to draw (default: the first four of PRED_DIR)')
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    cases = (
+        args.cases or sorted(path.name.removesuffix('.nii.gz') for path in args.pred_dir.glob('*.nii.gz'))[:4]
+    )
+    try:
+        if not cases:
+            raise FileNotFoundError(
+                f'{args.pred_dir} holds no {{case}}.nii.gz. tools/test.py --out DIR writes them.'
+            )
+        predictions = [read_labels(args.pred_dir / f'{case}.nii.gz')[0] for case in cases]
+        stored = [StoredCase(case_path(args.store, case)) for case in cases]
+        save_figure(draw_cases(list(zip(stored, predictions, strict=True))), args.out)
+    except (OSError, ValueError) as error:
+        print(f'Error: {error}', file=sys.stderr)
+        return 1
+    print(f'Drew {", ".join(cases)}: {args.out}')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
