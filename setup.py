@@ -25,6 +25,8 @@ REQUIRES = [
     'onedl-mmpretrain>=1.3',
     'transformers>=4.40',
     'nibabel>=5.0',
+    'scipy>=1.10',
+    'tqdm>=4.60',
 ]
 EXTRAS = {
     'brats': ['h5py>=3.8', 'panoptica>=2.1'],
