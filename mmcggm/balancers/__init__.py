@@ -3,5 +3,6 @@
 from .base import Balancer, GuidedStep
 from .cggm import CGGM
 from .progress import Progress, SmoothedProgress, StepProgress
+from .schedule import Schedule
 
-__all__ = ['CGGM', 'Balancer', 'GuidedStep', 'Progress', 'SmoothedProgress', 'StepProgress']
+__all__ = ['CGGM', 'Balancer', 'GuidedStep', 'Progress', 'Schedule', 'SmoothedProgress', 'StepProgress']

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 
 @dataclass
@@ -18,25 +21,29 @@ class GuidedStep:
     Attributes:
         task_loss: Scalar loss of the fused model, with its graph.
         guide_losses: ``M`` scalar losses of the guides, with their graphs.
-        counts: Scores as ratios of sums, shape ``(M, K, 2)``, no gradient: score ``i`` is the mean
-            over the ``K`` parts of ``counts[i, :, 0] / counts[i, :, 1]``. Sums of counts over
-            micro-batches and processes are the counts of the union of their samples.
+        counts: Function that returns the scores as ratios of sums, shape ``(M, K, 2)``, no gradient:
+            score ``i`` is the mean over the ``K`` parts of ``counts[i, :, 0] / counts[i, :, 1]``. Sums
+            of counts over micro-batches and processes are the counts of the union of their samples.
+            A function, since a step that measures nothing need not pay for them.
         head_weight: ``W``, the weight of the last layer of the fused model's head.
         guide_weights: ``W_i``, the weights of the guides' last layers, each with the shape of ``W``.
     """
 
     task_loss: Tensor
     guide_losses: Sequence[Tensor]
-    counts: Tensor
+    counts: Callable[[], Tensor]
     head_weight: nn.Parameter
     guide_weights: Sequence[nn.Parameter]
 
 
 def scores_from_counts(counts: Tensor) -> Tensor:
-    """Return the scores ``(M,)`` of ``counts`` ``(M, K, 2)``; parts without samples are left out."""
+    """Return the scores ``(M,)`` of ``counts`` ``(M, K, 2)``; parts without samples are left out.
+
+    A score none of whose parts has samples is NaN.
+    """
     seen = counts[..., 1] > 0
     ratios = counts[..., 0] / counts[..., 1].where(seen, torch.ones_like(counts[..., 1]))
-    return ratios.where(seen, torch.zeros_like(ratios)).sum(-1) / seen.sum(-1).clamp(min=1)
+    return ratios.where(seen, torch.zeros_like(ratios)).sum(-1) / seen.sum(-1)
 
 
 class Balancer:
@@ -48,27 +55,48 @@ class Balancer:
     Attributes:
         active: Whether the method acts. An inactive balancer goes on observing, so that it can be
             switched on in the middle of training.
+        training_progress: Fraction of training that is done, in [0, 1], for schedules. Whoever runs
+            the training sets it.
         stats: What the last step saw, by name: tensors ``(M,)`` with an entry a modality, or scalars.
             They stay on the training device; reading them is what costs a synchronisation.
+        events: How often something out of the ordinary was met, by description, likewise.
     """
+
+    #: Whether the optimizer's groups must be split by encoder, see :meth:`scaled_updates`.
+    needs_groups = False
 
     def __init__(self) -> None:
         self.active = True
+        self.training_progress = 0.0
         self.stats: dict[str, Tensor] = {}
+        self.events: dict[str, Tensor] = {}
 
     def adjust_loss(self, step: GuidedStep) -> Tensor | None:
         """Observe a forward pass; return a term to add to the loss before backward, or None."""
 
-    def adjust_gradients(self, encoders: Sequence[Sequence[nn.Parameter]]) -> None:
-        """Change the accumulated gradients in place.
+    def adjust_gradients(
+        self, encoders: Sequence[Sequence[nn.Parameter]], overflow: Tensor | None = None
+    ) -> None:
+        """Change the accumulated gradients in place, and commit what this update saw.
 
         Args:
             encoders: The parameters of each modality's encoder, in the order of the modalities.
+            overflow: A scalar above zero where loss scaling found the gradients not finite, so that
+                this update will be skipped and must leave no trace in the state.
         """
 
-    def state_dict(self) -> dict[str, Tensor]:
+    @contextmanager
+    def scaled_updates(self, optimizer: Optimizer) -> Iterator[None]:
+        """Change what ``optimizer.step()`` does inside this context."""
+        yield
+
+    def count_event(self, description: str, happened: Tensor) -> None:
+        """Count an event where the scalar ``happened`` is true, without reading it."""
+        self.events[description] = self.events.get(description, 0) + happened.detach().long()
+
+    def state_dict(self) -> dict[str, Any]:
         """Return the state that a resumed training needs."""
         return {}
 
-    def load_state_dict(self, state_dict: dict[str, Tensor]) -> None:
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore what :meth:`state_dict` returned."""

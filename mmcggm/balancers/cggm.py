@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from mmcggm.registry import BALANCERS
 
 from .base import Balancer, GuidedStep, scores_from_counts
 from .progress import Progress
+from .schedule import Schedule
 
 
-def balancing_terms(delta: Tensor, tolerance: float) -> Tensor:
-    """Return ``B_i = (Σ_{k≠i} Δ_k) / (Σ_k Δ_k)`` for progress ``delta`` ``(M,)``.
+def balancing_terms(delta: Tensor, tolerance: float) -> tuple[Tensor, Tensor]:
+    """Return ``B_i = (Σ_{k≠i} Δ_k) / (Σ_k Δ_k)`` for progress ``delta`` ``(M,)``, and whether it is a pole.
 
     At a pole (``|Σ_k Δ_k|`` below ``tolerance``) every term takes the neutral value ``(M - 1) / M``,
     which is what equal progress gives.
@@ -23,7 +27,13 @@ def balancing_terms(delta: Tensor, tolerance: float) -> Tensor:
     total = delta.sum()
     pole = total.abs() < tolerance
     terms = (total - delta) / total.where(~pole, torch.ones_like(total))
-    return terms.where(~pole, torch.full_like(delta, (len(delta) - 1) / len(delta)))
+    return terms.where(~pole, torch.full_like(delta, (len(delta) - 1) / len(delta))), pole
+
+
+def published_balancing_terms(delta: Tensor) -> Tensor:
+    """Return B as the published code has it, with ``Σ_k Δ_k + 1e-8``: a pole reaches 1e8."""
+    total = delta.sum() + 1e-8
+    return (total - delta) / total
 
 
 def direction_loss(terms: Tensor, cosines: Tensor) -> Tensor:
@@ -72,12 +82,24 @@ class CGGM(Balancer):
     Gradient accumulation: counts are summed over the micro-batches of an update, and magnitude uses
     them all. The direction term of a micro-batch uses the scores summed so far in its update.
 
+    A score that is not finite (a guide's input was not) counts as unchanged.
+
     Args:
-        rho: ρ. The scale at equal progress is ``ρ (M - 1) / M``.
-        lam: λ, the weight of the direction loss. Zero skips the second differentiation.
+        rho: ρ, a number or a :class:`Schedule`'s points, or ``'neutral'`` for ``M / (M - 1)``: the
+            scale at equal progress is ``ρ (M - 1) / M``.
+        lam: λ, the weight of the direction loss, a number or a schedule's points. While it is zero
+            nothing is differentiated twice.
+        direction: ``'gradient'``, the paper's; ``'weight'``, the published code's: the cosines are
+            those of the *weights* W and W_i, and the term joins the *next* iteration's loss, so it
+            moves W alone; ``'none'``.
+        magnitude: ``'gradient'`` scales the gradient, as published; ``'update'`` the learning rate
+            of the encoder in this step, which an optimizer that normalises the gradient (Adam) does
+            not undo; ``'none'``.
         progress: How Δ comes from the scores: a :class:`Progress` or its config.
         bounds: Bounds ``(low, high)`` on B, or None for the paper's unbounded terms.
-        tolerance: ``|Σ_k Δ_k|`` below which B is neutral, in units of the score.
+        tolerance: ``|Σ_k Δ_k|`` below which B is neutral, in units of the score, or None for the
+            published code's ``Σ_k Δ_k + 1e-8``.
+        interval: Updates between measurements. In the others B stays and there is no direction term.
         process_group: The processes that train together. Default: all, if distributed.
 
     Raises:
@@ -86,78 +108,184 @@ class CGGM(Balancer):
 
     def __init__(
         self,
-        rho: float = 1.0,
-        lam: float = 0.1,
+        rho: float | Sequence[tuple[float, float]] | str = 1.0,
+        lam: float | Sequence[tuple[float, float]] = 0.1,
+        direction: str = 'gradient',
+        magnitude: str = 'gradient',
         progress: Progress | dict | str = 'StepProgress',
         bounds: tuple[float, float] | None = None,
-        tolerance: float = 1e-6,
+        tolerance: float | None = 1e-6,
+        interval: int = 1,
         process_group: dist.ProcessGroup | None = None,
     ) -> None:
         super().__init__()
-        if rho <= 0:
+        self.rho = None if rho == 'neutral' else Schedule(rho, 'rho')
+        self.lam = Schedule(lam, 'lam')
+        if self.rho is not None and min(self.rho.values) <= 0:
             raise ValueError(f'CGGM needs rho > 0, got {rho}.')
-        if lam < 0:
+        if min(self.lam.values) < 0:
             raise ValueError(f'CGGM needs lam >= 0, got {lam}.')
+        for name, value, known in (
+            ('direction', direction, ('gradient', 'weight', 'none')),
+            ('magnitude', magnitude, ('gradient', 'update', 'none')),
+        ):
+            if value not in known:
+                raise ValueError(f"CGGM needs {name} in {known}, got '{value}'.")
         if bounds is not None and not bounds[0] < bounds[1]:
             raise ValueError(f'CGGM needs bounds (low, high) with low < high, got {bounds}.')
-        if tolerance < 0:
-            raise ValueError(f'CGGM needs tolerance >= 0, got {tolerance}.')
+        if tolerance is not None and tolerance < 0:
+            raise ValueError(f'CGGM needs tolerance >= 0 or None, got {tolerance}.')
+        if interval < 1:
+            raise ValueError(f'CGGM needs interval >= 1, got {interval}.')
         if isinstance(progress, str):
             progress = dict(type=progress)
-        self.rho = rho
-        self.lam = lam
+        self.direction = direction
+        self.magnitude = magnitude
+        self.needs_groups = magnitude == 'update'
         self.progress = progress if isinstance(progress, Progress) else BALANCERS.build(progress)
         self.bounds = bounds
         self.tolerance = tolerance
+        self.interval = interval
         self.process_group = process_group
+        self._updates = 0
+        self._committed: dict[str, Tensor] = {}
+        # Of the update under way:
+        self._observed = False
         self._counts: Tensor | None = None
-        self._pending: Tensor | None = None
+        self._pending: dict[str, Tensor] = {}  # what it will commit
 
     def adjust_loss(self, step: GuidedStep) -> Tensor | None:
-        """Update B from the scores of this pass and return ``λ ⟨v, g⟩``, or None if λ is zero."""
-        counts = self._sum(step.counts.detach())
+        """Measure B, and return the direction term of this pass, or None if there is none."""
+        self._observed = True
+        lam = self.lam(self.training_progress)
+        measures = self._updates % self.interval == 0
+        if measures:
+            self._measure(step)
+        if not self.active or lam == 0 or self.direction == 'none':
+            return None
+        if self.direction == 'weight':
+            return self._weight_term(step, lam)
+        return self._gradient_term(step, lam) if measures else None
+
+    def adjust_gradients(
+        self, encoders: Sequence[Sequence[nn.Parameter]], overflow: Tensor | None = None
+    ) -> None:
+        """Scale the gradients of encoder ``i`` by ``ρ B_i`` and commit the scores of this update.
+
+        Raises:
+            RuntimeError: If no :meth:`adjust_loss` came before it in this update.
+        """
+        if not self._observed:
+            raise RuntimeError(
+                'CGGM.adjust_gradients was called without adjust_loss before it in this update.'
+            )
+        if self.active and self.magnitude == 'gradient':
+            for parameters, scale in zip(encoders, self._scales().unbind(), strict=True):
+                grads = [p.grad for p in parameters if p.grad is not None]
+                if grads:
+                    torch._foreach_mul_(grads, scale.to(grads[0].device))
+        for name, new in self._pending.items():
+            old = self._committed.get(name)
+            if overflow is not None:
+                new = torch.where(overflow > 0, torch.zeros_like(new) if old is None else old, new)
+            self._committed[name] = new
+        self._updates += 1
+        self._observed, self._counts, self._pending = False, None, {}
+
+    @contextmanager
+    def scaled_updates(self, optimizer: Optimizer) -> Iterator[None]:
+        """With ``magnitude='update'``, scale the learning rate of each encoder inside this context.
+
+        The optimizer's groups say by ``modality``, an index, which encoder is theirs. B is read on
+        the host, one synchronisation a step.
+
+        Raises:
+            ValueError: If no group of the optimizer has a ``modality``.
+        """
+        if not self.active or self.magnitude != 'update':
+            yield
+            return
+        groups = [group for group in optimizer.param_groups if group.get('modality') is not None]
+        if not groups:
+            raise ValueError(
+                "CGGM(magnitude='update') needs a parameter group an encoder, with its index as `modality`; "
+                "in a config, `optim_wrapper.constructor='GuidedOptimWrapperConstructor'` makes them."
+            )
+        scales = self._scales().tolist()
+        rates = [group['lr'] for group in groups]
+        for group in groups:
+            group['lr'] = group['lr'] * scales[group['modality']]
+        try:
+            yield
+        finally:
+            for group, rate in zip(groups, rates, strict=True):
+                group['lr'] = rate
+
+    def state_dict(self) -> dict[str, Any]:
+        return {'updates': self._updates, **self._committed}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._committed = dict(state_dict)
+        self._updates = self._committed.pop('updates')
+        self._observed, self._counts, self._pending = False, None, {}
+
+    def _measure(self, step: GuidedStep) -> None:
+        """Set B and the scores from the counts of this update so far."""
+        counts = self._sum(step.counts().detach())
         self._counts = counts if self._counts is None else self._counts + counts
         scores = scores_from_counts(self._counts)
-        delta, self._pending = self.progress.measure(scores)
-        terms = balancing_terms(delta, self.tolerance)
+        finite = scores.isfinite()
+        scores = scores.where(finite, self._committed.get('score', torch.zeros_like(scores)).to(scores))
+        delta, state = self.progress.measure(scores, self._committed.get('progress'))
+        if self.tolerance is None:
+            terms, pole = published_balancing_terms(delta), torch.zeros((), dtype=torch.bool)
+        else:
+            terms, pole = balancing_terms(delta, self.tolerance)
         if self.bounds is not None:
             terms = terms.clamp(*self.bounds)
         self.stats = {'B': terms, 'score': scores}
-        if not self.active or self.lam == 0:
-            return None
+        self._pending |= {'progress': state, 'score': scores, 'B': terms}
+        self.count_event('B at a pole, taken as neutral', pole)
+        self.count_event('score not finite, taken as unchanged', ~finite.all())
 
+    def _gradient_term(self, step: GuidedStep, lam: float) -> Tensor:
+        """Return ``λ ⟨v, g⟩`` with ``v = ∂L_gm/∂ḡ``, for the direction of the paper."""
         (grad,) = torch.autograd.grad(step.task_loss, step.head_weight, create_graph=True)
         guide_grads = [
             torch.autograd.grad(loss, weight, retain_graph=True)[0].flatten()
             for loss, weight in zip(step.guide_losses, step.guide_weights, strict=True)
         ]
         grad = grad.flatten()
-        grads = torch.stack([grad.detach(), *guide_grads])
-        grads = self._sum(grads.to(torch.promote_types(grads.dtype, torch.float32)), mean=True)
-        gradient, cosines = direction_gradient(terms.to(grads.dtype), grads[0], grads[1:])
-        self.stats |= {'cos': cosines, 'L_gm': direction_loss(terms, cosines)}
-        return self.lam * torch.dot(gradient.to(grad.dtype), grad)
+        gradient, self.stats['cos'], self.stats['L_gm'] = self._direction(grad, guide_grads)
+        return lam * torch.dot(gradient.to(grad.dtype), grad)
 
-    def adjust_gradients(self, encoders: Sequence[Sequence[nn.Parameter]]) -> None:
-        """Scale the gradients of encoder ``i`` by ``ρ B_i`` and commit the scores of this update."""
-        if self._pending is None:
-            raise RuntimeError(
-                'CGGM.adjust_gradients was called without adjust_loss before it in this update.'
-            )
-        if self.active:
-            for parameters, scale in zip(encoders, (self.rho * self.stats['B']).unbind(), strict=True):
-                grads = [p.grad for p in parameters if p.grad is not None]
-                if grads:
-                    torch._foreach_mul_(grads, scale)
-        self.progress.state = self._pending
-        self._counts = self._pending = None
+    def _weight_term(self, step: GuidedStep, lam: float) -> Tensor | None:
+        """Return the last update's term, linear in W, and prepare the next one's from the weights."""
+        weight = step.head_weight.flatten()
+        gradient, self.stats['cos'], self.stats['L_gm'] = self._direction(
+            weight, [w.detach().flatten() for w in step.guide_weights]
+        )
+        self._pending['weight_gradient'] = gradient
+        last = self._committed.get('weight_gradient')
+        return None if last is None else lam * torch.dot(last.to(weight), weight)
 
-    def state_dict(self) -> dict[str, Tensor]:
-        return {} if self.progress.state is None else {'progress': self.progress.state}
+    def _direction(self, vector: Tensor, guide_vectors: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Return ``∂L_gm/∂vector``, the cosines and ``L_gm`` for means over the processes."""
+        vectors = torch.stack([vector.detach(), *guide_vectors])
+        vectors = self._sum(vectors.to(torch.promote_types(vectors.dtype, torch.float32)), mean=True)
+        terms = self._terms().to(vectors)
+        gradient, cosines = direction_gradient(terms, vectors[0], vectors[1:])
+        return gradient, cosines, direction_loss(terms, cosines)
 
-    def load_state_dict(self, state_dict: dict[str, Tensor]) -> None:
-        self.progress.state = state_dict.get('progress')
-        self._counts = self._pending = None
+    def _terms(self) -> Tensor:
+        """Return B of this update, or of the last one that measured."""
+        return self._pending['B'] if 'B' in self._pending else self._committed['B']
+
+    def _scales(self) -> Tensor:
+        """Return ``ρ B``, shape ``(M,)``."""
+        terms = self._terms()
+        rho = len(terms) / (len(terms) - 1) if self.rho is None else self.rho(self.training_progress)
+        return rho * terms
 
     def _sum(self, tensor: Tensor, mean: bool = False) -> Tensor:
         """Return ``tensor`` summed (or averaged) over the processes that train together."""

@@ -13,21 +13,16 @@ from mmcggm.registry import BALANCERS
 class Progress(ABC):
     """How fast each modality's guide improves.
 
-    The state is a tensor ``(S, M)`` that starts at zero, as the paper's ``ε^0 = 0`` does. Measuring
-    is apart from committing: with gradient accumulation the scores of an update grow with each
-    micro-batch, and only the last ones count.
+    The state is a tensor ``(S, M)`` that starts at zero, as the paper's ``ε^0 = 0`` does. It belongs to
+    the balancer: with gradient accumulation the scores of an update grow with each micro-batch, and
+    only the last ones are committed.
     """
 
     state_size: int
 
-    def __init__(self) -> None:
-        self.state: Tensor | None = None
-
-    def measure(self, scores: Tensor) -> tuple[Tensor, Tensor]:
-        """Return progress ``(M,)`` for ``scores`` ``(M,)`` and the state that commits them."""
-        state = (
-            scores.new_zeros(self.state_size, len(scores)) if self.state is None else self.state.to(scores)
-        )
+    def measure(self, scores: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return progress ``(M,)`` for ``scores`` ``(M,)``, and the state that follows ``state``."""
+        state = scores.new_zeros(self.state_size, len(scores)) if state is None else state.to(scores)
         return self._measure(scores, state)
 
     @abstractmethod
@@ -50,7 +45,8 @@ class SmoothedProgress(Progress):
     """The distance of a fast and a slow exponential mean of the score, bounded from below.
 
     ``Δ_i = max(fast_i - slow_i, floor)``. The difference of two single batches' scores is mostly
-    noise; this is ours, not the paper's. Since Δ is positive, the balancing term is in [0, 1].
+    noise; this is ours, not the paper's. Since Δ is positive, the balancing term is in [0, 1]. The means
+    start at zero: made for scores that rise from there, such as accuracy and Dice.
 
     Args:
         fast: Decay of the fast mean, in [0, 1).
@@ -61,7 +57,6 @@ class SmoothedProgress(Progress):
     state_size = 2
 
     def __init__(self, fast: float = 0.95, slow: float = 0.99, floor: float = 0.005) -> None:
-        super().__init__()
         if not 0 <= fast < slow < 1:
             raise ValueError(f'SmoothedProgress needs 0 <= fast < slow < 1, got fast={fast} and slow={slow}.')
         if floor <= 0:

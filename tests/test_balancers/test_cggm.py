@@ -33,7 +33,7 @@ def test_direction_gradient_agrees_with_finite_differences(modalities, head, los
     model = ToyModel(modalities, head, bias=bias).double()
     inputs, target = toy_batch(modalities, head, seed=seed)
     cggm = CGGM(lam=1.0)
-    cggm.progress.state = torch.rand(1, modalities, dtype=torch.float64)
+    cggm.load_state_dict(dict(updates=1, progress=torch.rand(1, modalities, dtype=torch.float64)))
     step = model.step(inputs, target, loss)
     term = cggm.adjust_loss(step)
     guide_grads = [
@@ -84,25 +84,25 @@ def test_vanishing_gradients_have_no_direction():
 
 @given(st.integers(2, 6), st.floats(-1, 1).filter(lambda x: abs(x) > 1e-3))
 def test_equal_progress_gives_the_neutral_value(modalities, delta):
-    terms = balancing_terms(torch.full((modalities,), delta, dtype=torch.float64), tolerance=1e-6)
+    terms, _ = balancing_terms(torch.full((modalities,), delta, dtype=torch.float64), tolerance=1e-6)
     torch.testing.assert_close(terms, torch.full_like(terms, (modalities - 1) / modalities))
 
 
 @given(st.lists(st.floats(-1, 1), min_size=2, max_size=6))
 def test_terms_sum_to_m_minus_one(delta):
     delta = torch.tensor(delta, dtype=torch.float64)
-    terms = balancing_terms(delta, tolerance=1e-3)
+    terms, _ = balancing_terms(delta, tolerance=1e-3)
     assert terms.isfinite().all()
     assert terms.sum().item() == pytest.approx(len(delta) - 1, abs=1e-9)
 
 
 def test_pole_takes_the_neutral_value():
-    terms = balancing_terms(torch.tensor([0.3, -0.3]), tolerance=1e-6)
+    terms, _ = balancing_terms(torch.tensor([0.3, -0.3]), tolerance=1e-6)
     assert terms.tolist() == [0.5, 0.5]
 
 
 def test_faster_modality_gets_the_smaller_term():
-    terms = balancing_terms(torch.tensor([0.3, 0.1]), tolerance=1e-6)
+    terms, _ = balancing_terms(torch.tensor([0.3, 0.1]), tolerance=1e-6)
     torch.testing.assert_close(terms, torch.tensor([0.25, 0.75]))
 
 
@@ -131,13 +131,13 @@ def test_first_step_compares_with_zero():
     cggm.adjust_gradients(model.encoder_parameters())
     scores = cggm.stats['score']
     torch.testing.assert_close(cggm.stats['B'], scores.flip(0) / scores.sum())
-    assert torch.equal(cggm.progress.state[0], scores)
+    assert torch.equal(cggm.state_dict()['score'], scores)
 
 
 def test_bounds_clip_the_terms():
     model = ToyModel(2).double()
     cggm = CGGM(lam=0, bounds=(0.4, 0.6))
-    cggm.progress.state = torch.tensor([[0.9, 0.0]], dtype=torch.float64)
+    cggm.load_state_dict(dict(updates=1, progress=torch.tensor([[0.9, 0.0]], dtype=torch.float64)))
     cggm.adjust_loss(model.step(*toy_batch(2)))
     assert cggm.stats['B'].min() >= 0.4 and cggm.stats['B'].max() <= 0.6
 
@@ -152,7 +152,7 @@ def test_inactive_balancer_observes_and_changes_nothing():
     before = [p.grad.clone() for p in model.encoders.parameters()]
     cggm.adjust_gradients(model.encoder_parameters())
     assert all(torch.equal(p.grad, g) for p, g in zip(model.encoders.parameters(), before, strict=True))
-    assert torch.equal(cggm.progress.state[0], cggm.stats['score'])
+    assert torch.equal(cggm.state_dict()['score'], cggm.stats['score'])
 
 
 def test_accumulated_counts_equal_those_of_the_whole_batch():
@@ -166,7 +166,7 @@ def test_accumulated_counts_equal_those_of_the_whole_batch():
     torch.testing.assert_close(parts.stats['B'], whole.stats['B'])
     for cggm in (whole, parts):
         cggm.adjust_gradients(model.encoder_parameters())
-    torch.testing.assert_close(parts.progress.state, whole.progress.state)
+    torch.testing.assert_close(parts.state_dict()['progress'], whole.state_dict()['progress'])
 
 
 def test_gradients_without_a_pass_are_refused():
@@ -190,9 +190,22 @@ def test_parts_without_samples_are_left_out_of_the_score():
     assert scores_from_counts(counts).tolist() == [0.5, 0.5]
 
 
+def test_score_without_any_samples_is_not_a_number():
+    counts = torch.tensor([[[0.0, 0.0], [0.0, 0.0]], [[3.0, 4.0], [1.0, 4.0]]])
+    assert scores_from_counts(counts).isnan().tolist() == [True, False]
+
+
 @pytest.mark.parametrize(
     'arguments',
-    [dict(rho=0), dict(lam=-1), dict(bounds=(1, 0)), dict(tolerance=-1)],
+    [
+        dict(rho=0),
+        dict(lam=-1),
+        dict(bounds=(1, 0)),
+        dict(tolerance=-1),
+        dict(direction='up'),
+        dict(magnitude='up'),
+        dict(interval=0),
+    ],
 )
 def test_arguments_out_of_range_are_named(arguments):
     with pytest.raises(ValueError, match=f'CGGM needs {next(iter(arguments))}'):
