@@ -20,6 +20,9 @@ class CGGMHook(Hook):
     backend of the visualizer. The values stay on the device between logged iterations, so nothing is
     synchronised for them. (The balancer's state is in the checkpoint's optimizer state.)
 
+    What was out of the ordinary, such as a pole of B or a score that was not finite, is logged as a
+    warning with its count.
+
     Args:
         begin: First epoch, from 0, in which the balancer acts. Before it, the guides train.
         end: First epoch in which it no longer acts, or None for never.
@@ -48,7 +51,15 @@ class CGGMHook(Hook):
                 f'{type(runner.optim_wrapper).__name__} without one: use `optim_wrapper=dict('
                 "type='CGGMOptimWrapper', balancer=dict(type='CGGM'), ...)`."
             )
+        balancer = runner.optim_wrapper.balancer
+        if runner.cfg.get('compile') and getattr(balancer, 'direction', None) == 'gradient':
+            raise ValueError(
+                '`compile` in the config compiles the whole forward pass, which PyTorch cannot differentiate '
+                "twice, as direction='gradient' needs. Compile the encoders alone (`encoder.compile()`), "
+                "or set `optim_wrapper.balancer.direction` to 'weight' or 'none'."
+            )
         self._modalities = find_guided(runner.model).modalities
+        self._reported: dict[str, int] = {}
         if self.interval is None:
             self.interval = next((h.interval for h in runner.hooks if isinstance(h, LoggerHook)), 1)
 
@@ -57,20 +68,32 @@ class CGGMHook(Hook):
             self.end is None or runner.epoch < self.end
         )
 
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
+        runner.optim_wrapper.balancer.training_progress = runner.iter / runner.max_iters
+
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
     ) -> None:
-        stats = runner.optim_wrapper.balancer.stats
+        balancer = runner.optim_wrapper.balancer
+        stats, events = balancer.stats, balancer.events
         logged = self.every_n_inner_iters(batch_idx, self.interval) or self.end_of_epoch(
             runner.train_dataloader, batch_idx
         )
         if not logged or not stats:
             return
-        values = torch.cat([value.reshape(-1).float() for value in stats.values()]).tolist()
+        scalars = [*stats.values(), *events.values()]
+        values = torch.cat(
+            [value.detach().reshape(-1).double().to(stats['B'].device) for value in scalars]
+        ).tolist()
         names = [
             f'balance/{name}/{modality}' if value.ndim else f'balance/{name}'
             for name, value in stats.items()
             for modality in (self._modalities if value.ndim else ('',))
         ]
-        for name, value in zip(names, values, strict=True):
+        for name, value in zip(names, values[: len(names)], strict=True):
             runner.message_hub.update_scalar(f'train/{name}', value)
+        for event, count in zip(events, values[len(names) :], strict=True):
+            new = int(count) - self._reported.get(event, 0)
+            if new:
+                runner.logger.warning(f'Balancing, since the last log: {event}, {new} times')
+            self._reported[event] = int(count)

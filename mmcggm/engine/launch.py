@@ -6,6 +6,7 @@ import argparse
 import os
 import os.path as osp
 
+import torch
 import torch.distributed as dist
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
@@ -32,6 +33,9 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
 
 def load_config(args: argparse.Namespace) -> Config:
     """Load the config that the command line names, with its overrides and work_dir."""
+    if get_device() == 'cpu':
+        # Denormal numbers, as small gradients and their squares are, slow a CPU down by far.
+        torch.set_flush_denormal(True)
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = Config.fromfile(args.config)
     cfg.launcher = args.launcher
@@ -52,14 +56,15 @@ def enable_amp(cfg: Config) -> None:
     """
     wrapper = cfg.optim_wrapper
     wrapper.setdefault('type', 'OptimWrapper')
-    if wrapper.type in AMP_WRAPPERS.values():
+    scope, _, name = wrapper.type.rpartition('.')  # such as mmcggm.CGGMOptimWrapper
+    if name in AMP_WRAPPERS.values():
         return
-    if wrapper.type not in AMP_WRAPPERS:
+    if name not in AMP_WRAPPERS:
         raise ValueError(
             f'--amp knows {sorted(AMP_WRAPPERS)}, but `optim_wrapper.type` in the config is '
             f"'{wrapper.type}': set a mixed precision wrapper there instead."
         )
-    wrapper.type = AMP_WRAPPERS[wrapper.type]
+    wrapper.type = f'{scope}.{AMP_WRAPPERS[name]}' if scope else AMP_WRAPPERS[name]
 
 
 def build_runner(cfg: Config) -> Runner:

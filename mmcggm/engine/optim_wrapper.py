@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
 import torch
@@ -22,7 +22,7 @@ class BalancingMixin:
     """What balancing adds to an optimizer wrapper of MMEngine's.
 
     It finds the guided model in ``optim_context``, lets the balancer add its term to the loss before
-    backward, and change the gradients before clipping, once for each update.
+    backward, and change gradients and update, once for each update.
     """
 
     def __init__(
@@ -30,6 +30,7 @@ class BalancingMixin:
         *args,
         balancer: Balancer | dict | None = None,
         guide_optimizer: Optimizer | None = None,
+        zero_nonfinite: bool = True,
         **kwargs,
     ) -> None:
         if isinstance(guide_optimizer, dict):
@@ -40,7 +41,13 @@ class BalancingMixin:
         super().__init__(*args, **kwargs)
         self.balancer: Balancer | None = BALANCERS.build(balancer) if isinstance(balancer, dict) else balancer
         self.guide_optimizer = guide_optimizer
+        self.zero_nonfinite = zero_nonfinite
         self._guided: GuidedModel | None = None
+
+    @property
+    def optimizers(self) -> list[Optimizer]:
+        """The model's optimizer and, if they have their own, the guides'."""
+        return [self.optimizer] if self.guide_optimizer is None else [self.optimizer, self.guide_optimizer]
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
@@ -55,7 +62,9 @@ class BalancingMixin:
         if self.balancer is not None:
             if self._guided is None:
                 raise RuntimeError(
-                    'Call `optim_context(model)` around the forward pass before `update_params`.'
+                    'A balancing optimizer wrapper needs `with optim_wrapper.optim_context(model):` around '
+                    'the forward pass, as `train_step` has it. (An OptimWrapperDict does not pass it on: '
+                    'balance with one optimizer, and `paramwise_cfg` for what differs.)'
                 )
             term = self.balancer.adjust_loss(self._scaled(self._guided.take_step()))
             if term is not None:
@@ -63,16 +72,22 @@ class BalancingMixin:
         super().update_params(loss, step_kwargs, zero_kwargs)
 
     def step(self, **kwargs) -> None:
+        if self.balancer is None and self.guide_optimizer is None:
+            super().step(**kwargs)
+            return
+        overflow = self._unscale()
         if self.balancer is not None:
-            self.balancer.adjust_gradients(self._guided.encoder_parameters())
-        if self.guide_optimizer is not None:
-            self._step_guides()
-        super().step(**kwargs)
+            self.balancer.adjust_gradients(self._guided.encoder_parameters(), overflow)
+        if self.zero_nonfinite and overflow is None:
+            self._zero_nonfinite()
+        if self.clip_grad_kwargs:
+            self._clip_grad()
+        with self.balancer.scaled_updates(self.optimizer) if self.balancer is not None else nullcontext():
+            self._step_optimizers(**kwargs)
 
     def zero_grad(self, **kwargs) -> None:
-        super().zero_grad(**kwargs)
-        if self.guide_optimizer is not None:
-            self.guide_optimizer.zero_grad(**kwargs)
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(**kwargs)
 
     def state_dict(self) -> dict:
         """Return the optimizer's state, with the guides' optimizer's and the balancer's beside it."""
@@ -95,12 +110,34 @@ class BalancingMixin:
             self.balancer.load_state_dict(balancer_state)
         super().load_state_dict(state_dict)
 
-    def _step_guides(self) -> None:
-        self.guide_optimizer.step()
-
     def _scaled(self, step: GuidedStep) -> GuidedStep:
         """Return the step with its losses as backward will see them."""
         return step
+
+    def _unscale(self) -> Tensor | None:
+        """Undo loss scaling; return a scalar above zero if it overflowed, or None without scaling."""
+        return None
+
+    def _step_optimizers(self, **kwargs) -> None:
+        self.optimizer.step(**kwargs)
+        if self.guide_optimizer is not None:
+            self.guide_optimizer.step()
+
+    def _zero_nonfinite(self) -> None:
+        """Replace gradients that are not finite by zero, without asking whether there are any."""
+        grads = [
+            p.grad
+            for optimizer in self.optimizers
+            for group in optimizer.param_groups
+            for p in group['params']
+            if p.grad is not None
+        ]
+        if self.balancer is not None and grads:
+            # A sum, which is not finite if any entry is not (or if it overflows, which merely counts it).
+            total = torch.stack(torch._foreach_norm(grads, 1)).sum()
+            self.balancer.count_event('gradient not finite, entries set to zero', ~total.isfinite())
+        for grad in grads:
+            torch.nan_to_num_(grad, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -118,6 +155,8 @@ class CGGMOptimWrapper(BalancingMixin, OptimWrapper):
         guide_optimizer: Optimizer of the guides. In a config,
             ``constructor='GuidedOptimWrapperConstructor'`` builds it. Learning rate schedules and
             clipping act on ``optimizer`` alone, as in the published code.
+        zero_nonfinite: Whether gradient entries that are not finite become zero, so that one bad batch
+            does not end a balanced training. Loss scaling, which skips such a step, comes first.
         **kwargs: Of ``OptimWrapper``: ``accumulative_counts``, ``clip_grad``.
 
     Example:
@@ -161,12 +200,27 @@ class CGGMAmpOptimWrapper(BalancingMixin, _AmpOnAnyDevice):
         ValueError: If another data type than bfloat16 is asked for on a CPU.
     """
 
-    def _step_guides(self) -> None:
-        self.loss_scaler.step(self.guide_optimizer)
-
     def _scaled(self, step: GuidedStep) -> GuidedStep:
         task_loss, *guide_losses = self.loss_scaler.scale([step.task_loss, *step.guide_losses])
         return replace(step, task_loss=task_loss, guide_losses=guide_losses)
+
+    def _unscale(self) -> Tensor | None:
+        if not self.loss_scaler.is_enabled():
+            return None
+        for optimizer in self.optimizers:
+            self.loss_scaler.unscale_(optimizer)
+        flags = [f for o in self.optimizers for f in self.loss_scaler._found_inf_per_device(o).values()]
+        overflow = torch.stack([flag.to(flags[0].device) for flag in flags]).sum()
+        # An overflow of the model's gradients skips the guides' step too, and the other way round.
+        for flag in flags:
+            flag.copy_(overflow)
+        return overflow
+
+    def _step_optimizers(self, **kwargs) -> None:
+        self.loss_scaler.step(self.optimizer, **kwargs)
+        if self.guide_optimizer is not None:
+            self.loss_scaler.step(self.guide_optimizer)
+        self.loss_scaler.update(self._scale_update_param)
 
 
 def find_guided(model: nn.Module) -> GuidedModel:

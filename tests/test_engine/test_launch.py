@@ -12,6 +12,7 @@ from mmcggm.engine.launch import enable_amp
         ('OptimWrapper', 'AmpOptimWrapper'),
         ('CGGMOptimWrapper', 'CGGMAmpOptimWrapper'),
         ('CGGMAmpOptimWrapper', 'CGGMAmpOptimWrapper'),
+        ('mmcggm.CGGMOptimWrapper', 'mmcggm.CGGMAmpOptimWrapper'),
     ],
 )
 def test_amp_keeps_the_balancing(given, expected):

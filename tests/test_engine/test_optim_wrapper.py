@@ -23,7 +23,13 @@ def test_without_a_balancer_the_model_trains_as_if_alone():
     guided, data = tiny_guided(), batches(10)
     plain = copy.deepcopy(guided.model)
     wrapper = build_wrapper(guided, balancer=None, clip_grad=dict(max_norm=0.1))
-    alone = build_wrapper(plain, balancer=None, guide_optimizer=None, clip_grad=dict(max_norm=0.1))
+    alone = build_wrapper(
+        plain,
+        constructor='DefaultOptimWrapperConstructor',
+        balancer=None,
+        guide_optimizer=None,
+        clip_grad=dict(max_norm=0.1),
+    )
     for batch in data:
         guided.train_step(batch, wrapper)
         plain.train_step(batch, alone)
@@ -71,7 +77,7 @@ def test_accumulation_updates_once_and_scales_once():
     wrapper = build_wrapper(guided, accumulative_counts=2, balancer=dict(type='CGGM', lam=0.0))
     calls = []
     adjust = wrapper.balancer.adjust_gradients
-    wrapper.balancer.adjust_gradients = lambda encoders: (calls.append(1), adjust(encoders))
+    wrapper.balancer.adjust_gradients = lambda *args: (calls.append(1), adjust(*args))
     for batch in data:
         guided.train_step(batch, wrapper)
     assert len(calls) == 2
@@ -97,7 +103,7 @@ def test_half_precision_on_a_cpu_is_refused():
 
 def test_a_plain_model_is_refused_with_what_to_do():
     model, (batch,) = TinyClassifier(), batches(1)
-    wrapper = build_wrapper(model, guide_optimizer=None)
+    wrapper = build_wrapper(model, constructor='DefaultOptimWrapperConstructor', guide_optimizer=None)
     with pytest.raises(TypeError, match=r"needs a GuidedModel.*model=dict\(type='GuidedModel'"):
         model.train_step(batch, wrapper)
 
@@ -108,7 +114,7 @@ def test_guide_optimizer_needs_the_constructor():
 
 
 def test_guide_optimizer_needs_guides():
-    with pytest.raises(TypeError, match='guide_optimizer` needs a GuidedModel'):
+    with pytest.raises(TypeError, match='GuidedOptimWrapperConstructor needs a GuidedModel'):
         build_wrapper(TinyClassifier())
 
 
