@@ -3,44 +3,61 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
+from copy import deepcopy
 from typing import Any
 
 import torch
+from mmengine.logging import print_log
 from mmengine.model import BaseModel, ModuleDict
 from torch import Tensor, nn
 
 from mmcggm.balancers import GuidedStep
 from mmcggm.registry import MODELS, TASKS
 
-from .guides import Guide
+from .guides import AutoGuide
+from .module_paths import ModalityEncoder, captured, check_disjoint, check_head
 from .tasks import Task
+
+INNER, GUIDES = 'model.', 'guides.'  # prefixes in the state_dict
 
 
 @MODELS.register_module()
 class GuidedModel(BaseModel):
     """Wraps a model, unchanged, so that a balancer can see its modalities.
 
-    In training, the representation of each modality is read from its encoder's output by a forward
-    hook, detached and given to the modality's guide. The losses hold the model's own and the guides';
-    :meth:`take_step` gives the balancer what it needs. In prediction the inner model alone runs.
+    In training, the representation of each modality is read by a forward hook, detached and given to
+    the modality's guide. The losses hold the model's own and the guides'; :meth:`take_step` gives the
+    balancer what it needs. In prediction the inner model alone runs.
+
+    A modality whose representation doesn't appear in a pass, since the batch lacks it, has no samples in
+    it: its guide's loss is zero and its score stays.
 
     The model is at ``model``, the guides at ``guides.{modality}``.
 
     Args:
         model: The model or its config.
-        encoders: Path of each modality's encoder in the model, for example
-            ``{'flair': 'backbone.encoders.flair'}``. The order of the modalities is this one.
+        encoders: The encoder of each modality; the order of the modalities is this one. An entry is
+
+            - the path of a module in the model, such as ``'backbone.encoders.flair'`` or
+              ``'streams.0.layer4'``, whose output is the representation;
+            - a list of paths: all are the encoder, the last makes the representation;
+            - a dict with ``modules`` (a path or list), ``representation`` (path of the module where the
+              representation appears, default the last of ``modules``), ``source`` (``'output'``, default,
+              or ``'input'``, of several arguments by position or name) and ``key`` (what to pick there:
+              an index, a name, or a list of them for nested ones).
         head: Path of the last layer of the model's head, whose ``weight`` is W.
-        guide: Config of a guide; each modality gets one of its own.
-        task: Config of the task: the guides' loss and score.
-        guides: Configs of guides by modality, for those that differ from ``guide``.
+        task: The task or its config: the guides' loss and score.
+        guide: Config of a guide, or a module with a ``last_layer``; each modality gets one of its own.
+            Default: :class:`AutoGuide`.
+        guides: The same by modality, for those that differ from ``guide``.
 
     Raises:
-        ValueError: If a path names no module, fewer than two modalities are given, a modality has
-            no guide, or a guide's last layer differs in shape from the head's.
+        ValueError: If a path names no module, fewer than two modalities are given, two of them share
+            trainable parameters, the head has no trainable ``weight``, or a guide's last layer differs in
+            shape from the head's.
 
     Example:
         >>> model = dict(
@@ -48,39 +65,33 @@ class GuidedModel(BaseModel):
         >>>     model=dict(type='MultimodalSegmentor', ...),
         >>>     encoders=dict(flair='backbone.encoders.flair', t1='backbone.encoders.t1'),
         >>>     head='decode_head.conv_seg',
-        >>>     guide=dict(type='DecodeHeadGuide', head=dict(...)),
         >>>     task=dict(type='SegmentationTask'))
     """
 
     def __init__(
         self,
         model: dict | BaseModel,
-        encoders: dict[str, str],
+        encoders: dict[str, str | list[str] | dict],
         head: str,
         task: dict | Task,
-        guide: dict | None = None,
-        guides: dict[str, dict | Guide] | None = None,
+        guide: dict | nn.Module | None = None,
+        guides: dict[str, dict | nn.Module] | None = None,
     ) -> None:
         model = MODELS.build(model) if isinstance(model, dict) else model
         super().__init__(model.data_preprocessor)
         self.model = model
         self.task = TASKS.build(task) if isinstance(task, dict) else task
-        if len(encoders) < 2:
-            raise ValueError(
-                f'`encoders` must name at least two modalities to balance, got {list(encoders)}.'
-            )
-        for modality, path in encoders.items():
-            _check_path(model, path, f'encoders.{modality}')
-        _check_path(model, head, 'head')
-        self.encoder_paths = dict(encoders)
+        self.encoders = tuple(ModalityEncoder.from_config(*entry) for entry in encoders.items())
         self.head_path = head
+        self._check()
         self.guides = ModuleDict(self._build_guides(guide, guides or {}))
         self._step: GuidedStep | None = None
+        self._reported_missing: set[str] = set()
 
     @property
     def modalities(self) -> tuple[str, ...]:
         """Names of the modalities, in the order of all that a balancer sees."""
-        return tuple(self.encoder_paths)
+        return tuple(encoder.modality for encoder in self.encoders)
 
     @property
     def head(self) -> nn.Module:
@@ -89,10 +100,7 @@ class GuidedModel(BaseModel):
 
     def encoder_parameters(self) -> list[list[nn.Parameter]]:
         """Return the trainable parameters of each modality's encoder."""
-        return [
-            [p for p in self.model.get_submodule(path).parameters() if p.requires_grad]
-            for path in self.encoder_paths.values()
-        ]
+        return [encoder.parameters(self.model) for encoder in self.encoders]
 
     def forward(self, *args, mode: str = 'tensor', **kwargs) -> Any:
         """Run the inner model; in ``mode='loss'`` also the guides.
@@ -100,23 +108,38 @@ class GuidedModel(BaseModel):
         Returns:
             What the inner model returns. In ``mode='loss'`` its losses and, for each modality,
             ``guide_{modality}.loss``.
+
+        Raises:
+            RuntimeError: If no representation appears, or one appears more than once.
         """
         if mode != 'loss':
             return self.model(*args, mode=mode, **kwargs)
-        with self._representations() as representations:
+        with captured(self.model, self.encoders) as representations:
             losses = self.model(*args, mode=mode, **kwargs)
+        self._report_missing(representations)
         task_loss, _ = self.model.parse_losses(losses)
-        batch = inspect.signature(self.model.forward).bind(*args, **kwargs).arguments
-        guide_losses, counts = [], []
-        for modality, guide in self.guides.items():
-            prediction = guide(_detach(representations[modality]))
-            guide_losses.append(self.task.loss(self.model, prediction, batch))
-            with torch.no_grad():
-                counts.append(self.task.counts(self.model, prediction, batch))
+        batch = self._arguments(*args, mode=mode, **kwargs)
+        predictions = {}
+        for modality, representation in representations.items():
+            with _naming(modality):
+                predictions[modality] = self.guides[modality](representation)
+        guide_losses = [
+            self.task.loss(self.model, predictions[modality], batch)
+            if modality in predictions
+            else _zero(guide)
+            for modality, guide in self.guides.items()
+        ]
+
+        @torch.no_grad()
+        def counts() -> Tensor:
+            found = {m: self.task.counts(self.model, p, batch) for m, p in predictions.items()}
+            nothing = torch.zeros_like(next(iter(found.values())))
+            return torch.stack([found.get(modality, nothing) for modality in self.modalities])
+
         self._step = GuidedStep(
             task_loss=task_loss,
             guide_losses=guide_losses,
-            counts=torch.stack(counts),
+            counts=counts,
             head_weight=self.head.weight,
             guide_weights=[guide.last_layer.weight for guide in self.guides.values()],
         )
@@ -136,62 +159,121 @@ class GuidedModel(BaseModel):
         step, self._step = self._step, None
         return step
 
-    def _build_guides(self, shared: dict | None, own: dict[str, dict | Guide]) -> dict[str, Guide]:
-        unknown = [modality for modality in own if modality not in self.encoder_paths]
-        if unknown:
-            raise ValueError(f'`guides` names {unknown}, but `encoders` names {list(self.encoder_paths)}.')
-        guides = {}
-        for modality in self.encoder_paths:
-            guide = own.get(modality, shared)
-            if guide is None:
-                raise ValueError(f"No guide for '{modality}': give `guide`, or an entry in `guides`.")
-            guides[modality] = guide = MODELS.build(guide) if isinstance(guide, dict) else guide
-            shape, expected = tuple(guide.last_layer.weight.shape), tuple(self.head.weight.shape)
-            if shape != expected:
-                raise ValueError(
-                    f"The last layer of the guide of '{modality}' has a weight of shape {shape}, but the "
-                    f"head's ('{self.head_path}') has {expected}; CGGM compares their gradients, so set the "
-                    "guide's channels to the head's."
+    def _check(self) -> None:
+        """Raise a ValueError unless the settings fit the model; report frozen encoders."""
+        if len(self.encoders) < 2:
+            raise ValueError(
+                f'`encoders` must name at least two modalities to balance, got {list(self.modalities)}.'
+            )
+        for encoder in self.encoders:
+            encoder.check(self.model)
+            if not encoder.parameters(self.model):
+                print_log(
+                    f"The encoder of '{encoder.modality}' is frozen: only its guide learns.",
+                    'current',
+                    logging.WARNING,
                 )
-        return guides
+        check_disjoint(self.model, self.encoders)
+        check_head(self.model, self.head_path)
+        self.task.check(self.model)
 
-    @contextmanager
-    def _representations(self) -> Iterator[dict[str, Any]]:
-        """Collect the encoders' outputs of one forward pass."""
-        outputs: dict[str, Any] = {}
+    def _build_guides(
+        self, shared: dict | nn.Module | None, own: dict[str, dict | nn.Module]
+    ) -> dict[str, nn.Module]:
+        unknown = [modality for modality in own if modality not in self.modalities]
+        if unknown:
+            raise ValueError(f'`guides` names {unknown}, but `encoders` names {list(self.modalities)}.')
+        shared = dict(type=AutoGuide) if shared is None else shared
+        return {
+            e.modality: self._build_guide(e, own[e.modality] if e.modality in own else deepcopy(shared))
+            for e in self.encoders
+        }
 
-        def keep(modality: str):
-            def hook(module: nn.Module, args: tuple, output: Any) -> None:
-                outputs[modality] = output
+    def _build_guide(self, encoder: ModalityEncoder, guide: dict | nn.Module) -> nn.Module:
+        if isinstance(guide, dict):
+            kind = MODELS.get(guide['type']) if isinstance(guide['type'], str) else guide['type']
+            template = dict(head=self.head, encoder=encoder.last_module(self.model))
+            is_auto = isinstance(kind, type) and issubclass(kind, AutoGuide)
+            with _naming(encoder.modality):
+                guide = MODELS.build(guide, default_args=template if is_auto else None)
+        weight = getattr(getattr(guide, 'last_layer', None), 'weight', None)
+        if not isinstance(weight, nn.Parameter):
+            raise ValueError(
+                f"The guide of '{encoder.modality}', a {type(guide).__name__}, needs an attribute "
+                '`last_layer`, which has a parameter `weight`.'
+            )
+        shape, expected = tuple(weight.shape), tuple(self.head.weight.shape)
+        if shape != expected:
+            raise ValueError(
+                f"The last layer of the guide of '{encoder.modality}' has a weight of shape {shape}, but the "
+                f"head's ('{self.head_path}') has {expected}; CGGM compares their gradients, so set the "
+                "guide's channels to the head's."
+            )
+        return guide
 
-            return hook
+    def _arguments(self, *args, **kwargs) -> dict[str, Any]:
+        """Return what the inner model's ``forward`` is called with, by argument name."""
+        signature = inspect.signature(self.model.forward)
+        arguments = dict(signature.bind(*args, **kwargs).arguments)
+        for name, parameter in signature.parameters.items():
+            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+                arguments |= arguments.pop(name, {})
+        return arguments
 
-        handles = [
-            self.model.get_submodule(path).register_forward_hook(keep(modality))
-            for modality, path in self.encoder_paths.items()
-        ]
-        try:
-            yield outputs
-        finally:
-            for handle in handles:
-                handle.remove()
+    def _report_missing(self, representations: dict[str, Any]) -> None:
+        """Say once of each modality that its representation didn't appear.
+
+        Raises:
+            RuntimeError: If none appeared.
+        """
+        missing = [encoder for encoder in self.encoders if encoder.modality not in representations]
+        if len(missing) == len(self.encoders):
+            raise RuntimeError(
+                f'None of the modules {[e.representation for e in missing]} was called in a forward pass. If '
+                'the model uses them by another method than `forward`, name modules that are called, as '
+                '`representation` in `encoders`.'
+            )
+        for encoder in missing:
+            if encoder.modality not in self._reported_missing:
+                self._reported_missing.add(encoder.modality)
+                print_log(
+                    f"'{encoder.representation}' was not called in a forward pass, so the batch counts as "
+                    f"one without '{encoder.modality}'. If none lacks it, name another `representation`.",
+                    'current',
+                    logging.WARNING,
+                )
 
 
-def _check_path(model: nn.Module, path: str, key: str) -> None:
-    """Raise a ValueError that names the closest paths unless ``path`` is a module of ``model``."""
-    names = [name for name, _ in model.named_modules() if name]
-    if path not in names:
-        close = get_close_matches(path, names, n=3, cutoff=0.4)
-        hint = f' Did you mean {" or ".join(repr(name) for name in close)}?' if close else ''
-        raise ValueError(f"`{key}`: {type(model).__name__} has no module '{path}'.{hint}")
+def strip_guides(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """Return a checkpoint of the inner model from one of a :class:`GuidedModel`.
+
+    Args:
+        checkpoint: What MMEngine's runner saved.
+
+    Returns:
+        ``state_dict``, which loads into the plain model, and ``meta`` without the training's config.
+        Optimizer, schedules and balancer are left out.
+
+    Raises:
+        ValueError: If the checkpoint has no guides.
+    """
+    state = checkpoint.get('state_dict', {})
+    if not any(name.startswith(GUIDES) for name in state):
+        raise ValueError('The checkpoint has no guides; it is not that of a GuidedModel.')
+    meta = {name: value for name, value in checkpoint.get('meta', {}).items() if name != 'cfg'}
+    inner = {name.removeprefix(INNER): value for name, value in state.items() if name.startswith(INNER)}
+    return dict(meta=meta, state_dict=inner)
 
 
-def _detach(representation: Any) -> Any:
-    """Detach every tensor of a representation: a tensor, or a sequence or dict of them."""
-    if isinstance(representation, Tensor):
-        return representation.detach()
-    if isinstance(representation, dict):
-        return {key: _detach(value) for key, value in representation.items()}
-    if isinstance(representation, (list, tuple)):
-        return type(representation)(_detach(value) for value in representation)
-    return representation
+@contextmanager
+def _naming(modality: str) -> Iterator[None]:
+    """Add the modality to a ValueError of its guide."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"The guide of '{modality}': {error}") from error
+
+
+def _zero(guide: nn.Module) -> Tensor:
+    """Return a loss of zero that touches each parameter, so that distributed training does not wait."""
+    return sum(parameter.sum() for parameter in guide.parameters()) * 0

@@ -57,7 +57,7 @@ def test_unet_trains_with_any_number_of_modalities(count):
     total, _ = model.parse_losses(losses)
     total.backward()
     step = model.take_step()
-    assert step.counts.shape == (count, 3, 2)
+    assert step.counts().shape == (count, 3, 2)
     assert all(p.grad is not None for p in model.parameters())
 
 

@@ -1,6 +1,7 @@
 """Encoders of a single modality."""
 
 from .deeplab import DeepLabEncoder
+from .sequence import SequenceEncoder, SequenceTransformer
 from .unet import UNetEncoder
 
-__all__ = ['DeepLabEncoder', 'UNetEncoder']
+__all__ = ['DeepLabEncoder', 'SequenceEncoder', 'SequenceTransformer', 'UNetEncoder']
