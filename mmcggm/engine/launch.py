@@ -6,7 +6,6 @@ import argparse
 import os
 import os.path as osp
 
-import torch
 import torch.distributed as dist
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
@@ -33,9 +32,6 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
 
 def load_config(args: argparse.Namespace) -> Config:
     """Load the config that the command line names, with its overrides and work_dir."""
-    if get_device() == 'cpu':
-        # Denormal numbers, as small gradients and their squares are, slow a CPU down by far.
-        torch.set_flush_denormal(True)
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = Config.fromfile(args.config)
     cfg.launcher = args.launcher
