@@ -39,7 +39,7 @@ $(RAW)/.done: $(VENV)/.demo
 	touch $@
 
 $(STORE)/.done: $(RAW)/.done
-	$(PY) tools/dataset_converters/brats.py $(RAW) --out $(STORE) --split 0.7 0.1 0.2
+	$(PY) tools/dataset_converters/brats.py $(RAW) --out $(STORE)
 	touch $@
 
 # --resume: an interrupted training goes on where it stopped.
