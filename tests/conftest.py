@@ -4,10 +4,14 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
 from .synthetic import write_synthetic_case
 
 REPOSITORY = Path(__file__).parents[1]
+
+# Tests run in a process a core; more threads each only get in one another's way.
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope='session')

@@ -60,7 +60,7 @@ class TinyTask(Task):
 
     def counts(self, model, prediction, batch):
         correct = (prediction.argmax(1) == batch['label']).sum().float()
-        return torch.stack([correct, correct.new_tensor(len(prediction))]).unsqueeze(0)
+        return torch.stack([correct, correct.new_full((), len(prediction))]).unsqueeze(0)
 
 
 class TinyData(Dataset):

@@ -48,5 +48,5 @@ class SliceDice:
         counts = []
         for labels in (self.regions or REGIONS).values():
             dice = slice_dice(is_any_of(prediction, labels), is_any_of(target, labels))
-            counts.append(torch.stack([dice.sum(), dice.new_tensor(len(dice))]))
+            counts.append(torch.stack([dice.sum(), dice.new_full((), len(dice))]))
         return torch.stack(counts)

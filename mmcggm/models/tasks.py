@@ -138,7 +138,9 @@ class RegressionTask(_TargetTask):
     def counts(self, model: BaseModel, prediction: Tensor, batch: dict[str, Any]) -> Tensor:
         if self.score == 'negative_loss':
             loss, size = self.loss(model, prediction, batch), len(prediction)
-            return torch.stack([-loss.float() * size, loss.new_tensor(size, dtype=torch.float)]).unsqueeze(0)
+            return torch.stack([-loss.float() * size, loss.new_full((), size, dtype=torch.float)]).unsqueeze(
+                0
+            )
         prediction, target = self._matched(prediction, batch)
         return _ratio((prediction > 0) == (target > 0))
 
@@ -222,4 +224,4 @@ def find_target(batch: dict[str, Any], path: str) -> Tensor:
 
 def _ratio(hits: Tensor) -> Tensor:
     """Return counts ``(1, 2)``: how many of ``hits`` are true, and of how many."""
-    return torch.stack([hits.sum(), hits.new_tensor(hits.numel(), dtype=torch.long)]).float().unsqueeze(0)
+    return torch.stack([hits.sum(), hits.new_full((), hits.numel(), dtype=torch.long)]).float().unsqueeze(0)
