@@ -4,5 +4,15 @@ from .base import Balancer, GuidedStep
 from .cggm import CGGM
 from .progress import Progress, SmoothedProgress, StepProgress
 from .schedule import Schedule
+from .shared_backward import differentiated_once
 
-__all__ = ['CGGM', 'Balancer', 'GuidedStep', 'Progress', 'Schedule', 'SmoothedProgress', 'StepProgress']
+__all__ = [
+    'CGGM',
+    'Balancer',
+    'GuidedStep',
+    'Progress',
+    'Schedule',
+    'SmoothedProgress',
+    'StepProgress',
+    'differentiated_once',
+]

@@ -250,11 +250,11 @@ class CGGM(Balancer):
 
     def _gradient_term(self, step: GuidedStep, lam: float) -> Tensor:
         """Return ``λ ⟨v, g⟩`` with ``v = ∂L_gm/∂ḡ``, for the direction of the paper."""
-        (grad,) = torch.autograd.grad(step.task_loss, step.head_weight, create_graph=True)
         guide_grads = [
             torch.autograd.grad(loss, weight, retain_graph=True)[0].flatten()
             for loss, weight in zip(step.guide_losses, step.guide_weights, strict=True)
         ]
+        (grad,) = torch.autograd.grad(step.task_loss, step.head_weight, create_graph=True)
         grad = grad.flatten()
         gradient, self.stats['cos'], self.stats['L_gm'] = self._direction(grad, guide_grads)
         return lam * torch.dot(gradient.to(grad.dtype), grad)

@@ -14,7 +14,7 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModel, ModuleDict
 from torch import Tensor, nn
 
-from mmcggm.balancers import GuidedStep
+from mmcggm.balancers import GuidedStep, differentiated_once
 from mmcggm.registry import MODELS, TASKS
 
 from .guides import AutoGuide
@@ -122,9 +122,10 @@ class GuidedModel(BaseModel):
         predictions = {}
         for modality, representation in representations.items():
             with _naming(modality):
-                predictions[modality] = self.guides[modality](representation)
+                prediction = self.guides[modality](representation)
+            predictions[modality] = self.task.fit(self.model, prediction, batch)
         guide_losses = [
-            self.task.loss(self.model, predictions[modality], batch)
+            differentiated_once(self.task.loss(self.model, predictions[modality], batch), guide.parameters())
             if modality in predictions
             else _zero(guide)
             for modality, guide in self.guides.items()

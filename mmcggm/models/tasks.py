@@ -22,13 +22,17 @@ class Task(ABC):
     def check(self, model: BaseModel) -> None:  # noqa: B027, most tasks need no check
         """Raise a ValueError that names the setting, unless the task fits the model."""
 
+    def fit(self, model: BaseModel, prediction: Tensor, batch: dict[str, Any]) -> Tensor:
+        """Return a guide's output in the form that :meth:`loss` and :meth:`counts` take; as it is here."""
+        return prediction
+
     @abstractmethod
     def loss(self, model: BaseModel, prediction: Tensor, batch: dict[str, Any]) -> Tensor:
         """Return the task's loss, a scalar, of a guide's ``prediction``.
 
         Args:
             model: The guided model, whose loss functions serve.
-            prediction: A guide's output.
+            prediction: What :meth:`fit` returned.
             batch: What the model's ``forward`` was called with, by argument name.
         """
 
@@ -162,7 +166,8 @@ class SegmentationTask(Task):
     """Semantic segmentation with a model of ``mmseg``'s kind.
 
     Args:
-        head: Path of the decode head in the model; its ``loss_by_feat`` judges the guides as well.
+        head: Path of the decode head in the model; its ``loss_decode``, with its sampler, judges the
+            guides as well.
         score: Config of the score. Default: Dice of WT, TC and ET.
     """
 
@@ -172,26 +177,40 @@ class SegmentationTask(Task):
 
     def check(self, model: BaseModel) -> None:
         head = find_module(model, self.head, 'task.head')
-        if not hasattr(head, 'loss_by_feat'):
+        if not hasattr(head, 'loss_decode'):
             raise ValueError(
-                f"`task.head`: '{self.head}' is a {type(head).__name__} without `loss_by_feat`, not a decode "
+                f"`task.head`: '{self.head}' is a {type(head).__name__} without `loss_decode`, not a decode "
                 "head of mmseg's kind."
             )
 
+    def fit(self, model: BaseModel, prediction: Tensor, batch: dict[str, Any]) -> Tensor:
+        """Return logits ``(N, C, H, W)`` in the size of the labels, ``(N, H, W)``."""
+        size = batch['data_samples'][0].gt_sem_seg.data.shape[-2:]
+        if prediction.shape[2:] == size:
+            return prediction
+        align_corners = model.get_submodule(self.head).align_corners
+        return resize(prediction, size, mode='bilinear', align_corners=align_corners, warning=False)
+
     def loss(self, model: BaseModel, prediction: Tensor, batch: dict[str, Any]) -> Tensor:
-        losses = model.get_submodule(self.head).loss_by_feat(prediction, batch['data_samples'])
-        return sum(value for name, value in losses.items() if 'loss' in name)
+        head, target = model.get_submodule(self.head), self._target(batch)
+        criteria = head.loss_decode if isinstance(head.loss_decode, nn.ModuleList) else [head.loss_decode]
+        weight = None if head.sampler is None else head.sampler.sample(prediction, target.unsqueeze(1))
+        return sum(
+            criterion(prediction, target, weight=weight, ignore_index=head.ignore_index)
+            for criterion in criteria
+        )
 
     def counts(self, model: BaseModel, prediction: Tensor, batch: dict[str, Any]) -> Tensor:
-        head = model.get_submodule(self.head)
-        target = torch.stack([sample.gt_sem_seg.data for sample in batch['data_samples']]).squeeze(1)
-        logits = resize(
-            prediction, target.shape[1:], mode='bilinear', align_corners=head.align_corners, warning=False
-        )
-        if logits.shape[1] == 1:  # one logit a pixel, positive above the head's threshold
-            threshold = torch.as_tensor(head.threshold, device=logits.device).logit()
-            logits = torch.cat([threshold.to(logits).expand_as(logits), logits], dim=1)
-        return self.score(logits, target, ignore_index=head.ignore_index)
+        head, target = model.get_submodule(self.head), self._target(batch)
+        if prediction.shape[1] == 1:  # one logit a pixel, positive above the head's threshold
+            threshold = torch.as_tensor(head.threshold, device=prediction.device).logit()
+            prediction = torch.cat([threshold.to(prediction).expand_as(prediction), prediction], dim=1)
+        return self.score(prediction, target, ignore_index=head.ignore_index)
+
+    @staticmethod
+    def _target(batch: dict[str, Any]) -> Tensor:
+        """Return the labels ``(N, H, W)``."""
+        return torch.stack([sample.gt_sem_seg.data for sample in batch['data_samples']]).squeeze(1)
 
 
 def find_target(batch: dict[str, Any], path: str) -> Tensor:

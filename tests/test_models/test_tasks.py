@@ -210,7 +210,7 @@ def test_segmentation_settings_that_do_not_fit_are_named():
     model = Segmentor(num_classes=3)
     with pytest.raises(ValueError, match=r"`task\.head`.*'decode_haed'.*'decode_head'"):
         SegmentationTask(head='decode_haed').check(model)
-    with pytest.raises(ValueError, match=r"'decode_head\.conv_seg' is a Conv2d without `loss_by_feat`"):
+    with pytest.raises(ValueError, match=r"'decode_head\.conv_seg' is a Conv2d without `loss_decode`"):
         SegmentationTask(head='decode_head.conv_seg').check(model)
     labels = torch.zeros(1, 2, 2, dtype=torch.long)
     with pytest.raises(ValueError, match=r'of 4 classes, but the prediction has 3\. Name yours'):
