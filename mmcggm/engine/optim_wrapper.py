@@ -178,6 +178,8 @@ class _AmpOnAnyDevice(AmpOptimWrapper):
         if get_device() != 'cpu':
             super().__init__(loss_scale=loss_scale, dtype=dtype, **kwargs)
             return
+        if loss_scale != 'dynamic' and not isinstance(loss_scale, (float, dict)):
+            raise TypeError(f"loss_scale must be of type float, dict, or 'dynamic', but got {loss_scale!r}.")
         if dtype not in (None, 'bfloat16', torch.bfloat16):
             raise ValueError(f'On a CPU `optim_wrapper.dtype` must be bfloat16, got {dtype}.')
         OptimWrapper.__init__(self, **kwargs)
@@ -197,6 +199,7 @@ class CGGMAmpOptimWrapper(BalancingMixin, _AmpOnAnyDevice):
         **kwargs: Of :class:`CGGMOptimWrapper`.
 
     Raises:
+        TypeError: If ``loss_scale`` is none of those of ``AmpOptimWrapper``.
         ValueError: If another data type than bfloat16 is asked for on a CPU.
     """
 
