@@ -1,7 +1,14 @@
 """The balancers' adapter to MMEngine: optimizer wrappers and hooks."""
 
+from .fsdp_strategy import FSDP2Strategy
 from .hooks import CGGMHook
 from .optim_wrapper import CGGMAmpOptimWrapper, CGGMOptimWrapper
 from .optim_wrapper_constructor import GuidedOptimWrapperConstructor
 
-__all__ = ['CGGMAmpOptimWrapper', 'CGGMHook', 'CGGMOptimWrapper', 'GuidedOptimWrapperConstructor']
+__all__ = [
+    'CGGMAmpOptimWrapper',
+    'CGGMHook',
+    'CGGMOptimWrapper',
+    'FSDP2Strategy',
+    'GuidedOptimWrapperConstructor',
+]

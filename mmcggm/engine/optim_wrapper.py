@@ -11,6 +11,7 @@ from mmengine.device import get_device
 from mmengine.model import is_model_wrapper
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from mmcggm.balancers import Balancer, GuidedStep
@@ -126,7 +127,7 @@ class BalancingMixin:
     def _zero_nonfinite(self) -> None:
         """Replace gradients that are not finite by zero, without asking whether there are any."""
         grads = [
-            p.grad
+            p.grad.to_local() if isinstance(p.grad, DTensor) else p.grad
             for optimizer in self.optimizers
             for group in optimizer.param_groups
             for p in group['params']
