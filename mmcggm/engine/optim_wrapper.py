@@ -154,8 +154,8 @@ class CGGMOptimWrapper(BalancingMixin, OptimWrapper):
         balancer: Config of a balancer, for example ``dict(type='CGGM', rho=1.3, lam=0.2)``, or None:
             guides train and nothing is balanced.
         guide_optimizer: Optimizer of the guides. In a config,
-            ``constructor='GuidedOptimWrapperConstructor'`` builds it. Learning rate schedules and
-            clipping act on ``optimizer`` alone, as in the published code.
+            ``constructor='GuidedOptimWrapperConstructor'`` builds it. Learning rate schedules,
+            ``auto_scale_lr`` and clipping act on ``optimizer`` alone, as in the published code.
         zero_nonfinite: Whether gradient entries that are not finite become zero, so that one bad batch
             does not end a balanced training. Loss scaling, which skips such a step, comes first.
         **kwargs: Of ``OptimWrapper``: ``accumulative_counts``, ``clip_grad``.

@@ -9,6 +9,7 @@ import torch.multiprocessing as mp
 from mmengine.dataset import default_collate
 from mmengine.model import MMDistributedDataParallel
 
+from tests.test_models.test_guided import Streams, streams_batch, streams_guided
 from tests.tiny import TinyData, build_wrapper, tiny_guided
 
 STEPS, BATCH = 20, 16
@@ -58,3 +59,33 @@ def test_two_processes_equal_one(tmp_path, settings):
                 torch.testing.assert_close(mine[name], theirs[name], rtol=1e-4, atol=1e-5)
     for name, value in ranks[0]['model'].items():
         assert torch.equal(value, ranks[1]['model'][name])
+
+
+def uneven_worker(rank: int, world: int, folder: Path) -> None:
+    """Train three steps: the second without a modality on rank 1, the third on none, with fewer samples."""
+    torch.set_num_threads(1)
+    dist.init_process_group('gloo', init_method=f'file://{folder}/store', rank=rank, world_size=world)
+    torch.manual_seed(0)
+    guided = streams_guided(Streams(modalities=3))
+    wrapper = build_wrapper(guided)
+    model = MMDistributedDataParallel(guided, device_ids=None, find_unused_parameters=True)
+    torch.manual_seed(rank)
+    history = []
+    for step in range(3):
+        batch = streams_batch(modalities=3, size=2 if step == 2 and rank else 6)
+        if step == 2 or (step == 1 and rank):
+            del batch['x1']
+        model.train_step(batch, wrapper)
+        history.append(wrapper.balancer.stats['B'].tolist())
+    torch.save(dict(model=guided.state_dict(), history=history), folder / f'rank{rank}.pt')
+    dist.destroy_process_group()
+
+
+def test_a_rank_without_a_modality_and_an_unequal_batch_hold_up_no_one(tmp_path):
+    context = mp.spawn(uneven_worker, args=(2, tmp_path), nprocs=2, join=False)
+    context.join(timeout=120)  # returns when one process is done
+    assert context.join(timeout=20), 'a process waits for the other'
+    first, second = (torch.load(tmp_path / f'rank{rank}.pt') for rank in range(2))
+    assert first['history'] == second['history'] and len(first['history']) == 3
+    for name, value in first['model'].items():
+        assert value.isfinite().all() and torch.equal(value, second['model'][name])
