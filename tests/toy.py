@@ -4,12 +4,18 @@ import torch
 from torch import Tensor, nn
 
 from mmcggm.balancers import GuidedStep
+from mmcggm.models import ForegroundDiceLoss
 
 HEADS = {'linear': nn.Linear, 'conv2d': nn.Conv2d, 'conv3d': nn.Conv3d}
 LOSSES = {
     'classification': lambda prediction, target: nn.functional.cross_entropy(prediction, target.long()),
     'regression': lambda prediction, target: nn.functional.mse_loss(
         prediction.mean(1), target.to(prediction)
+    ),
+    # As published: half cross-entropy, half soft Dice of the foreground.
+    'segmentation': lambda prediction, target: (
+        0.5 * nn.functional.cross_entropy(prediction, target)
+        + 0.5 * ForegroundDiceLoss(smooth=0.01)(prediction, target)
     ),
 }
 

@@ -20,11 +20,11 @@ def direction_objective(model: ToyModel, terms, guide_grads, inputs, target, los
     return sum(abs(b) - b * c for b, c in zip(terms, cosines, strict=True)) / len(terms)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     modalities=st.integers(2, 6),
     head=st.sampled_from(['linear', 'conv2d', 'conv3d']),
-    loss=st.sampled_from(['classification', 'regression']),
+    loss=st.sampled_from(['classification', 'regression', 'segmentation']),
     bias=st.booleans(),
     seed=st.integers(0, 1000),
 )
