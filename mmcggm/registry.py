@@ -4,6 +4,8 @@ Each registry imports the package in ``locations`` when it is first asked for a 
 configs need no ``custom_imports`` once ``mmcggm.registry`` is imported.
 """
 
+from typing import Any
+
 from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
@@ -19,7 +21,7 @@ from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import VISBACKENDS as MMENGINE_VISBACKENDS
 from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
 from mmengine.registry import WEIGHT_INITIALIZERS as MMENGINE_WEIGHT_INITIALIZERS
-from mmengine.registry import Registry
+from mmengine.registry import DefaultScope, Registry, build_from_cfg
 
 DATASETS = Registry('dataset', parent=MMENGINE_DATASETS, locations=['mmcggm.datasets'])
 DATA_SAMPLERS = Registry('data sampler', parent=MMENGINE_DATA_SAMPLERS, locations=['mmcggm.datasets'])
@@ -43,6 +45,13 @@ STRATEGIES = Registry('strategy', parent=MMENGINE_STRATEGIES, locations=['mmcggm
 VISUALIZERS = Registry('visualizer', parent=MMENGINE_VISUALIZERS, locations=['mmcggm.visualization'])
 VISBACKENDS = Registry('vis_backend', parent=MMENGINE_VISBACKENDS, locations=['mmcggm.visualization'])
 
+
+def build_in_own_scope(cfg: dict, registry: Registry, **kwargs) -> Any:
+    """Build a component of a kind that no other library has, whatever the config's ``default_scope`` is."""
+    with DefaultScope.overwrite_default_scope('mmcggm'):
+        return build_from_cfg(cfg, registry, **kwargs)
+
+
 # The project's own kinds.
-BALANCERS = Registry('balancer', locations=['mmcggm.balancers'])
-TASKS = Registry('task', locations=['mmcggm.models'])
+BALANCERS = Registry('balancer', build_func=build_in_own_scope, locations=['mmcggm.balancers'])
+TASKS = Registry('task', build_func=build_in_own_scope, locations=['mmcggm.models'])
