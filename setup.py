@@ -35,6 +35,7 @@ EXTRAS = {
         'pytest>=7.4',
         'pytest-xdist>=3.3',
         'hypothesis>=6.80',
+        'accelerate>=0.30',
         'ruff>=0.8',
         'monai>=1.3',
         'BraTS-evaluation>=0.0.10',
