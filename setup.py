@@ -25,11 +25,13 @@ REQUIRES = [
     'onedl-mmpretrain>=1.3',
     'transformers>=4.40',
     'nibabel>=5.0',
+    'safetensors>=0.4',
     'scipy>=1.10',
     'tqdm>=4.60',
 ]
 EXTRAS = {
     'brats': ['h5py>=3.8', 'panoptica>=2.1'],
+    'data': ['h5py>=3.8', 'scikit-learn>=1.3'],
     'demo': ['nilearn>=0.10', 'tensorboard>=2.10'],
     'dev': [
         'pytest>=7.4',
@@ -42,7 +44,7 @@ EXTRAS = {
     ],
 }
 EXTRAS['demo'] += EXTRAS['brats']
-EXTRAS['dev'] += EXTRAS['demo']
+EXTRAS['dev'] += EXTRAS['demo'] + EXTRAS['data']
 EXTRAS['all'] = EXTRAS['dev']
 
 setup(

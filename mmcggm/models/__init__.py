@@ -1,43 +1,76 @@
 """Models: encoders, fusion, heads, guides, losses and the guided wrapper."""
 
 from .data_preprocessor import MultimodalDataPreprocessor
-from .encoders import DeepLabEncoder, SequenceEncoder, SequenceTransformer, UNetEncoder
-from .fusion import PyramidConcatFusion
+from .encoders import (
+    BertTextEncoder,
+    DeepLabEncoder,
+    PretrainedSequenceEncoder,
+    SequenceEncoder,
+    SequenceTransformer,
+    SmallCNN,
+    UNetEncoder,
+    ViTImageEncoder,
+)
+from .fusions import (
+    ConcatFusion,
+    CrossAttentionFusion,
+    FiLMFusion,
+    Fusion,
+    GatedFusion,
+    LowRankTensorFusion,
+    PyramidConcatFusion,
+    SumFusion,
+    TokenFusion,
+    TransformerFusion,
+    VectorFusion,
+)
 from .guided import GuidedModel, strip_guides
 from .guides import AutoGuide, DecodeHeadGuide, Guide
 from .heads import DeepLabV3PlusHead, UNetHead
 from .losses import ForegroundDiceLoss
 from .multimodal_backbone import MultimodalBackbone
+from .predictor import MultimodalPredictor
 from .scores import SliceDice
 from .segmentor import MultimodalSegmentor
-from .sequence_fusion import TransformerFusion
 from .sequence_guide import SequenceGuide
-from .sequence_model import SequenceModel
 from .tasks import ClassificationTask, RegressionTask, SegmentationTask, Task
 
 __all__ = [
     'AutoGuide',
+    'BertTextEncoder',
     'ClassificationTask',
+    'ConcatFusion',
+    'CrossAttentionFusion',
     'DecodeHeadGuide',
     'DeepLabEncoder',
     'DeepLabV3PlusHead',
+    'FiLMFusion',
     'ForegroundDiceLoss',
+    'Fusion',
+    'GatedFusion',
     'Guide',
     'GuidedModel',
+    'LowRankTensorFusion',
     'MultimodalBackbone',
     'MultimodalDataPreprocessor',
+    'MultimodalPredictor',
     'MultimodalSegmentor',
+    'PretrainedSequenceEncoder',
     'PyramidConcatFusion',
     'RegressionTask',
     'SegmentationTask',
     'SequenceEncoder',
     'SequenceGuide',
-    'SequenceModel',
     'SequenceTransformer',
     'SliceDice',
+    'SmallCNN',
+    'SumFusion',
     'Task',
+    'TokenFusion',
     'TransformerFusion',
     'UNetEncoder',
     'UNetHead',
+    'VectorFusion',
+    'ViTImageEncoder',
     'strip_guides',
 ]

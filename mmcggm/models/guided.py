@@ -147,6 +147,35 @@ class GuidedModel(BaseModel):
         names = (f'guide_{modality}.loss' for modality in self.modalities)
         return {**losses, **dict(zip(names, guide_losses, strict=True))}
 
+    @contextmanager
+    def judging_guides(self) -> Iterator[dict[str, Tensor]]:
+        """Judge the guides on the one pass of the inner model inside the context, which stays as it is.
+
+        Yields:
+            A dict that the end of the context fills: by modality, the score as counts ``(K, 2)``, see
+            ``GuidedStep``. It lacks modalities that the batch lacks.
+
+        Raises:
+            RuntimeError: If a representation appears more than once in the context.
+        """
+        batch: dict[str, Any] = {}
+
+        def keep(module: nn.Module, args: tuple, kwargs: dict) -> None:
+            batch.update(self._arguments(*args, **kwargs))
+
+        counts: dict[str, Tensor] = {}
+        handle = self.model.register_forward_pre_hook(keep, with_kwargs=True)
+        try:
+            with captured(self.model, self.encoders) as representations:
+                yield counts
+        finally:
+            handle.remove()
+        for modality, representation in representations.items():
+            with _naming(modality):
+                prediction = self.guides[modality](representation)
+            prediction = self.task.fit(self.model, prediction, batch)
+            counts[modality] = self.task.counts(self.model, prediction, batch)
+
     def take_step(self) -> GuidedStep:
         """Return the record of the last ``mode='loss'`` pass, and forget it.
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mmcggm.registry import MODELS
 
 from .module_paths import describe
+from .sequences import is_padded, pool_tokens
 
 
 class Guide(BaseModule):
@@ -36,7 +37,8 @@ class AutoGuide(Guide):
 
     A projection to the width of the head's input, where widths differ; ``depth`` hidden layers with
     ReLU; a new layer like the head's last. For a ``Linear`` head the representation is pooled to
-    ``(N, C)`` first: feature maps ``(N, C, *)`` by their mean, sequences by ``pool``. For a
+    ``(N, C)`` first: feature maps ``(N, C, *)`` by their mean, sequences, also ``(tokens, padding)`` with
+    padding ``(N, L)``, by ``pool``. For a
     convolutional head it stays a map, and hidden layers have kernels of width 3.
 
     Args:
@@ -49,7 +51,7 @@ class AutoGuide(Guide):
         level: Which level of a pyramid (a tuple or list) is used.
         layout: Axes of a sequence: ``'NLC'``, ``'NCL'`` or ``'LNC'``, for batch N, positions L and
             channels C.
-        pool: What is taken from a sequence: ``'mean'``, ``'first'`` or ``'last'`` position.
+        pool: What is taken from a sequence: ``'mean'``, ``'first'`` or ``'last'`` position that counts.
         init_cfg: Initialisation.
 
     Raises:
@@ -116,7 +118,7 @@ class AutoGuide(Guide):
         Raises:
             ValueError: If the representation doesn't fit; it says what to set.
         """
-        x = representation
+        x, padding = representation if is_padded(representation) else (representation, None)
         if isinstance(x, (list, tuple)) and -len(x) <= self.level < len(x):
             x = x[self.level]
         if not isinstance(x, Tensor):
@@ -124,7 +126,7 @@ class AutoGuide(Guide):
                 f'the representation is {describe(representation)}, not a tensor or a pyramid of tensors '
                 f"with a level {self.level}: pick a part of it with the encoder's `key`."
             )
-        x = self._pooled(x) if self.dims == 0 else x
+        x = self._pooled(x, padding) if self.dims == 0 else x
         if x.ndim != self.dims + 2:
             raise ValueError(
                 f"the representation is {describe(x)}, but the head's last layer takes {self.dims + 2} axes: "
@@ -138,14 +140,13 @@ class AutoGuide(Guide):
             )
         return self.layers(x)
 
-    def _pooled(self, x: Tensor) -> Tensor:
+    def _pooled(self, x: Tensor, padding: Tensor | None) -> Tensor:
         """Return ``(N, C)`` of a vector, a sequence or a feature map."""
         if x.ndim > 3:
             return x.flatten(2).mean(2)
         if x.ndim < 3:
             return x
-        x = x.permute(*(self.layout.index(axis) for axis in 'NLC'))
-        return x.mean(1) if self.pool == 'mean' else x[:, 0 if self.pool == 'first' else -1]
+        return pool_tokens((x.permute(*(self.layout.index(axis) for axis in 'NLC')), padding), self.pool)
 
 
 @MODELS.register_module()

@@ -1,8 +1,9 @@
-"""One encoder a modality, then fusion, in the place of a segmentor's backbone."""
+"""One encoder a modality, then fusion."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from mmengine.model import BaseModule, ModuleDict
 from torch import Tensor
@@ -13,6 +14,8 @@ from mmcggm.registry import MODELS
 @MODELS.register_module()
 class MultimodalBackbone(BaseModule):
     """Encodes each modality on its own and fuses the representations.
+
+    A model's backbone, such as that of a segmentor or of a :class:`MultimodalPredictor`.
 
     The encoders are at the paths ``encoders.{modality}``.
 
@@ -46,8 +49,12 @@ class MultimodalBackbone(BaseModule):
         self.encoders = ModuleDict({m: MODELS.build(encoders.get(m, encoder)) for m in modalities})
         self.fusion = MODELS.build({**fusion, 'num_modalities': len(modalities)})
 
-    def forward(self, inputs: dict[str, Tensor]) -> tuple[Tensor, ...]:
-        """Return the fused feature maps of a batch ``{modality: (N, C, H, W)}``.
+    def forward(self, inputs: dict[str, Any]) -> Tensor | tuple[Tensor, ...]:
+        """Return what the fusion makes of a batch: feature maps, or vectors ``(N, dim)``.
+
+        Args:
+            inputs: What each modality's encoder takes, such as images ``(N, C, H, W)`` or tokens and
+                their padding.
 
         Raises:
             KeyError: If a modality is missing from the batch.

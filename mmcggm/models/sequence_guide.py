@@ -6,8 +6,9 @@ from torch import Tensor, nn
 
 from mmcggm.registry import MODELS
 
-from .encoders.sequence import Sequences, SequenceTransformer
+from .encoders.sequence import SequenceTransformer
 from .guides import Guide
+from .sequences import Sequences
 
 
 @MODELS.register_module()
@@ -40,5 +41,5 @@ class SequenceGuide(Guide):
         return self.out
 
     def forward(self, representation: Sequences) -> Tensor:
-        """Return a prediction ``(N, outputs)`` for tokens ``(N, L, dim)`` and their padding."""
-        return self.out(self.mlp(self.transformer(representation)[:, 0]))
+        """Return a prediction ``(N, outputs)`` for tokens ``(N, L, dim)``, alone or with their padding."""
+        return self.out(self.mlp(self.transformer(representation, first_only=True)[:, 0]))

@@ -71,6 +71,18 @@ def test_sequences_are_pooled_in_any_layout():
             torch.testing.assert_close(guide(x.permute(permutation)), guide.last_layer(expected))
 
 
+@pytest.mark.parametrize('pool', ['mean', 'first', 'last'])
+def test_padding_of_a_sequence_does_not_count(pool):
+    x, lengths = torch.randn(3, 7, 4), (7, 2, 1)
+    padding = torch.arange(7) >= torch.tensor(lengths).unsqueeze(1)
+    rows = [x[i, :length] for i, length in enumerate(lengths)]
+    expected = torch.stack([dict(mean=row.mean(0), first=row[0], last=row[-1])[pool] for row in rows])
+    guide = linear_guide(pool=pool)
+    torch.testing.assert_close(guide((x, padding)), guide.last_layer(expected))
+    torch.testing.assert_close(guide((x.masked_fill(padding.unsqueeze(-1), 9), padding)), guide((x, padding)))
+    torch.testing.assert_close(guide((x, None)), guide(x))
+
+
 @pytest.mark.parametrize('container', [tuple, list])
 def test_level_of_a_pyramid(container):
     levels = container(torch.randn(2, 4, size, size) for size in (8, 4, 2))

@@ -87,7 +87,7 @@ def mosi(device: torch.device, full: bool) -> Subject:
     )
     inputs = {name: torch.randn(64, 50, width, device=device) for name, width in cfg.channels.items()}
     data = dict(inputs=inputs, labels=6 * torch.rand(64, device=device) - 3)
-    return Subject(guided, dict(type='AutoGuide', depth=0, level=0), optim_wrapper, data)
+    return Subject(guided, dict(type='AutoGuide', depth=0), optim_wrapper, data)
 
 
 def brats(device: torch.device, full: bool) -> Subject:

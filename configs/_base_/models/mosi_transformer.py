@@ -13,7 +13,7 @@ transformer = dict(
 )
 
 model = dict(
-    type='SequenceModel',
+    type='MultimodalPredictor',
     data_preprocessor=dict(type='MultimodalDataPreprocessor'),
     backbone=dict(
         type='MultimodalBackbone',

@@ -1,4 +1,4 @@
-"""A model of multimodal sequences, for regression and classification."""
+"""A model of several modalities with one prediction a sample, for regression and classification."""
 
 from __future__ import annotations
 
@@ -8,24 +8,28 @@ from torch import Tensor, nn
 
 from mmcggm.registry import MODELS
 
-from .encoders.sequence import padding_mask
+from .sequences import Sequences, padding_mask
 
 
 @MODELS.register_module()
-class SequenceModel(BaseModel):
-    """A multimodal backbone on sequences and a linear head, the paper's model of CMU-MOSI.
+class MultimodalPredictor(BaseModel):
+    """A multimodal backbone and a linear head, the paper's model of CMU-MOSI, IEMOCAP and Food-101.
 
     The head is at ``head``, encoders at ``backbone.encoders.{modality}``.
 
     Args:
-        backbone: Config of a :class:`MultimodalBackbone` with :class:`SequenceEncoder` and
-            :class:`TransformerFusion`.
+        backbone: Config of a :class:`MultimodalBackbone` whose fusion returns vectors ``(N, dim)``.
         dim: Channels of the fused representation.
         outputs: Targets of a regression, or number of classes.
         loss: Config of the loss, a module of predictions ``(N, outputs)`` and labels, for example
             ``dict(type='torch.nn.CrossEntropyLoss')``.
+        mask_padding: Whether padding is hidden from encoders and fusion. If not, ``lengths`` are ignored,
+            as the published code does, and padding counts as tokens.
         data_preprocessor: Config of the data preprocessor.
         init_cfg: Initialisation.
+
+    Raises:
+        ValueError: If ``dim`` isn't that of the fusion.
     """
 
     def __init__(
@@ -34,13 +38,18 @@ class SequenceModel(BaseModel):
         dim: int = 40,
         outputs: int = 1,
         loss: dict = dict(type='torch.nn.L1Loss'),
+        mask_padding: bool = True,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(data_preprocessor, init_cfg)
         self.backbone = MODELS.build(backbone)
+        fused = getattr(self.backbone.fusion, 'dim', dim)
+        if fused != dim:
+            raise ValueError(f'`dim` is {dim}, but `backbone.fusion.dim` is {fused}: set both to one number.')
         self.head = nn.Linear(dim, outputs)
         self.criterion = MODELS.build(loss)
+        self.mask_padding = mask_padding
 
     def forward(
         self,
@@ -52,10 +61,13 @@ class SequenceModel(BaseModel):
         """Predict, or judge a prediction.
 
         Args:
-            inputs: ``{modality: (N, L_i, C_i)}``; the lengths ``L_i`` may differ.
+            inputs: ``{modality: (N, ...)}``, for example sequences ``(N, L_i, C_i)`` or images
+                ``(N, C_i, H, W)``.
             labels: Targets ``(N, outputs)``, or ``(N,)`` if there is one output; or class indices ``(N,)``.
-            lengths: ``{modality: (N,)}``, integers, for modalities that are padded at the end: tokens
-                from ``lengths[n]`` on do not count. At least the first token does.
+            lengths: ``{modality: (N,)}``, integers, for sequences that are padded at the end: tokens
+                from ``lengths[n]`` on do not count. At least the first token does. The encoder of such a
+                modality gets ``(tokens, padding)`` with padding ``(N, L_i)``, bool; that of any other
+                its input as it is.
             mode: ``'tensor'``, ``'loss'`` or ``'predict'``.
 
         Returns:
@@ -65,15 +77,7 @@ class SequenceModel(BaseModel):
         Raises:
             ValueError: If ``lengths`` names a modality that ``inputs`` lacks, or ``mode`` is unknown.
         """
-        lengths = lengths or {}
-        unknown = [modality for modality in lengths if modality not in inputs]
-        if unknown:
-            raise ValueError(f'`lengths` names {unknown}, but the batch holds {list(inputs)}.')
-        sequences = {
-            modality: (x, padding_mask(lengths[modality], x.shape[1]) if modality in lengths else None)
-            for modality, x in inputs.items()
-        }
-        prediction = self.head(self.backbone(sequences))
+        prediction = self.head(self.backbone(self._with_padding(inputs, lengths or {})))
         if mode == 'tensor':
             return prediction
         if mode == 'loss':
@@ -87,3 +91,12 @@ class SequenceModel(BaseModel):
                     sample.label = label
             return samples
         raise ValueError(f"`mode` must be 'tensor', 'loss' or 'predict', got '{mode}'.")
+
+    def _with_padding(self, inputs: dict[str, Tensor], lengths: dict[str, Tensor]) -> dict[str, Sequences]:
+        unknown = [modality for modality in lengths if modality not in inputs]
+        if unknown:
+            raise ValueError(f'`lengths` names {unknown}, but the batch holds {list(inputs)}.')
+        if not self.mask_padding:
+            return inputs
+        padding = {m: padding_mask(lengths[m], inputs[m].shape[1]) for m in lengths}
+        return {m: (x, padding[m]) if m in padding else x for m, x in inputs.items()}
