@@ -1,0 +1,112 @@
+"""Matrices by name in one HDF5 file, read one at a time, from any number of processes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from mmengine.logging import print_log
+
+from mmcggm.utils import import_optional
+
+EXTRA = 'data'
+
+
+class H5Features:
+    """An HDF5 file that holds a matrix ``(L, C)`` for each name.
+
+    The file stays open from the first read on, in each process on its own: a worker must not share the
+    open file of the process it was forked from, nor can one be pickled.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ImportError: At any use, if h5py is not installed.
+        OSError: At any use, if the file is missing or cannot be read as HDF5.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._file = None
+        self._owner = 0  # the process that opened the file
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, '_file': None}
+
+    def check(self, names: Sequence[str]) -> tuple[list[int], int]:
+        """Check the matrices of ``names`` without reading them.
+
+        Returns:
+            L of each, and C.
+
+        Raises:
+            ValueError: If one is missing, is no matrix, is empty, or differs in C from the first.
+        """
+        with open_h5(self.path) as file:
+            shapes = {name: getattr(file.get(name), 'shape', None) for name in names}
+        missing = [name for name, shape in shapes.items() if shape is None]
+        if missing:
+            raise ValueError(f'{self.path} lacks {len(missing)} of {len(shapes)} names: {_some(missing)}.')
+        channels = shapes[names[0]][-1:]
+        bad = [f'{n} {s}' for n, s in shapes.items() if len(s) != 2 or s[1:] != channels or 0 in s]
+        if bad:
+            raise ValueError(
+                f'{self.path} must hold matrices (L, C) of one C, not empty, but holds {_some(bad)}. '
+                'The file is damaged or of another kind; get it again.'
+            )
+        return [shapes[name][0] for name in names], *channels
+
+    def read(self, name: str) -> np.ndarray:
+        """Return the matrix at ``name`` as float32 ``(L, C)``.
+
+        Raises:
+            ValueError: If it holds NaN or infinity.
+        """
+        if self._file is not None and self._owner != os.getpid():
+            self._file.close()  # a fork's copy, with which HDF5 would mix up the file that is opened next
+            self._file = None
+        if self._file is None:
+            self._file, self._owner = open_h5(self.path), os.getpid()
+        features = self._file[name][()].astype(np.float32, copy=False)  # faster than HDF5's conversion
+        if not np.isfinite(features).all():
+            raise ValueError(f"{self.path}: '{name}' holds NaN or infinity. Mend it, or leave it out.")
+        return features
+
+    def statistics(self, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and standard deviation ``(C,)``, float32, over all rows of ``names``.
+
+        A constant channel's deviation is 1. Computed once a process, until the file changes.
+        """
+        return _statistics(self.path, self.path.stat().st_mtime_ns, tuple(names))
+
+
+def open_h5(path: Path):
+    """Open ``path`` for reading.
+
+    Raises:
+        OSError: If it is missing or cannot be read as HDF5.
+    """
+    h5py = import_optional('h5py', EXTRA)
+    try:
+        return h5py.File(path, 'r')
+    except OSError as error:
+        raise type(error)(f'{path} cannot be read as HDF5: {error}.') from error
+
+
+@cache
+def _statistics(path: Path, modified: int, names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    scaler = import_optional('sklearn.preprocessing', EXTRA).StandardScaler()
+    print_log(f'Computing mean and standard deviation of {len(names)} matrices in {path}.', 'current')
+    features = H5Features(path)
+    features.check(names)
+    for name in names:
+        scaler.partial_fit(features.read(name))
+    return scaler.mean_.astype(np.float32), scaler.scale_.astype(np.float32)
+
+
+def _some(items: list[str]) -> str:
+    return ', '.join(items[:5]) + (f' and {len(items) - 5} more' if len(items) > 5 else '')

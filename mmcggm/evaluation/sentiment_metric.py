@@ -1,0 +1,101 @@
+"""Metrics of multimodal sentiment analysis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
+from prettytable import PrettyTable
+from scipy.stats import pearsonr
+
+from mmcggm.registry import METRICS
+from mmcggm.utils import import_optional
+
+
+@METRICS.register_module()
+class SentimentMetric(BaseMetric):
+    """The figures that are reported on CMU-MOSI and CMU-MOSEI, as the toolkit MMSA defines them.
+
+    Predictions and labels are sentiments from −3 to 3. Results, with MMSA's names where they differ:
+
+    - ``MAE``: mean absolute error.
+    - ``Corr``: Pearson correlation; NaN if predictions or labels are constant.
+    - ``Acc7``, ``Acc5`` (``Mult_acc_7``, ``Mult_acc_5``): how often both, cut to [−3, 3] or [−2, 2] and
+      rounded (halves to the even number), agree.
+    - ``Acc2_nonneg``, ``F1_nonneg`` (``Has0_acc_2``, ``Has0_F1_score``): negative (< 0) against
+      non-negative (>= 0).
+    - ``Acc2_pos``, ``F1_pos`` (``Non0_acc_2``, ``Non0_F1_score``): positive (> 0) against not, over the
+      samples whose label is not 0; NaN if there are none.
+
+    F1 is that of both classes, weighted by their size.
+
+    Reference: Mao et al., M-SENA, ACL 2022, arXiv 2203.12441; https://github.com/thuiar/MMSA.
+
+    Args:
+        **kwargs: Arguments of MMEngine's ``BaseMetric``.
+
+    Raises:
+        ImportError: If scikit-learn is not installed.
+    """
+
+    default_prefix = ''  # None makes MMEngine warn about a missing prefix
+
+    def __init__(self, **kwargs) -> None:
+        super().__init__(**kwargs)
+        import_optional('sklearn', extra='data')  # before training, not after its first epoch
+
+    def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
+        """Keep ``prediction`` ``(1,)`` and ``label``, a scalar, of each sample.
+
+        Raises:
+            ValueError: If a sample has no label, or either holds more than one number.
+        """
+        for sample in data_samples:
+            pair = [sample.get(key) for key in ('prediction', 'label')]
+            if any(value is None or value.numel() != 1 for value in pair):
+                shapes = [None if value is None else tuple(value.shape) for value in pair]
+                raise ValueError(
+                    'SentimentMetric needs a `prediction` and a `label` of one number a sample, got the '
+                    f'shapes {shapes}. Does the model have `outputs=1`?'
+                )
+            self.results.append(tuple(float(value) for value in pair))
+
+    def compute_metrics(self, results: list[tuple[float, float]]) -> dict[str, float]:
+        """Compute the figures over all samples; print them as a table."""
+        if not results:
+            raise ValueError('SentimentMetric has no sample to evaluate: the data set is empty.')
+        metrics = sentiment_figures(*np.array(results, dtype=np.float64).T)
+        table = PrettyTable(list(metrics), align='r')
+        table.add_row([f'{value:.4f}' for value in metrics.values()])
+        print_log(f'Sentiment of {len(results)} samples\n{table}', logger='current')
+        return metrics
+
+
+def sentiment_figures(pred: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """Return the figures of :class:`SentimentMetric` for predictions and labels ``(N,)``."""
+    varied = len(truth) > 1 and np.ptp(pred) > 0 and np.ptp(truth) > 0
+    nonzero = truth != 0
+    return dict(
+        MAE=float(np.abs(pred - truth).mean()),
+        Corr=float(pearsonr(pred, truth).statistic) if varied else float('nan'),
+        Acc7=_rounded_accuracy(pred, truth, 3),
+        Acc5=_rounded_accuracy(pred, truth, 2),
+        **_binary(pred >= 0, truth >= 0, 'nonneg'),
+        **_binary(pred[nonzero] > 0, truth[nonzero] > 0, 'pos'),
+    )
+
+
+def _rounded_accuracy(pred: np.ndarray, truth: np.ndarray, bound: int) -> float:
+    return float((pred.clip(-bound, bound).round() == truth.clip(-bound, bound).round()).mean())
+
+
+def _binary(pred: np.ndarray, truth: np.ndarray, name: str) -> dict[str, float]:
+    if not len(truth):
+        return {f'Acc2_{name}': float('nan'), f'F1_{name}': float('nan')}
+    f1_score = import_optional('sklearn.metrics', extra='data').f1_score
+    return {
+        f'Acc2_{name}': float((pred == truth).mean()),
+        f'F1_{name}': float(f1_score(truth, pred, average='weighted')),
+    }

@@ -1,0 +1,1 @@
+"""Synthetic files in the published formats of data sets."""

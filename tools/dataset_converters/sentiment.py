@@ -1,0 +1,38 @@
+"""Convert a pickle of CMU-MOSI or CMU-MOSEI to HDF5, which is safe to share and read lazily.
+
+    python tools/dataset_converters/sentiment.py data/cmu_mosi/aligned_50.pkl
+
+The pickle may be in the format of MulT or of MMSA, aligned or not. It is read without running code; one that
+asks for more than numpy arrays is refused, and the message names what it asks for. Exits with 1 then.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmcggm.datasets.convert_sentiment import convert_pickle
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('source', type=Path, help='the pickle')
+    parser.add_argument('--out', type=Path, help='the HDF5 file (default: the source with the suffix .h5)')
+    return parser.parse_args()
+
+
+def main() -> int:
+    args = parse_args()
+    out = args.out or args.source.with_suffix('.h5')
+    try:
+        sizes = convert_pickle(args.source, out)
+    except (OSError, ValueError, ImportError) as error:
+        print(f'Error: {error}', file=sys.stderr)
+        return 1
+    print(f'{out}: ' + ', '.join(f'{size} samples in {split}' for split, size in sizes.items()))
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
