@@ -1,6 +1,7 @@
-"""The balancers' adapter to MMEngine: optimizer wrappers and hooks."""
+"""The balancers' adapter to MMEngine: optimizer wrappers, hooks and a strategy."""
 
 from .fsdp_strategy import FSDP2Strategy
+from .guide_score_hook import GuideScoreHook
 from .hooks import CGGMHook
 from .optim_wrapper import CGGMAmpOptimWrapper, CGGMOptimWrapper
 from .optim_wrapper_constructor import GuidedOptimWrapperConstructor
@@ -10,5 +11,6 @@ __all__ = [
     'CGGMHook',
     'CGGMOptimWrapper',
     'FSDP2Strategy',
+    'GuideScoreHook',
     'GuidedOptimWrapperConstructor',
 ]
