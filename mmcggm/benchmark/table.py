@@ -1,0 +1,159 @@
+"""Results as a table: mean ± standard deviation, and what sets a method apart from the baseline."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+from mmcggm.utils.atomic import replacing
+
+from .grid import Benchmark
+from .results import read_result
+
+
+@dataclass(frozen=True)
+class Row:
+    """One metric of one method in one setting.
+
+    Attributes:
+        setting: Name of the setting.
+        method: Name of the method.
+        metric: Name of the metric.
+        seeds: The seeds whose runs are finished.
+        values: Of these runs.
+        mean: Of the values.
+        std: Of the values, with n - 1 in the denominator; NaN for one.
+        difference: Mean difference to the baseline over the seeds that both have; NaN without any, and
+            for the baseline itself.
+        p_value: Two-sided, of a paired t-test over these seeds; NaN for fewer than two. Not corrected
+            for the number of comparisons.
+    """
+
+    setting: str
+    method: str
+    metric: str
+    seeds: tuple[int, ...]
+    values: tuple[float, ...]
+    mean: float
+    std: float
+    difference: float
+    p_value: float
+
+
+def summarise(benchmark: Benchmark, work_dir: Path) -> list[Row]:
+    """Return a row for each setting, method and metric with a finished run.
+
+    Raises:
+        ValueError: If a result lacks a metric; it names those that there are.
+    """
+    found: dict[tuple[str, str, str], dict[int, float]] = {}
+    for run in benchmark.runs:
+        result = read_result(work_dir / run.folder, run.fingerprint)
+        for metric in benchmark.metrics if result is not None else ():
+            if metric not in result['metrics']:
+                raise ValueError(f"`metrics` names '{metric}', but {run} has {sorted(result['metrics'])}.")
+            values = found.setdefault((run.setting, run.method, metric), {})
+            values[run.seed] = result['metrics'][metric]
+    return [
+        _row(setting, method, metric, found[setting, method, metric], baseline)
+        for setting in benchmark.settings
+        for method in benchmark.methods
+        for metric in benchmark.metrics
+        if (setting, method, metric) in found
+        for baseline in [
+            {} if method == benchmark.baseline else found.get((setting, benchmark.baseline, metric), {})
+        ]
+    ]
+
+
+def _row(setting: str, method: str, metric: str, values: dict[int, float], baseline: dict[int, float]) -> Row:
+    own = np.array(list(values.values()))
+    differences = np.array([value - baseline[seed] for seed, value in values.items() if seed in baseline])
+    return Row(
+        setting=setting,
+        method=method,
+        metric=metric,
+        seeds=tuple(values),
+        values=tuple(own.tolist()),
+        mean=float(own.mean()),
+        std=float(own.std(ddof=1)) if len(own) > 1 else math.nan,
+        difference=float(differences.mean()) if len(differences) else math.nan,
+        p_value=paired_p_value(differences),
+    )
+
+
+def paired_p_value(differences: np.ndarray) -> float:
+    """Return the p value of the hypothesis that the differences have mean zero."""
+    if len(differences) < 2:
+        return math.nan
+    if np.ptp(differences) == 0:  # where the t-test divides by zero
+        return 1.0 if differences[0] == 0 else 0.0
+    return float(stats.ttest_1samp(differences, 0.0).pvalue)
+
+
+def to_markdown(rows: Sequence[Row], metrics: Sequence[str]) -> str:
+    """Return a table with a line a setting and method; difference and p are those of the first metric."""
+    lines = [
+        ['setting', 'method', *metrics, f'Δ {metrics[0]}', 'p', 'seeds'],
+        ['---'] * (len(metrics) + 5),
+    ]
+    groups: dict[tuple[str, str], dict[str, Row]] = {}
+    for row in rows:
+        groups.setdefault((row.setting, row.method), {})[row.metric] = row
+    for (setting, method), by_metric in groups.items():
+        first = by_metric[metrics[0]]
+        cells = [_mean_and_std(by_metric[metric]) for metric in metrics]
+        lines.append(
+            [
+                setting,
+                method,
+                *cells,
+                _cell(first.difference, '+.3f'),
+                _cell(first.p_value, '.3f'),
+                str(len(first.seeds)),
+            ]
+        )
+    return ''.join(f'| {" | ".join(line)} |\n' for line in lines)
+
+
+def to_csv(rows: Sequence[Row]) -> str:
+    """Return a line a row; seeds and values stand in one cell each, separated by spaces."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, list(Row.__dataclass_fields__), lineterminator='\n')
+    writer.writeheader()
+    for row in rows:
+        cells = asdict(row)
+        writer.writerow({**cells, **{k: ' '.join(map(str, cells[k])) for k in ('seeds', 'values')}})
+    return buffer.getvalue()
+
+
+def to_json(rows: Sequence[Row]) -> str:
+    """Return a list of objects; what is not a number is null."""
+    cells = [
+        {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in asdict(row).items()}
+        for row in rows
+    ]
+    return json.dumps(cells, indent=2, ensure_ascii=False) + '\n'
+
+
+def write_tables(rows: Sequence[Row], metrics: Sequence[str], folder: Path) -> None:
+    """Write ``table.md``, ``table.csv`` and ``table.json``."""
+    for suffix, text in (('md', to_markdown(rows, metrics)), ('csv', to_csv(rows)), ('json', to_json(rows))):
+        with replacing(folder / f'table.{suffix}') as temporary:
+            temporary.write_text(text, encoding='utf-8')
+
+
+def _mean_and_std(row: Row) -> str:
+    return f'{row.mean:.3f}' if math.isnan(row.std) else f'{row.mean:.3f} ± {row.std:.3f}'
+
+
+def _cell(value: float, form: str) -> str:
+    return '–' if math.isnan(value) else format(value, form)

@@ -1,0 +1,115 @@
+"""Which runs a benchmark's config asks for."""
+
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from mmcggm.benchmark import Benchmark
+
+METHOD = """
+lr = 0.1
+randomness = dict(seed=0)
+loader = dict(dataset=dict(noise=0.0))
+default_hooks = dict(checkpoint=dict(type='CheckpointHook', save_best='accuracy'))
+"""
+
+
+@pytest.fixture
+def root(tmp_path) -> Path:
+    (tmp_path / 'method.py').write_text(METHOD)
+    return tmp_path
+
+
+def config(**changes) -> dict:
+    return {
+        **dict(
+            methods={
+                'plain': dict(config='method.py'),
+                'fast': dict(config='method.py', overrides={'lr': 0.2}),
+            },
+            settings={'clean': {}, 'noise 0.5': {'loader.dataset.noise': 0.5}},
+            seeds=[3, 4],
+            baseline='plain',
+            metrics=['accuracy'],
+            checkpoint='best',
+        ),
+        **changes,
+    }
+
+
+def test_every_method_runs_in_every_setting_with_every_seed(root):
+    runs = Benchmark(config(), root=root).runs
+    found = {
+        (r.setting, r.method, r.seed): (r.cfg.loader.dataset.noise, r.cfg.lr, r.cfg.randomness.seed)
+        for r in runs
+    }
+    assert len(runs) == 8 and found == {
+        (setting, method, seed): (noise, lr, seed)
+        for setting, noise in (('clean', 0.0), ('noise 0.5', 0.5))
+        for method, lr in (('plain', 0.1), ('fast', 0.2))
+        for seed in (3, 4)
+    }
+    assert len({run.folder for run in runs}) == len({run.fingerprint for run in runs}) == 8
+    assert [run.seed for run in runs] == [3] * 4 + [4] * 4
+
+
+def test_overrides_of_the_call_come_last(root):
+    assert {run.cfg.lr for run in Benchmark(config(), {'lr': 0.7}, root).runs} == {0.7}
+
+
+def test_fingerprints_tell_configs_apart(root):
+    def fingerprints(**changes):
+        return [run.fingerprint for run in Benchmark(config(**changes), root=root).runs]
+
+    assert fingerprints() == fingerprints()
+    assert not set(fingerprints()) & set(fingerprints(checkpoint='last'))
+    # Only the runs with a changed config are others; a name says nothing about a training.
+    changed = config()['methods'] | {'fast': dict(config='method.py', overrides={'lr': 0.3})}
+    pairs = zip(fingerprints(), fingerprints(methods=changed), strict=True)
+    assert [a == b for a, b in pairs] == [True, False] * 4
+    (root / 'method.py').write_text(METHOD.replace('0.1', '0.9'))
+    assert not set(fingerprints()[::2]) & {
+        run.fingerprint for run in Benchmark(config(), {'lr': 0.1}, root).runs
+    }
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        (dict(seeds=[]), '`seeds`.*empty'),
+        (dict(seeds=[1, 1]), '`seeds` must be different'),
+        (dict(seeds=['a']), '`seeds` must be different integers'),
+        (dict(baseline='other'), r"`baseline` is 'other'.*'fast', 'plain'"),
+        (dict(checkpoint='first'), "`checkpoint` is 'first'"),
+        (dict(methods={'plain': dict(path='method.py')}), r"`methods\['plain'\]` must be dict\(config=PATH"),
+        (dict(settings={'../up': {}}), r"'\.\./up', which can not name a folder"),
+        (dict(settings={'a b': {}, 'a_b': {}}), 'share a folder'),
+    ],
+)
+def test_bad_configs_are_refused(root, changes, message):
+    with pytest.raises(ValueError, match=message):
+        Benchmark(config(**changes), root=root)
+
+
+def test_missing_keys_and_files_are_named(root):
+    with pytest.raises(ValueError, match=r"lacks \['metrics', 'seeds'\]"):
+        Benchmark({k: v for k, v in config().items() if k not in ('seeds', 'metrics')}, root=root)
+    absent = {'plain': dict(config='nowhere.py')}
+    with pytest.raises(FileNotFoundError, match=r"`methods\['plain'\].config`.*nowhere.py"):
+        Benchmark(config(methods=absent), root=root)
+
+
+def test_best_needs_a_metric_that_is_watched(root):
+    (root / 'method.py').write_text(METHOD.replace("save_best='accuracy'", ''))
+    with pytest.raises(ValueError, match='save_best'):
+        Benchmark(config(), root=root)
+    assert Benchmark(config(checkpoint='last'), root=root).runs
+
+
+def test_shipped_configs_are_valid():
+    repository = Path(__file__).parents[2]
+    for path in (repository / 'configs' / 'benchmark').glob('*.py'):
+        benchmark = Benchmark(Config.fromfile(path), root=repository)
+        size = len(benchmark.settings) * len(benchmark.methods) * len(benchmark.seeds)
+        assert len({run.fingerprint for run in benchmark.runs}) == size

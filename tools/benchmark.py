@@ -1,0 +1,64 @@
+"""Compare methods over settings and seeds, and print the table.
+
+    python tools/benchmark.py configs/benchmark/av_digits.py --jobs 2
+
+Runs that have a result are not repeated, unless their config changed: stopped, the same command goes on.
+The tables (Markdown, CSV, JSON) are written beside the runs. Exits with 1 if a run failed.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+
+from mmcggm.benchmark import Benchmark, run_all, summarise, to_markdown, write_tables
+
+ROOT = Path(__file__).parents[1]
+
+
+def positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f'must be positive, got {value}')
+    return value
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', type=Path, help="path of the benchmark's config")
+    parser.add_argument('--jobs', type=positive, default=1, help='runs at a time, a core each (default: 1)')
+    parser.add_argument(
+        '--work-dir', type=Path, help='folder of runs and tables (default: work_dirs/benchmark/NAME)'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help="override settings of every run's config: key=value, nested keys with dots",
+    )
+    return parser.parse_args()
+
+
+def main() -> int:
+    args = parse_args()
+    work_dir = args.work_dir or Path('work_dirs', 'benchmark', args.config.stem)
+    try:
+        benchmark = Benchmark(Config.fromfile(args.config), args.cfg_options, ROOT)
+        failed = run_all(benchmark.runs, work_dir, args.jobs)
+        rows = summarise(benchmark, work_dir)
+    except (OSError, ValueError) as error:
+        print(f'Error: {error}', file=sys.stderr)
+        return 1
+    if rows:
+        write_tables(rows, benchmark.metrics, work_dir)
+        print(to_markdown(rows, benchmark.metrics), end='')
+    if failed:
+        print(f'{len(failed)} of {len(benchmark.runs)} runs failed; the same command repeats them.')
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
