@@ -100,6 +100,11 @@ def tiny_guided(**overrides) -> GuidedModel:
         return GuidedModel(**{**settings, **overrides})
 
 
+def classifier_guided(**overrides) -> GuidedModel:
+    """Return :func:`tiny_guided` with the project's own task, which knows probabilities and labels."""
+    return tiny_guided(task=dict(type='ClassificationTask', target='label'), **overrides)
+
+
 def wrapper_config(**overrides) -> dict:
     """Return the config of a CGGMOptimWrapper whose guides have their own optimizer."""
     return {

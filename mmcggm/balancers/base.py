@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.optim import Optimizer
+
+from .guided_pass import Change, GuidedPass
 
 
 @dataclass
@@ -27,6 +30,7 @@ class GuidedStep:
             A function, since a step that measures nothing need not pay for them.
         head_weight: ``W``, the weight of the last layer of the fused model's head.
         guide_weights: ``W_i``, the weights of the guides' last layers, each with the shape of ``W``.
+        guided_pass: What else a method may ask about the pass, or None where nobody answers.
     """
 
     task_loss: Tensor
@@ -34,6 +38,7 @@ class GuidedStep:
     counts: Callable[[], Tensor]
     head_weight: nn.Parameter
     guide_weights: Sequence[nn.Parameter]
+    guided_pass: GuidedPass | None = None
 
 
 def scores_from_counts(counts: Tensor) -> Tensor:
@@ -46,11 +51,33 @@ def scores_from_counts(counts: Tensor) -> Tensor:
     return ratios.where(seen, torch.zeros_like(ratios)).sum(-1) / seen.sum(-1)
 
 
+def present(guided_pass: GuidedPass | None, balancer: Balancer) -> GuidedPass:
+    """Return ``guided_pass``, or raise a ValueError that says what ``balancer`` misses."""
+    if guided_pass is None:
+        raise ValueError(
+            f'{type(balancer).__name__} asks for more than losses and scores: give the GuidedStep a '
+            '`guided_pass` (GuidedModel does).'
+        )
+    return guided_pass
+
+
+def over_processes(
+    tensor: Tensor, process_group: dist.ProcessGroup | None = None, mean: bool = False
+) -> Tensor:
+    """Return ``tensor`` summed (or averaged) over the processes that train together."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return tensor
+    tensor = tensor.contiguous().clone()
+    dist.all_reduce(tensor, group=process_group)
+    return tensor / dist.get_world_size(process_group) if mean else tensor
+
+
 class Balancer:
     """A strategy that balances the modalities of a model during training; this one does nothing.
 
-    A training step calls :meth:`adjust_loss` once for each micro-batch, between forward and
-    backward, and :meth:`adjust_gradients` once for each update, between backward and clipping.
+    A training step asks for :meth:`changes` before the forward pass, calls :meth:`adjust_loss` once for
+    each micro-batch, between forward and backward, and :meth:`adjust_gradients` once for each update,
+    between backward and clipping.
 
     Attributes:
         active: Whether the method acts. An inactive balancer goes on observing, so that it can be
@@ -71,6 +98,10 @@ class Balancer:
         self.stats: dict[str, Tensor] = {}
         self.events: dict[str, Tensor] = {}
 
+    def changes(self) -> Mapping[int, Change]:
+        """Return what is done to representations in the next forward pass, by index of the modality."""
+        return {}
+
     def adjust_loss(self, step: GuidedStep) -> Tensor | None:
         """Observe a forward pass; return a term to add to the loss before backward, or None."""
 
@@ -89,6 +120,12 @@ class Balancer:
     def scaled_updates(self, optimizer: Optimizer) -> Iterator[None]:
         """Change what ``optimizer.step()`` does inside this context."""
         yield
+
+    def end_epoch(self, encoders: Sequence[Sequence[nn.Parameter]]) -> None:
+        """Act at the end of an epoch, for example on the encoders' parameters."""
+
+    def observe_validation(self, scores: Sequence[float]) -> None:
+        """See the score of each modality's guide on the validation set, if the training measures it."""
 
     def count_event(self, description: str, happened: Tensor) -> None:
         """Count an event where the scalar ``happened`` is true, without reading it."""

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 
 from mmcggm.registry import BALANCERS
 
-from .base import Balancer, GuidedStep, scores_from_counts
+from .base import Balancer, GuidedStep, over_processes, scores_from_counts
 from .progress import Progress
 from .schedule import Schedule
 
@@ -231,7 +231,7 @@ class CGGM(Balancer):
 
     def _measure(self, step: GuidedStep) -> None:
         """Set B and the scores from the counts of this update so far."""
-        counts = self._sum(step.counts().detach())
+        counts = over_processes(step.counts().detach(), self.process_group)
         self._counts = counts if self._counts is None else self._counts + counts
         scores = scores_from_counts(self._counts)
         finite = scores.isfinite()
@@ -272,7 +272,8 @@ class CGGM(Balancer):
     def _direction(self, vector: Tensor, guide_vectors: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Return ``∂L_gm/∂vector``, the cosines and ``L_gm`` for means over the processes."""
         vectors = torch.stack([vector.detach(), *guide_vectors])
-        vectors = self._sum(vectors.to(torch.promote_types(vectors.dtype, torch.float32)), mean=True)
+        vectors = vectors.to(torch.promote_types(vectors.dtype, torch.float32))
+        vectors = over_processes(vectors, self.process_group, mean=True)
         terms = self._terms().to(vectors)
         gradient, cosines = direction_gradient(terms, vectors[0], vectors[1:])
         return gradient, cosines, direction_loss(terms, cosines)
@@ -286,11 +287,3 @@ class CGGM(Balancer):
         terms = self._terms()
         rho = len(terms) / (len(terms) - 1) if self.rho is None else self.rho(self.training_progress)
         return rho * terms
-
-    def _sum(self, tensor: Tensor, mean: bool = False) -> Tensor:
-        """Return ``tensor`` summed (or averaged) over the processes that train together."""
-        if not (dist.is_available() and dist.is_initialized()):
-            return tensor
-        tensor = tensor.contiguous().clone()
-        dist.all_reduce(tensor, group=self.process_group)
-        return tensor / dist.get_world_size(self.process_group) if mean else tensor

@@ -15,9 +15,9 @@ from .optim_wrapper import BalancingMixin, find_guided
 class CGGMHook(Hook):
     """Switches a balancer on and off by epoch, and logs what it does.
 
-    Per modality: ``balance/B/{modality}``, ``balance/score/{modality}`` (ε) and, while the direction
-    term is used, ``balance/cos/{modality}``; and ``balance/L_gm``. They appear in the log and in every
-    backend of the visualizer. The values stay on the device between logged iterations, so nothing is
+    What is logged is the balancer's ``stats``, as ``balance/{name}/{modality}``: of CGGM ``B``, ``score``
+    (ε) and, while the direction term is used, ``cos``; and ``balance/L_gm``. They appear in the log and in
+    every backend of the visualizer. The values stay on the device between logged iterations, so nothing is
     synchronised for them. (The balancer's state is in the checkpoint's optimizer state.)
 
     What was out of the ordinary, such as a pole of B or a score that was not finite, is logged as a
@@ -71,6 +71,15 @@ class CGGMHook(Hook):
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
         runner.optim_wrapper.balancer.training_progress = runner.iter / runner.max_iters
 
+    def after_train_epoch(self, runner: Runner) -> None:
+        runner.optim_wrapper.balancer.end_epoch(find_guided(runner.model).encoder_parameters())
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Hand the guides' scores, which :class:`GuideScoreHook` measures, to the balancer."""
+        names = [f'guide/{modality}' for modality in find_guided(runner.model).modalities]
+        if metrics is not None and all(name in metrics for name in names):
+            runner.optim_wrapper.balancer.observe_validation([metrics[name] for name in names])
+
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
     ) -> None:
@@ -82,9 +91,8 @@ class CGGMHook(Hook):
         if not logged or not stats:
             return
         scalars = [*stats.values(), *events.values()]
-        values = torch.cat(
-            [value.detach().reshape(-1).double().to(stats['B'].device) for value in scalars]
-        ).tolist()
+        device = scalars[0].device
+        values = torch.cat([value.detach().reshape(-1).double().to(device) for value in scalars]).tolist()
         names = [
             f'balance/{name}/{modality}' if value.ndim else f'balance/{name}'
             for name, value in stats.items()

@@ -54,6 +54,8 @@ class BalancingMixin:
     def optim_context(self, model: nn.Module) -> Iterator[None]:
         if self.balancer is not None:
             self._guided = find_guided(model)
+            changes, modalities = self.balancer.changes(), self._guided.modalities
+            self._guided.changes = {modalities[index]: change for index, change in changes.items()}
         with super().optim_context(model):
             yield
 

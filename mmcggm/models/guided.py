@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
@@ -14,11 +14,14 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModel, ModuleDict
 from torch import Tensor, nn
 
-from mmcggm.balancers import GuidedStep, differentiated_once
+from mmcggm.balancers import Change, GuidedStep, differentiated_once
 from mmcggm.registry import MODELS, TASKS
 
 from .guides import AutoGuide
-from .module_paths import ModalityEncoder, captured, check_disjoint, check_head
+from .model_pass import ModelPass
+from .module_paths import ModalityEncoder, check_disjoint, check_head
+from .nested import map_tensors
+from .representations import captured
 from .tasks import Task
 
 INNER, GUIDES = 'model.', 'guides.'  # prefixes in the state_dict
@@ -85,6 +88,8 @@ class GuidedModel(BaseModel):
         self.head_path = head
         self._check()
         self.guides = ModuleDict(self._build_guides(guide, guides or {}))
+        #: What is done to representations in the next pass with ``mode='loss'``, by modality.
+        self.changes: Mapping[str, Change] = {}
         self._step: GuidedStep | None = None
         self._reported_missing: set[str] = set()
 
@@ -114,19 +119,28 @@ class GuidedModel(BaseModel):
         """
         if mode != 'loss':
             return self.model(*args, mode=mode, **kwargs)
-        with captured(self.model, self.encoders) as representations:
-            losses = self.model(*args, mode=mode, **kwargs)
+
+        def run(changes: Mapping[str, Change]) -> tuple[dict[str, Any], dict[str, Tensor], Tensor, Tensor]:
+            with (
+                captured(self.model, self.encoders, changes) as representations,
+                _output(self.head) as outputs,
+            ):
+                losses = self.model(*args, mode=mode, **kwargs)
+            return representations, losses, self.model.parse_losses(losses)[0], outputs[-1]
+
+        representations, losses, task_loss, output = run(self.changes)
         self._report_missing(representations)
-        task_loss, _ = self.model.parse_losses(losses)
         batch = self._arguments(*args, mode=mode, **kwargs)
-        predictions = {}
-        for modality, representation in representations.items():
+        inputs = {modality: map_tensors(_leaf, value) for modality, value in representations.items()}
+        predictions, raw_losses = {}, {}
+        for modality, value in inputs.items():
             with _naming(modality):
-                prediction = self.guides[modality](representation)
+                prediction = self.guides[modality](value)
             predictions[modality] = self.task.fit(self.model, prediction, batch)
+            raw_losses[modality] = self.task.loss(self.model, predictions[modality], batch)
         guide_losses = [
-            differentiated_once(self.task.loss(self.model, predictions[modality], batch), guide.parameters())
-            if modality in predictions
+            differentiated_once(raw_losses[modality], guide.parameters())
+            if modality in raw_losses
             else _zero(guide)
             for modality, guide in self.guides.items()
         ]
@@ -143,6 +157,17 @@ class GuidedModel(BaseModel):
             counts=counts,
             head_weight=self.head.weight,
             guide_weights=[guide.last_layer.weight for guide in self.guides.values()],
+            guided_pass=ModelPass(
+                self.modalities,
+                representations,
+                inputs,
+                predictions,
+                raw_losses,
+                fused=(task_loss, output),
+                judge=lambda prediction: self.task.confidences(self.model, prediction, batch),
+                labels=lambda: self.task.labels(batch),
+                run=lambda changes: run(changes)[2:],
+            ),
         )
         names = (f'guide_{modality}.loss' for modality in self.modalities)
         return {**losses, **dict(zip(names, guide_losses, strict=True))}
@@ -302,6 +327,26 @@ def _naming(modality: str) -> Iterator[None]:
         yield
     except ValueError as error:
         raise ValueError(f"The guide of '{modality}': {error}") from error
+
+
+@contextmanager
+def _output(module: nn.Module) -> Iterator[list[Tensor]]:
+    """Collect what ``module`` returns inside the context."""
+    outputs: list[Tensor] = []
+
+    def keep(module: nn.Module, args: tuple, output: Tensor) -> None:
+        outputs.append(output)
+
+    handle = module.register_forward_hook(keep)
+    try:
+        yield outputs
+    finally:
+        handle.remove()
+
+
+def _leaf(tensor: Tensor) -> Tensor:
+    """Return ``tensor`` without its graph, such that gradients with respect to it can be asked for."""
+    return tensor.detach().requires_grad_(tensor.is_floating_point())
 
 
 def _zero(guide: nn.Module) -> Tensor:

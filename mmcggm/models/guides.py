@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mmcggm.registry import MODELS
 
-from .module_paths import describe
+from .nested import describe
 from .sequences import is_padded, pool_tokens
 
 

@@ -1,15 +1,15 @@
-"""Modules of a model that is not ours, found by path, and the representations that they make."""
+"""Modules of a model that is not ours, found by path."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from copy import copy
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
+
+from .nested import describe, entries
 
 
 @dataclass(frozen=True)
@@ -80,57 +80,14 @@ class ModalityEncoder:
         """
         part = value
         for step in self.key:
-            entries = _entries(part)
-            if step not in entries:
+            found = entries(part)
+            if step not in found:
                 raise KeyError(
                     f'`encoders.{self.modality}.key`: nothing under {step!r}; the {self.source} of '
                     f"'{self.representation}' is {describe(value)}."
                 )
-            part = entries[step]
+            part = found[step]
         return part
-
-
-@contextmanager
-def captured(model: nn.Module, encoders: Sequence[ModalityEncoder]) -> Iterator[dict[str, Any]]:
-    """Collect the representations, detached, by modality, of one forward pass inside the context.
-
-    Raises:
-        RuntimeError: If a representation appears twice in the pass, or is changed in place after it
-            appeared.
-        KeyError: If a ``key`` names nothing.
-    """
-    found: dict[str, Any] = {}
-    versions: dict[str, list[int]] = {}
-
-    def keep(encoder: ModalityEncoder, value: Any) -> None:
-        if encoder.modality in found:
-            raise RuntimeError(
-                f"`encoders.{encoder.modality}`: '{encoder.representation}' was called more than once in a "
-                'forward pass, so its representation is ambiguous. Name as `representation` a module that '
-                'is called once.'
-            )
-        found[encoder.modality] = map_tensors(Tensor.detach, encoder.pick(value))
-        versions[encoder.modality] = _versions(found[encoder.modality])
-
-    handles = []
-    for encoder in encoders:
-        module = model.get_submodule(encoder.representation)
-        if encoder.source == 'output':
-            handles.append(module.register_forward_hook(_output_hook(encoder, keep)))
-        else:
-            handles.append(module.register_forward_pre_hook(_input_hook(encoder, keep), with_kwargs=True))
-    try:
-        yield found
-    finally:
-        for handle in handles:
-            handle.remove()
-    for encoder in encoders:
-        if encoder.modality in found and versions[encoder.modality] != _versions(found[encoder.modality]):
-            raise RuntimeError(
-                f"`encoders.{encoder.modality}`: the {encoder.source} of '{encoder.representation}' was "
-                'changed in place after it appeared. Name as `representation` the module that changes it, '
-                'or one before it.'
-            )
 
 
 def find_module(model: nn.Module, path: str, setting: str) -> nn.Module:
@@ -177,81 +134,3 @@ def check_head(model: nn.Module, path: str) -> None:
         )
     if not weight.requires_grad:
         raise ValueError(f"`head`: the weight of '{path}' is frozen; CGGM compares its gradient.")
-
-
-def map_tensors(function: Callable[[Tensor], Tensor], value: Any) -> Any:
-    """Return ``value`` with ``function`` applied to its tensors, in containers of the same types."""
-    if isinstance(value, Tensor):
-        return function(value)
-    parts = {name: map_tensors(function, part) for name, part in _contents(value).items()}
-    if isinstance(value, Mapping):  # also transformers' ModelOutput
-        result = copy(value)
-        for name, part in parts.items():
-            result[name] = part
-        return result
-    if isinstance(value, (list, tuple)):
-        return type(value)(**parts) if hasattr(value, '_fields') else type(value)(parts.values())
-    if parts:
-        result = copy(value)
-        for name, part in parts.items():
-            object.__setattr__(result, name, part)  # frozen dataclasses too
-        return result
-    return value
-
-
-def describe(value: Any) -> str:
-    """Return what ``value`` is in a line: tensors by shape, containers by what they hold."""
-    kind = type(value).__name__
-    if isinstance(value, Tensor):
-        return f'{kind}{tuple(value.shape)}'
-    contents = _contents(value)
-    return f'{kind}({", ".join(f"{k!r}: {describe(v)}" for k, v in contents.items())})' if contents else kind
-
-
-def _contents(value: Any) -> dict[Any, Any]:
-    """Return what a container holds, by name or index."""
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, (list, tuple)):
-        return value._asdict() if hasattr(value, '_asdict') else dict(enumerate(value))
-    if is_dataclass(value):
-        return {field.name: getattr(value, field.name) for field in fields(value)}
-    return {}
-
-
-def _entries(value: Any) -> dict[Any, Any]:
-    """Return what a step of a key can name in a container."""
-    contents = _contents(value)
-    # A ModelOutput is a mapping and a dataclass, and may be indexed like a tuple.
-    if isinstance(value, (list, tuple)) or (isinstance(value, Mapping) and is_dataclass(value)):
-        parts = list(contents.values())
-        return {**{i: parts[i] for i in range(-len(parts), len(parts))}, **contents}
-    return contents
-
-
-def _versions(value: Any) -> list[int]:
-    """Return how often each tensor of ``value``, or one that shares its memory, was changed in place."""
-    versions: list[int] = []
-
-    def look(tensor: Tensor) -> Tensor:
-        versions.append(0 if tensor.is_inference() else tensor._version)
-        return tensor
-
-    map_tensors(look, value)
-    return versions
-
-
-def _output_hook(encoder: ModalityEncoder, keep: Callable[[ModalityEncoder, Any], None]) -> Callable:
-    def hook(module: nn.Module, args: tuple, output: Any) -> None:
-        keep(encoder, output)
-
-    return hook
-
-
-def _input_hook(encoder: ModalityEncoder, keep: Callable[[ModalityEncoder, Any], None]) -> Callable:
-    def hook(module: nn.Module, args: tuple, kwargs: dict) -> None:
-        # By position and by name, unless there is only one.
-        arguments = {**dict(enumerate(args)), **kwargs}
-        keep(encoder, next(iter(arguments.values())) if len(arguments) == 1 else arguments)
-
-    return hook

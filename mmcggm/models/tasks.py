@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from mmcggm.registry import TASKS
 
-from .module_paths import describe, find_module
+from .module_paths import find_module
+from .nested import describe
 
 
 class Task(ABC):
@@ -39,6 +40,22 @@ class Task(ABC):
     @abstractmethod
     def counts(self, model: BaseModel, prediction: Tensor, batch: dict[str, Any]) -> Tensor:
         """Return the score of a guide's ``prediction`` as counts ``(K, 2)``, see ``GuidedStep``."""
+
+    def confidences(self, model: BaseModel, prediction: Tensor, batch: dict[str, Any]) -> Tensor:
+        """Return the probability that a prediction gives to the truth, by sample, ``(N,)``.
+
+        Raises:
+            ValueError: If predictions are no probabilities.
+        """
+        raise ValueError(f'{type(self).__name__} has no probabilities, which this balancer needs.')
+
+    def labels(self, batch: dict[str, Any]) -> Tensor:
+        """Return the class of each sample, int64 ``(N,)``.
+
+        Raises:
+            ValueError: If there is none.
+        """
+        raise ValueError(f'{type(self).__name__} has no class a sample, which this balancer needs.')
 
 
 class _TargetTask(Task):
@@ -99,6 +116,23 @@ class ClassificationTask(_TargetTask):
         prediction, target = self._matched(prediction, batch)
         labels = target.argmax(1) if target.is_floating_point() else target
         return _ratio(prediction.argmax(1) == labels)
+
+    def confidences(self, model: BaseModel, prediction: Tensor, batch: dict[str, Any]) -> Tensor:
+        prediction, target = self._matched(prediction, batch)
+        probabilities = prediction.softmax(1)
+        if target.is_floating_point():
+            found = (probabilities * target).sum(1)
+        else:
+            found = probabilities.gather(1, target.unsqueeze(1)).squeeze(1)
+        return found.flatten(1).mean(1) if found.ndim > 1 else found
+
+    def labels(self, batch: dict[str, Any]) -> Tensor:
+        target = find_target(batch, self.target)
+        if target.is_floating_point() and target.ndim == 2:
+            return target.argmax(1)
+        if target.ndim > 1 and target.shape[1:].numel() > 1:
+            return super().labels(batch)
+        return target.flatten().long()
 
     def _matched(self, prediction: Tensor, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
         target = find_target(batch, self.target)
@@ -206,6 +240,16 @@ class SegmentationTask(Task):
             threshold = torch.as_tensor(head.threshold, device=prediction.device).logit()
             prediction = torch.cat([threshold.to(prediction).expand_as(prediction), prediction], dim=1)
         return self.score(prediction, target, ignore_index=head.ignore_index)
+
+    def confidences(self, model: BaseModel, prediction: Tensor, batch: dict[str, Any]) -> Tensor:
+        """Return the probability of the true class, averaged over the pixels that count, ``(N,)``."""
+        target, ignore_index = self._target(batch), model.get_submodule(self.head).ignore_index
+        counted = target != ignore_index
+        logits = self.fit(model, prediction, batch)
+        if logits.shape[1] == 1:
+            logits = torch.cat([torch.zeros_like(logits), logits], dim=1)
+        found = logits.softmax(1).gather(1, target.where(counted, 0).unsqueeze(1)).squeeze(1)
+        return (found * counted).flatten(1).sum(1) / counted.flatten(1).sum(1).clamp(min=1)
 
     @staticmethod
     def _target(batch: dict[str, Any]) -> Tensor:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from ..module_paths import describe
+from ..nested import describe
 from ..sequences import Sequences, pool_tokens, split_padding, without_padding
 
 POOLS = ('mean', 'first')

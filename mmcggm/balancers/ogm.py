@@ -1,0 +1,75 @@
+"""On-the-fly Gradient Modulation (Peng et al., CVPR 2022, arXiv 2203.15332)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mmcggm.registry import BALANCERS
+
+from .base import Balancer, GuidedStep, over_processes, present
+
+
+@BALANCERS.register_module()
+class OGM(Balancer):
+    """Slows the encoders whose modality predicts better than the others.
+
+    With the batch's sum ``s_i`` of the probabilities that modality ``i`` gives to the truth, and the
+    discrepancy ratio ``r_i = s_i / mean_{k≠i} s_k``, the encoder's gradient is scaled by
+
+        ``k_i = 1 - tanh(α r_i)`` if ``r_i > 1``, else 1                                    (eq. 9, 10)
+
+    OGM-GE adds Gaussian noise to it, whose deviation is that of the scaled gradient's entries.
+
+    The paper has two modalities, for which ``r_i`` is the ratio of the two sums; the mean over the
+    others is the generalisation here. It takes ``s_i`` from the fused linear layer, split by modality;
+    here the guides give it, so that any fusion will do. For tasks with probabilities.
+
+    Args:
+        alpha: α, positive.
+        enhance: Whether to add noise (GE), to weights of two or more axes, as published for
+            convolutions.
+        process_group: The processes that train together. Default: all, if distributed.
+
+    Raises:
+        ValueError: If ``alpha`` is not positive.
+    """
+
+    def __init__(self, alpha: float = 0.1, enhance: bool = True, process_group=None) -> None:
+        super().__init__()
+        if alpha <= 0:
+            raise ValueError(f'OGM needs alpha > 0, got {alpha}.')
+        self.alpha = alpha
+        self.enhance = enhance
+        self.process_group = process_group
+        self._sums: Tensor | None = None
+
+    def adjust_loss(self, step: GuidedStep) -> None:
+        """Add up the probabilities of the truth over the micro-batches of the update."""
+        found = present(step.guided_pass, self).confidences()
+        sums = torch.stack([step.task_loss.new_zeros(()) if c is None else c.sum() for c in found])
+        sums = over_processes(sums.detach(), self.process_group)
+        self._sums = sums if self._sums is None else self._sums + sums
+
+    def adjust_gradients(
+        self, encoders: Sequence[Sequence[nn.Parameter]], overflow: Tensor | None = None
+    ) -> None:
+        coefficients = ogm_coefficients(self._sums, self.alpha)
+        self.stats = {'k': coefficients, 'confidence': self._sums}
+        self._sums = None
+        if not self.active:
+            return
+        for parameters, coefficient in zip(encoders, coefficients, strict=True):
+            for grad in (p.grad for p in parameters if p.grad is not None):
+                grad.mul_(coefficient)
+                if self.enhance and grad.ndim > 1:
+                    grad.add_(torch.randn_like(grad) * grad.std())
+
+
+def ogm_coefficients(sums: Tensor, alpha: float) -> Tensor:
+    """Return ``k_i`` ``(M,)`` for the sums ``s_i`` ``(M,)`` of probabilities."""
+    others = (sums.sum() - sums) / (len(sums) - 1)
+    ratios = sums / others.clamp(min=torch.finfo(sums.dtype).tiny)
+    return torch.where(ratios > 1, 1 - torch.tanh(alpha * ratios), torch.ones_like(ratios))
