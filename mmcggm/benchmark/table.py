@@ -116,8 +116,8 @@ def to_markdown(rows: Sequence[Row], metrics: Sequence[str]) -> str:
                 setting,
                 method,
                 *cells,
-                _cell(first.difference, '+.3f'),
-                _cell(first.p_value, '.3f'),
+                '–' if math.isnan(first.difference) else f'{first.difference:+.3f}',
+                _p_value(first.p_value),
                 str(len(first.seeds)),
             ]
         )
@@ -155,5 +155,7 @@ def _mean_and_std(row: Row) -> str:
     return f'{row.mean:.3f}' if math.isnan(row.std) else f'{row.mean:.3f} ± {row.std:.3f}'
 
 
-def _cell(value: float, form: str) -> str:
-    return '–' if math.isnan(value) else format(value, form)
+def _p_value(value: float) -> str:
+    if math.isnan(value):
+        return '–'
+    return '< 0.001' if value < 0.001 else f'{value:.3f}'

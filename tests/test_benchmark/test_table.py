@@ -71,6 +71,16 @@ def test_markdown_is_what_it_looks_like(benchmark_of_two, tmp_path):
     )
 
 
+@pytest.mark.parametrize(('gap', 'cell'), [(0.0001, '< 0.001'), (0.02, '0.049')])
+def test_markdown_tells_significance(benchmark_of_two, tmp_path, monkeypatch, gap, cell):
+    # Differences of 0.03, 0.03 + gap and 0.03 + 2 gap: t is 4.3 for a gap of 0.02, and 521 for one of 0.0001.
+    plain = [0.5, 0.6, 0.7]
+    monkeypatch.setitem(SCORES, 'plain', plain)
+    monkeypatch.setitem(SCORES, 'fast', [v + 0.03 + i * gap for i, v in enumerate(plain)])
+    finish(benchmark_of_two, tmp_path)
+    assert f'| {cell} | 3 |' in to_markdown(summarise(benchmark_of_two, tmp_path), ['accuracy'])
+
+
 def test_tables_agree(benchmark_of_two, tmp_path):
     finish(benchmark_of_two, tmp_path)
     rows = summarise(benchmark_of_two, tmp_path)
