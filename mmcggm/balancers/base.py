@@ -82,6 +82,11 @@ class Balancer:
     Attributes:
         active: Whether the method acts. An inactive balancer goes on observing, so that it can be
             switched on in the middle of training.
+        modalities: Their names, in order. Whoever runs the training sets them.
+        survey: Function of ``'train'`` or ``'val'`` that runs the encoders on that whole data set, in
+            evaluation mode, and returns for each modality its representations ``(N_i, C_i)`` and the classes
+            ``(N_i,)`` of the samples that have it, on the CPU. Whoever runs the training sets it, if there
+            is a validation set.
         training_progress: Fraction of training that is done, in [0, 1], for schedules. Whoever runs
             the training sets it.
         stats: What the last step saw, by name: tensors ``(M,)`` with an entry a modality, or scalars.
@@ -91,9 +96,15 @@ class Balancer:
 
     #: Whether the optimizer's groups must be split by encoder, see :meth:`scaled_updates`.
     needs_groups = False
+    #: Whether :meth:`changes` hold in the validation of this training as well.
+    changes_prediction = False
+    #: What :meth:`observe_validation` must see: ``'scores'``, ``'losses'`` (with the scores), or None.
+    needs_validation: str | None = None
 
     def __init__(self) -> None:
         self.active = True
+        self.modalities: Sequence[str] = ()
+        self.survey: Callable[[str], list[tuple[Tensor, Tensor]]] | None = None
         self.training_progress = 0.0
         self.stats: dict[str, Tensor] = {}
         self.events: dict[str, Tensor] = {}
@@ -124,8 +135,13 @@ class Balancer:
     def end_epoch(self, encoders: Sequence[Sequence[nn.Parameter]]) -> None:
         """Act at the end of an epoch, for example on the encoders' parameters."""
 
-    def observe_validation(self, scores: Sequence[float]) -> None:
-        """See the score of each modality's guide on the validation set, if the training measures it."""
+    def observe_validation(self, scores: Sequence[float], losses: Sequence[float] | None = None) -> None:
+        """See what was reached on the validation set, if the training measures it.
+
+        Args:
+            scores: The ``M`` scores of the guides; one without samples is NaN.
+            losses: The ``M`` losses of the guides and, last, the fused model's, if they are measured.
+        """
 
     def count_event(self, description: str, happened: Tensor) -> None:
         """Count an event where the scalar ``happened`` is true, without reading it."""

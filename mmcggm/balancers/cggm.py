@@ -15,6 +15,7 @@ from mmcggm.registry import BALANCERS
 
 from .base import Balancer, GuidedStep, over_processes, scores_from_counts
 from .progress import Progress
+from .scaled_rates import scaled_rates
 from .schedule import Schedule
 
 
@@ -205,21 +206,8 @@ class CGGM(Balancer):
         if not self.active or self.magnitude != 'update':
             yield
             return
-        groups = [group for group in optimizer.param_groups if group.get('modality') is not None]
-        if not groups:
-            raise ValueError(
-                "CGGM(magnitude='update') needs a parameter group an encoder, with its index as `modality`; "
-                "in a config, `optim_wrapper.constructor='GuidedOptimWrapperConstructor'` makes them."
-            )
-        scales = self._scales().tolist()
-        rates = [group['lr'] for group in groups]
-        for group in groups:
-            group['lr'] = group['lr'] * scales[group['modality']]
-        try:
+        with scaled_rates(optimizer, self._scales().tolist(), "CGGM(magnitude='update')"):
             yield
-        finally:
-            for group, rate in zip(groups, rates, strict=True):
-                group['lr'] = rate
 
     def state_dict(self) -> dict[str, Any]:
         return {'updates': self._updates, **self._committed}

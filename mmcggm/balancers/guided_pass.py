@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 # What is done to each floating point tensor of a representation on its way into fusion.
 Change = Callable[[Tensor], Tensor]
+
+
+def sample_logits(output: Tensor) -> Tensor:
+    """Return the logits of each sample ``(N, C)`` of an output ``(N, C, *)``: the mean over positions.
+
+    Half precision becomes single, since the loss is taken outside of autocast.
+    """
+    output = output.to(torch.promote_types(output.dtype, torch.float32))
+    return output.flatten(2).mean(2) if output.ndim > 2 else output
 
 
 class Outcome(NamedTuple):
@@ -18,10 +28,12 @@ class Outcome(NamedTuple):
     Attributes:
         loss: Its loss, a scalar with its graph.
         confidences: Its probability of the truth, by sample, ``(N,)``, with its graph.
+        output: What the last layer of its head returned, with its graph.
     """
 
     loss: Tensor
     confidences: Tensor
+    output: Tensor
 
 
 class GuidedPass(ABC):
@@ -30,6 +42,17 @@ class GuidedPass(ABC):
     :class:`~mmcggm.models.GuidedModel` answers; a plain training loop may answer in its own way. A
     modality that the batch lacks is None in every list.
     """
+
+    @abstractmethod
+    def encoders(self) -> Sequence[Sequence[nn.Parameter]]:
+        """Return the trainable parameters of each modality's encoder, as ``adjust_gradients`` gets them."""
+
+    @abstractmethod
+    def task_loss(self) -> Tensor:
+        """Return the fused model's loss, a scalar with its graph.
+
+        (``GuidedStep.task_loss`` is the same, but as backward sees it: with mixed precision, scaled.)
+        """
 
     @abstractmethod
     def unimodal_losses(self) -> list[Tensor | None]:
@@ -51,12 +74,40 @@ class GuidedPass(ABC):
         """
 
     @abstractmethod
+    def confidences_of(self, output: Tensor) -> Tensor:
+        """Return the probability of the truth, by sample, ``(N,)``, of an output like that of the head.
+
+        Raises:
+            ValueError: If the task has no probabilities.
+        """
+
+    @abstractmethod
+    def predictions(self) -> list[Tensor | None]:
+        """Return each guide's output, like the head's, with the graph that :meth:`at_encoders` needs."""
+
+    @abstractmethod
+    def at_encoders(self, loss: Tensor) -> Tensor:
+        """Return ``loss``, a scalar of :meth:`predictions`, such that its gradient reaches encoders alone."""
+
+    @abstractmethod
+    def teachers(self) -> list[Tensor | None]:
+        """Return :meth:`vectors` as each modality's teacher makes them, without a graph.
+
+        Raises:
+            ValueError: If there are no teachers.
+        """
+
+    @abstractmethod
     def labels(self) -> Tensor:
         """Return the class of each sample, int64 ``(N,)``.
 
         Raises:
             ValueError: If the task is not classification with one label a sample.
         """
+
+    @abstractmethod
+    def head_input(self) -> Tensor:
+        """Return what entered the last layer of the fused model's head, with its graph."""
 
     @abstractmethod
     def fused(self) -> Outcome:
@@ -66,5 +117,5 @@ class GuidedPass(ABC):
     def rerun(self, changes: Mapping[int, Change]) -> Outcome:
         """Return what the fused model reaches when representations are changed, by index of the modality.
 
-        It is another forward pass: dropout is drawn anew and running statistics move once more.
+        It is another forward pass, in evaluation mode: without dropout, and running statistics stay.
         """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from mmcggm.registry import BALANCERS
@@ -21,7 +22,8 @@ class OGM(Balancer):
 
         ``k_i = 1 - tanh(α r_i)`` if ``r_i > 1``, else 1                                    (eq. 9, 10)
 
-    OGM-GE adds Gaussian noise to it, whose deviation is that of the scaled gradient's entries.
+    OGM-GE adds Gaussian noise to it, whose deviation is that of the entries before they were scaled, as in
+    the authors' code.
 
     The paper has two modalities, for which ``r_i`` is the ratio of the two sums; the mean over the
     others is the generalisation here. It takes ``s_i`` from the fused linear layer, split by modality;
@@ -37,7 +39,9 @@ class OGM(Balancer):
         ValueError: If ``alpha`` is not positive.
     """
 
-    def __init__(self, alpha: float = 0.1, enhance: bool = True, process_group=None) -> None:
+    def __init__(
+        self, alpha: float = 0.1, enhance: bool = True, process_group: dist.ProcessGroup | None = None
+    ) -> None:
         super().__init__()
         if alpha <= 0:
             raise ValueError(f'OGM needs alpha > 0, got {alpha}.')
@@ -48,9 +52,7 @@ class OGM(Balancer):
 
     def adjust_loss(self, step: GuidedStep) -> None:
         """Add up the probabilities of the truth over the micro-batches of the update."""
-        found = present(step.guided_pass, self).confidences()
-        sums = torch.stack([step.task_loss.new_zeros(()) if c is None else c.sum() for c in found])
-        sums = over_processes(sums.detach(), self.process_group)
+        sums = confidence_sums(step, self, self.process_group)
         self._sums = sums if self._sums is None else self._sums + sums
 
     def adjust_gradients(
@@ -63,13 +65,30 @@ class OGM(Balancer):
             return
         for parameters, coefficient in zip(encoders, coefficients, strict=True):
             for grad in (p.grad for p in parameters if p.grad is not None):
+                noisy = self.enhance and grad.ndim > 1
+                deviation = grad.std() if noisy else None
                 grad.mul_(coefficient)
-                if self.enhance and grad.ndim > 1:
-                    grad.add_(torch.randn_like(grad) * grad.std())
+                if noisy:
+                    grad.add_(torch.randn_like(grad) * deviation)
+
+
+def confidence_sums(step: GuidedStep, balancer: Balancer, process_group: dist.ProcessGroup | None) -> Tensor:
+    """Return ``s`` ``(M,)`` of a pass over all processes; zero for a modality that the batch lacks."""
+    found = present(step.guided_pass, balancer).confidences()
+    sums = torch.stack([step.task_loss.new_zeros(()) if c is None else c.sum() for c in found])
+    return over_processes(sums.detach(), process_group)
+
+
+def discrepancy_ratios(sums: Tensor) -> Tensor:
+    """Return ``r_i`` ``(M,)`` for the sums ``s_i`` ``(M,)`` of probabilities.
+
+    A modality without a sum is left out of the means; one that has no other to compare with has ``r_i = 1``.
+    """
+    others = (sums.sum() - sums) / ((sums > 0).sum() - (sums > 0).int()).clamp(min=1)
+    return torch.where(others > 0, sums / others, torch.ones_like(sums))
 
 
 def ogm_coefficients(sums: Tensor, alpha: float) -> Tensor:
     """Return ``k_i`` ``(M,)`` for the sums ``s_i`` ``(M,)`` of probabilities."""
-    others = (sums.sum() - sums) / (len(sums) - 1)
-    ratios = sums / others.clamp(min=torch.finfo(sums.dtype).tiny)
+    ratios = discrepancy_ratios(sums)
     return torch.where(ratios > 1, 1 - torch.tanh(alpha * ratios), torch.ones_like(ratios))

@@ -8,7 +8,9 @@ from mmengine.runner import Runner
 
 from mmcggm.registry import HOOKS
 
+from .guide_score_hook import GuideScoreHook
 from .optim_wrapper import BalancingMixin, find_guided
+from .survey import survey
 
 
 @HOOKS.register_module()
@@ -44,6 +46,7 @@ class CGGMHook(Hook):
 
         Raises:
             TypeError: If the optimizer wrapper has no balancer.
+            ValueError: If the training lacks what the balancer needs.
         """
         if not isinstance(runner.optim_wrapper, BalancingMixin) or runner.optim_wrapper.balancer is None:
             raise TypeError(
@@ -52,13 +55,24 @@ class CGGMHook(Hook):
                 "type='CGGMOptimWrapper', balancer=dict(type='CGGM'), ...)`."
             )
         balancer = runner.optim_wrapper.balancer
+        measures = any(isinstance(hook, GuideScoreHook) for hook in runner.hooks)
+        if balancer.needs_validation and not (measures and runner.val_loop):
+            raise ValueError(
+                f'{type(balancer).__name__} needs the {balancer.needs_validation} of the guides on the '
+                "validation set: add dict(type='GuideScoreHook') to `custom_hooks`, and set "
+                '`val_dataloader`, `val_cfg` and `val_evaluator`.'
+            )
         if runner.cfg.get('compile') and getattr(balancer, 'direction', None) == 'gradient':
             raise ValueError(
                 '`compile` in the config compiles the whole forward pass, which PyTorch cannot differentiate '
                 "twice, as direction='gradient' needs. Compile the encoders alone (`encoder.compile()`), "
                 "or set `optim_wrapper.balancer.direction` to 'weight' or 'none'."
             )
-        self._modalities = find_guided(runner.model).modalities
+        guided = find_guided(runner.model)
+        if runner.val_loop is not None:
+            loops = {'train': runner.train_loop, 'val': runner.val_loop}
+            balancer.survey = lambda split: survey(guided, loops[split].dataloader)
+        self._modalities = guided.modalities
         self._reported: dict[str, int] = {}
         if self.interval is None:
             self.interval = next((h.interval for h in runner.hooks if isinstance(h, LoggerHook)), 1)
@@ -75,10 +89,17 @@ class CGGMHook(Hook):
         runner.optim_wrapper.balancer.end_epoch(find_guided(runner.model).encoder_parameters())
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Hand the guides' scores, which :class:`GuideScoreHook` measures, to the balancer."""
-        names = [f'guide/{modality}' for modality in find_guided(runner.model).modalities]
-        if metrics is not None and all(name in metrics for name in names):
-            runner.optim_wrapper.balancer.observe_validation([metrics[name] for name in names])
+        """Hand what :class:`GuideScoreHook` measures to the balancer."""
+        modalities = find_guided(runner.model).modalities
+
+        def measured(names: list[str]) -> list[float] | None:
+            found = [metrics[name] for name in names if name in metrics]
+            return found if len(found) == len(names) else None
+
+        scores = measured([f'guide/{modality}' for modality in modalities])
+        losses = measured([*(f'guide_loss/{modality}' for modality in modalities), 'fused_loss'])
+        if scores is not None:
+            runner.optim_wrapper.balancer.observe_validation(scores, losses)
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None

@@ -54,8 +54,10 @@ class BalancingMixin:
     def optim_context(self, model: nn.Module) -> Iterator[None]:
         if self.balancer is not None:
             self._guided = find_guided(model)
-            changes, modalities = self.balancer.changes(), self._guided.modalities
-            self._guided.changes = {modalities[index]: change for index, change in changes.items()}
+            modalities = self.balancer.modalities = self._guided.modalities
+            changes = {modalities[index]: change for index, change in self.balancer.changes().items()}
+            self._guided.changes = changes
+            self._guided.prediction_changes = changes if self.balancer.changes_prediction else {}
         with super().optim_context(model):
             yield
 

@@ -1,5 +1,6 @@
 """Models: encoders, fusion, heads, guides, losses and the guided wrapper."""
 
+from .checkpoints import strip_guides
 from .data_preprocessor import MultimodalDataPreprocessor
 from .encoders import (
     BertTextEncoder,
@@ -24,9 +25,9 @@ from .fusions import (
     TransformerFusion,
     VectorFusion,
 )
-from .guided import GuidedModel, strip_guides
+from .guided import GuidedModel
 from .guides import AutoGuide, DecodeHeadGuide, Guide
-from .heads import DeepLabV3PlusHead, UNetHead
+from .heads import CosineHead, DeepLabV3PlusHead, UNetHead
 from .losses import ForegroundDiceLoss
 from .multimodal_backbone import MultimodalBackbone
 from .predictor import MultimodalPredictor
@@ -40,6 +41,7 @@ __all__ = [
     'BertTextEncoder',
     'ClassificationTask',
     'ConcatFusion',
+    'CosineHead',
     'CrossAttentionFusion',
     'DecodeHeadGuide',
     'DeepLabEncoder',

@@ -6,7 +6,6 @@ import inspect
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from copy import deepcopy
 from typing import Any
 
 import torch
@@ -17,14 +16,14 @@ from torch import Tensor, nn
 from mmcggm.balancers import Change, GuidedStep, differentiated_once
 from mmcggm.registry import MODELS, TASKS
 
-from .guides import AutoGuide
+from .guides import AutoGuide, build_guides, naming_guide
 from .model_pass import ModelPass
 from .module_paths import ModalityEncoder, check_disjoint, check_head
 from .nested import map_tensors
 from .representations import captured
 from .tasks import Task
-
-INNER, GUIDES = 'model.', 'guides.'  # prefixes in the state_dict
+from .teachers import Teachers
+from .watching import Call, Judgement, WatchedPass, calls_of, evaluating
 
 
 @MODELS.register_module()
@@ -56,6 +55,9 @@ class GuidedModel(BaseModel):
         guide: Config of a guide, or a module with a ``last_layer``; each modality gets one of its own.
             Default: :class:`AutoGuide`.
         guides: The same by modality, for those that differ from ``guide``.
+        teachers: For balancers that distil: by modality, the checkpoint of a training of this model or its
+            inner one, or the training's folder, whose encoder is to teach. They are loaded at the first pass
+            in training, and don't go with ``FSDP2Strategy``.
 
     Raises:
         ValueError: If a path names no module, fewer than two modalities are given, two of them share
@@ -79,6 +81,7 @@ class GuidedModel(BaseModel):
         task: dict | Task,
         guide: dict | nn.Module | None = None,
         guides: dict[str, dict | nn.Module] | None = None,
+        teachers: dict[str, str] | None = None,
     ) -> None:
         model = MODELS.build(model) if isinstance(model, dict) else model
         super().__init__(model.data_preprocessor)
@@ -87,9 +90,16 @@ class GuidedModel(BaseModel):
         self.encoders = tuple(ModalityEncoder.from_config(*entry) for entry in encoders.items())
         self.head_path = head
         self._check()
-        self.guides = ModuleDict(self._build_guides(guide, guides or {}))
+        self.guides = ModuleDict(
+            build_guides(
+                self.model, self.encoders, head, shared=guide or dict(type=AutoGuide), own=guides or {}
+            )
+        )
         #: What is done to representations in the next pass with ``mode='loss'``, by modality.
         self.changes: Mapping[str, Change] = {}
+        #: The same in the other modes.
+        self.prediction_changes: Mapping[str, Change] = {}
+        self._teachers = Teachers(teachers or {}, self.encoders)
         self._step: GuidedStep | None = None
         self._reported_missing: set[str] = set()
 
@@ -118,23 +128,33 @@ class GuidedModel(BaseModel):
             RuntimeError: If no representation appears, or one appears more than once.
         """
         if mode != 'loss':
-            return self.model(*args, mode=mode, **kwargs)
+            if not self.prediction_changes:
+                return self.model(*args, mode=mode, **kwargs)
+            with captured(self.model, self.encoders, self.prediction_changes):
+                return self.model(*args, mode=mode, **kwargs)
+        self._teachers.load(self.model)
 
-        def run(changes: Mapping[str, Change]) -> tuple[dict[str, Any], dict[str, Tensor], Tensor, Tensor]:
+        def run(
+            changes: Mapping[str, Change],
+        ) -> tuple[dict[str, Any], dict[str, Tensor], Tensor, Call | None]:
             with (
                 captured(self.model, self.encoders, changes) as representations,
-                _output(self.head) as outputs,
+                calls_of(self.head) as calls,
             ):
                 losses = self.model(*args, mode=mode, **kwargs)
-            return representations, losses, self.model.parse_losses(losses)[0], outputs[-1]
+            return representations, losses, self.model.parse_losses(losses)[0], calls[-1] if calls else None
 
-        representations, losses, task_loss, output = run(self.changes)
+        def rerun(changes: Mapping[str, Change]) -> tuple[Tensor, Call | None]:
+            with evaluating(self.model):
+                return run(changes)[2:]
+
+        representations, losses, task_loss, head = run(self.changes)
         self._report_missing(representations)
         batch = self._arguments(*args, mode=mode, **kwargs)
         inputs = {modality: map_tensors(_leaf, value) for modality, value in representations.items()}
         predictions, raw_losses = {}, {}
         for modality, value in inputs.items():
-            with _naming(modality):
+            with naming_guide(modality):
                 prediction = self.guides[modality](value)
             predictions[modality] = self.task.fit(self.model, prediction, batch)
             raw_losses[modality] = self.task.loss(self.model, predictions[modality], batch)
@@ -159,47 +179,86 @@ class GuidedModel(BaseModel):
             guide_weights=[guide.last_layer.weight for guide in self.guides.values()],
             guided_pass=ModelPass(
                 self.modalities,
+                self.encoder_parameters,
                 representations,
                 inputs,
                 predictions,
                 raw_losses,
-                fused=(task_loss, output),
+                fused=(task_loss, head),
                 judge=lambda prediction: self.task.confidences(self.model, prediction, batch),
                 labels=lambda: self.task.labels(batch),
-                run=lambda changes: run(changes)[2:],
+                run=rerun,
+                teach=lambda: self._teachers(*args, mode=mode, **kwargs),
             ),
         )
         names = (f'guide_{modality}.loss' for modality in self.modalities)
         return {**losses, **dict(zip(names, guide_losses, strict=True))}
 
     @contextmanager
-    def judging_guides(self) -> Iterator[dict[str, Tensor]]:
-        """Judge the guides on the one pass of the inner model inside the context, which stays as it is.
+    def watched(self, changes: Mapping[str, Change] | None = None) -> Iterator[WatchedPass]:
+        """Watch the one pass of the inner model inside the context, in any mode.
+
+        Args:
+            changes: By modality, what is done to its representation on the way into fusion.
 
         Yields:
-            A dict that the end of the context fills: by modality, the score as counts ``(K, 2)``, see
-            ``GuidedStep``. It lacks modalities that the batch lacks.
+            What the end of the context fills.
 
         Raises:
             RuntimeError: If a representation appears more than once in the context.
         """
-        batch: dict[str, Any] = {}
+        seen = WatchedPass()
 
         def keep(module: nn.Module, args: tuple, kwargs: dict) -> None:
-            batch.update(self._arguments(*args, **kwargs))
+            seen.batch = self._arguments(*args, **kwargs)
 
-        counts: dict[str, Tensor] = {}
         handle = self.model.register_forward_pre_hook(keep, with_kwargs=True)
         try:
-            with captured(self.model, self.encoders) as representations:
-                yield counts
+            with captured(self.model, self.encoders, changes) as found, calls_of(self.head) as calls:
+                yield seen
         finally:
             handle.remove()
-        for modality, representation in representations.items():
-            with _naming(modality):
-                prediction = self.guides[modality](representation)
-            prediction = self.task.fit(self.model, prediction, batch)
-            counts[modality] = self.task.counts(self.model, prediction, batch)
+        seen.representations = found
+        seen.output = calls[-1].output if calls else None
+
+    @contextmanager
+    def judging_guides(self, losses: bool = False) -> Iterator[Judgement]:
+        """Judge the guides on the one pass of the inner model inside the context, which stays as it is.
+
+        Args:
+            losses: Whether to measure losses, the fused model's as well.
+
+        Yields:
+            What the end of the context fills.
+
+        Raises:
+            RuntimeError: As :meth:`watched`.
+        """
+        judged = Judgement()
+        with self.watched() as seen:
+            yield judged
+        for modality, representation in seen.representations.items():
+            with naming_guide(modality):
+                output = self.guides[modality](representation)
+            judged.scores[modality] = self.judge(output, seen.batch)
+            if losses:
+                judged.losses[modality] = self._judge_loss(output, seen.batch)
+        if losses and seen.output is not None:
+            judged.fused_loss = self._judge_loss(seen.output, seen.batch)
+
+    def judge(self, output: Tensor, batch: dict[str, Any]) -> Tensor:
+        """Return the score of an output, of a guide or the head, as counts ``(K, 2)``, see ``GuidedStep``."""
+        return self.task.counts(self.model, self.task.fit(self.model, output, batch), batch)
+
+    def _judge_loss(self, output: Tensor, batch: dict[str, Any]) -> Tensor:
+        """Return the task's loss of an output as counts ``(1, 2)``: summed over samples, and their number."""
+        loss = self.task.loss(self.model, self.task.fit(self.model, output, batch), batch).float()
+        return torch.stack([loss * len(output), loss.new_tensor(len(output))]).unsqueeze(0)
+
+    @property
+    def last_step(self) -> GuidedStep | None:
+        """The record of the last ``mode='loss'`` pass, or None if it was taken."""
+        return self._step
 
     def take_step(self) -> GuidedStep:
         """Return the record of the last ``mode='loss'`` pass, and forget it.
@@ -232,40 +291,6 @@ class GuidedModel(BaseModel):
         check_head(self.model, self.head_path)
         self.task.check(self.model)
 
-    def _build_guides(
-        self, shared: dict | nn.Module | None, own: dict[str, dict | nn.Module]
-    ) -> dict[str, nn.Module]:
-        unknown = [modality for modality in own if modality not in self.modalities]
-        if unknown:
-            raise ValueError(f'`guides` names {unknown}, but `encoders` names {list(self.modalities)}.')
-        shared = dict(type=AutoGuide) if shared is None else shared
-        return {
-            e.modality: self._build_guide(e, own[e.modality] if e.modality in own else deepcopy(shared))
-            for e in self.encoders
-        }
-
-    def _build_guide(self, encoder: ModalityEncoder, guide: dict | nn.Module) -> nn.Module:
-        if isinstance(guide, dict):
-            kind = MODELS.get(guide['type']) if isinstance(guide['type'], str) else guide['type']
-            template = dict(head=self.head, encoder=encoder.last_module(self.model))
-            is_auto = isinstance(kind, type) and issubclass(kind, AutoGuide)
-            with _naming(encoder.modality):
-                guide = MODELS.build(guide, default_args=template if is_auto else None)
-        weight = getattr(getattr(guide, 'last_layer', None), 'weight', None)
-        if not isinstance(weight, nn.Parameter):
-            raise ValueError(
-                f"The guide of '{encoder.modality}', a {type(guide).__name__}, needs an attribute "
-                '`last_layer`, which has a parameter `weight`.'
-            )
-        shape, expected = tuple(weight.shape), tuple(self.head.weight.shape)
-        if shape != expected:
-            raise ValueError(
-                f"The last layer of the guide of '{encoder.modality}' has a weight of shape {shape}, but the "
-                f"head's ('{self.head_path}') has {expected}; CGGM compares their gradients, so set the "
-                "guide's channels to the head's."
-            )
-        return guide
-
     def _arguments(self, *args, **kwargs) -> dict[str, Any]:
         """Return what the inner model's ``forward`` is called with, by argument name."""
         signature = inspect.signature(self.model.forward)
@@ -297,51 +322,6 @@ class GuidedModel(BaseModel):
                     'current',
                     logging.WARNING,
                 )
-
-
-def strip_guides(checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """Return a checkpoint of the inner model from one of a :class:`GuidedModel`.
-
-    Args:
-        checkpoint: What MMEngine's runner saved.
-
-    Returns:
-        ``state_dict``, which loads into the plain model, and ``meta`` without the training's config.
-        Optimizer, schedules and balancer are left out.
-
-    Raises:
-        ValueError: If the checkpoint has no guides.
-    """
-    state = checkpoint.get('state_dict', {})
-    if not any(name.startswith(GUIDES) for name in state):
-        raise ValueError('The checkpoint has no guides; it is not that of a GuidedModel.')
-    meta = {name: value for name, value in checkpoint.get('meta', {}).items() if name != 'cfg'}
-    inner = {name.removeprefix(INNER): value for name, value in state.items() if name.startswith(INNER)}
-    return dict(meta=meta, state_dict=inner)
-
-
-@contextmanager
-def _naming(modality: str) -> Iterator[None]:
-    """Add the modality to a ValueError of its guide."""
-    try:
-        yield
-    except ValueError as error:
-        raise ValueError(f"The guide of '{modality}': {error}") from error
-
-
-@contextmanager
-def _output(module: nn.Module) -> Iterator[list[Tensor]]:
-    """Collect what ``module`` returns inside the context."""
-    outputs: list[Tensor] = []
-
-    def keep(module: nn.Module, args: tuple, output: Tensor) -> None:
-        outputs.append(output)
-
-    handle = module.register_forward_hook(keep)
-    try:
-        yield outputs
-    finally:
-        handle.remove()
 
 
 def _leaf(tensor: Tensor) -> Tensor:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
 
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 
 from mmcggm.registry import MODELS
 
+from .module_paths import ModalityEncoder
 from .nested import describe
 from .sequences import is_padded, pool_tokens
 
@@ -170,6 +173,72 @@ class DecodeHeadGuide(Guide):
     def forward(self, representation: tuple[Tensor, ...]) -> Tensor:
         """Return logits ``(N, num_classes, H', W')`` for a pyramid of feature maps."""
         return self.head(representation)
+
+
+def build_guides(
+    model: nn.Module,
+    encoders: Sequence[ModalityEncoder],
+    head_path: str,
+    shared: dict | nn.Module,
+    own: Mapping[str, dict | nn.Module],
+) -> dict[str, nn.Module]:
+    """Return a guide for each modality.
+
+    Args:
+        model: The model that is guided.
+        encoders: Of its modalities.
+        head_path: Of the last layer of its head.
+        shared: Config of a guide, or a guide, of which each modality gets one of its own.
+        own: The same by modality, for those that differ.
+
+    Raises:
+        ValueError: If ``own`` names no modality, or a guide's last layer differs in shape from the head's.
+    """
+    modalities = [encoder.modality for encoder in encoders]
+    unknown = [modality for modality in own if modality not in modalities]
+    if unknown:
+        raise ValueError(f'`guides` names {unknown}, but `encoders` names {modalities}.')
+    return {
+        e.modality: _build_guide(
+            model, e, head_path, own[e.modality] if e.modality in own else deepcopy(shared)
+        )
+        for e in encoders
+    }
+
+
+def _build_guide(
+    model: nn.Module, encoder: ModalityEncoder, head_path: str, guide: dict | nn.Module
+) -> nn.Module:
+    head = model.get_submodule(head_path)
+    if isinstance(guide, dict):
+        kind = MODELS.get(guide['type']) if isinstance(guide['type'], str) else guide['type']
+        template = dict(head=head, encoder=encoder.last_module(model))
+        is_auto = isinstance(kind, type) and issubclass(kind, AutoGuide)
+        with naming_guide(encoder.modality):
+            guide = MODELS.build(guide, default_args=template if is_auto else None)
+    weight = getattr(getattr(guide, 'last_layer', None), 'weight', None)
+    if not isinstance(weight, nn.Parameter):
+        raise ValueError(
+            f"The guide of '{encoder.modality}', a {type(guide).__name__}, needs an attribute "
+            '`last_layer`, which has a parameter `weight`.'
+        )
+    shape, expected = tuple(weight.shape), tuple(head.weight.shape)
+    if shape != expected:
+        raise ValueError(
+            f"The last layer of the guide of '{encoder.modality}' has a weight of shape {shape}, but the "
+            f"head's ('{head_path}') has {expected}; CGGM compares their gradients, so set the "
+            "guide's channels to the head's."
+        )
+    return guide
+
+
+@contextmanager
+def naming_guide(modality: str) -> Iterator[None]:
+    """Add the modality to a ValueError of its guide."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"The guide of '{modality}': {error}") from error
 
 
 def output_width(encoder: nn.Module | None) -> int | None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmcggm.balancers import Change, GuidedPass, Outcome
 
 from .nested import map_tensors
 from .sequences import is_padded, pool_tokens
+from .watching import Call
 
 
 class ModelPass(GuidedPass):
@@ -19,30 +20,36 @@ class ModelPass(GuidedPass):
 
     Args:
         modalities: Names, in order.
+        encoders: Function that returns the trainable parameters of each encoder.
         representations: By modality, with their graphs; those that appeared.
         inputs: The same, detached, as the guides saw them.
         predictions: The guides' predictions, as the task takes them.
         losses: The guides' losses, with the graph to ``inputs``.
-        fused: The task's loss, and the output of the head's last layer.
+        fused: The task's loss, and what the head's last layer was given and returned, or None if the model
+            uses it without calling it.
         judge: Function of a prediction that returns its :meth:`Task.confidences` on the batch.
         labels: Function that returns the class of each sample.
-        run: Function of changes by modality that runs the model again and returns loss and output of the
-            head's last layer.
+        run: Function of changes by modality that runs the model again, in evaluation mode, and returns what
+            ``fused`` holds.
+        teach: Function that returns the teachers' representations by modality.
     """
 
     def __init__(
         self,
         modalities: tuple[str, ...],
+        encoders: Callable[[], Sequence[Sequence[nn.Parameter]]],
         representations: dict[str, Any],
         inputs: dict[str, Any],
         predictions: dict[str, Tensor],
         losses: dict[str, Tensor],
-        fused: tuple[Tensor, Tensor],
+        fused: tuple[Tensor, Call | None],
         judge: Callable[[Tensor], Tensor],
         labels: Callable[[], Tensor],
-        run: Callable[[Mapping[str, Change]], tuple[Tensor, Tensor]],
+        run: Callable[[Mapping[str, Change]], tuple[Tensor, Call | None]],
+        teach: Callable[[], dict[str, Any]],
     ) -> None:
         self._modalities = modalities
+        self._encoders = encoders
         self._representations = representations
         self._inputs = inputs
         self._predictions = predictions
@@ -51,41 +58,75 @@ class ModelPass(GuidedPass):
         self._judge = judge
         self._labels = labels
         self._run = run
+        self._teach = teach
+
+    def encoders(self) -> Sequence[Sequence[nn.Parameter]]:
+        return self._encoders()
+
+    def task_loss(self) -> Tensor:
+        return self._fused[0]
 
     def unimodal_losses(self) -> list[Tensor | None]:
-        return self._each(self._unimodal_loss)
+        return self._each(lambda modality: self._at_encoders(self._losses[modality], [modality]))
 
     def vectors(self) -> list[Tensor | None]:
-        return self._each(lambda modality: _vector(self._representations[modality]))
+        return self._each(lambda modality: pooled_vector(self._representations[modality]))
 
     @torch.no_grad()
     def confidences(self) -> list[Tensor | None]:
         return self._each(lambda modality: self._judge(self._predictions[modality]))
 
+    def confidences_of(self, output: Tensor) -> Tensor:
+        return self._judge(output)
+
+    def predictions(self) -> list[Tensor | None]:
+        return self._each(self._predictions.__getitem__)
+
+    def at_encoders(self, loss: Tensor) -> Tensor:
+        return self._at_encoders(loss, list(self._representations))
+
+    def teachers(self) -> list[Tensor | None]:
+        taught = self._teach()
+        return [pooled_vector(taught[m]) if m in taught else None for m in self._modalities]
+
     def labels(self) -> Tensor:
         return self._labels()
 
+    def head_input(self) -> Tensor:
+        return _called(self._fused[1]).input
+
     def fused(self) -> Outcome:
-        loss, output = self._fused
-        return Outcome(loss, self._judge(output))
+        return self._outcome(*self._fused)
 
     def rerun(self, changes: Mapping[int, Change]) -> Outcome:
-        loss, output = self._run({self._modalities[index]: change for index, change in changes.items()})
-        return Outcome(loss, self._judge(output))
+        return self._outcome(
+            *self._run({self._modalities[index]: change for index, change in changes.items()})
+        )
+
+    def _outcome(self, loss: Tensor, head: Call | None) -> Outcome:
+        output = _called(head).output
+        return Outcome(loss, self._judge(output), output)
 
     def _each(self, function: Callable[[str], Tensor]) -> list[Tensor | None]:
         return [function(m) if m in self._representations else None for m in self._modalities]
 
-    def _unimodal_loss(self, modality: str) -> Tensor:
-        """Return ``L_i`` with the gradient of ``⟨∂L_i/∂h_i, h_i⟩``: that of ``L_i`` at the encoder."""
-        loss = self._losses[modality]
-        leaves, tensors = (
-            float_tensors(self._inputs[modality]),
-            float_tensors(self._representations[modality]),
-        )
+    def _at_encoders(self, loss: Tensor, modalities: list[str]) -> Tensor:
+        """Return ``loss`` with the gradient of ``Σ_i ⟨∂loss/∂h_i, h_i⟩``: its own at these encoders alone."""
+        leaves = [leaf for modality in modalities for leaf in float_tensors(self._inputs[modality])]
+        tensors = [h for modality in modalities for h in float_tensors(self._representations[modality])]
         grads = torch.autograd.grad(loss, leaves, retain_graph=True, materialize_grads=True)
         inner = sum((g * h).sum() for g, h in zip(grads, tensors, strict=True))
         return loss.detach() + inner - inner.detach()
+
+
+def _called(head: Call | None) -> Call:
+    """Return the call of the head's last layer, or raise a ValueError if there was none."""
+    if head is None:
+        raise ValueError(
+            'This balancer asks what the last layer of the head was given and returned, but the model uses '
+            "the layer's weight without calling it: call the layer, or choose another balancer."
+        )
+    return head
 
 
 def float_tensors(representation: Any) -> list[Tensor]:
@@ -101,7 +142,7 @@ def float_tensors(representation: Any) -> list[Tensor]:
     return found
 
 
-def _vector(representation: Any) -> Tensor:
+def pooled_vector(representation: Any) -> Tensor:
     """Return ``(N, C)``: the mean over positions of a vector, a sequence, or a pyramid's last feature map."""
     if is_padded(representation):
         return pool_tokens(representation, 'mean')

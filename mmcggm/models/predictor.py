@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmcggm.registry import MODELS
 
@@ -21,6 +21,8 @@ class MultimodalPredictor(BaseModel):
         backbone: Config of a :class:`MultimodalBackbone` whose fusion returns vectors ``(N, dim)``.
         dim: Channels of the fused representation.
         outputs: Targets of a regression, or number of classes.
+        head: Config of another head, for example ``dict(type='CosineHead', widths=(64, 32))``: a module
+            that is given ``in_features=dim`` and ``out_features=outputs``.
         loss: Config of the loss, a module of predictions ``(N, outputs)`` and labels, for example
             ``dict(type='torch.nn.CrossEntropyLoss')``.
         mask_padding: Whether padding is hidden from encoders and fusion. If not, ``lengths`` are ignored,
@@ -37,6 +39,7 @@ class MultimodalPredictor(BaseModel):
         backbone: dict,
         dim: int = 40,
         outputs: int = 1,
+        head: dict = dict(type='torch.nn.Linear'),
         loss: dict = dict(type='torch.nn.L1Loss'),
         mask_padding: bool = True,
         data_preprocessor: dict | None = None,
@@ -47,7 +50,7 @@ class MultimodalPredictor(BaseModel):
         fused = getattr(self.backbone.fusion, 'dim', dim)
         if fused != dim:
             raise ValueError(f'`dim` is {dim}, but `backbone.fusion.dim` is {fused}: set both to one number.')
-        self.head = nn.Linear(dim, outputs)
+        self.head = MODELS.build({**head, 'in_features': dim, 'out_features': outputs})
         self.criterion = MODELS.build(loss)
         self.mask_padding = mask_padding
 

@@ -11,9 +11,9 @@ from mmengine.dataset import default_collate
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmcggm.engine import GuideScoreHook
+from mmcggm.engine import CGGMHook, GuideScoreHook
 from mmcggm.registry import MODELS
-from tests.tiny import Accuracy, TinyClassifier, TinyData, tiny_guided, tiny_runner
+from tests.tiny import Accuracy, TinyClassifier, TinyData, tiny_guided, tiny_runner, wrapper_config
 
 NAMES = ('left', 'right')
 
@@ -60,6 +60,23 @@ def test_scores_are_those_of_the_whole_data_set(tmp_path):
         data = TinyData(37)
         hits = runner.model(data.left, data.right, data.label, mode='predict')
     assert metrics['accuracy'] == pytest.approx(sum(map(float, hits)) / 37)
+
+
+def test_losses_are_measured_where_the_balancer_needs_them(tmp_path):
+    seen = []
+    wrapper = wrapper_config(balancer=dict(type='GradientBlending'))
+    runner = evaluating_runner(tmp_path, hooks=[CGGMHook(), GuideScoreHook()], optim_wrapper=wrapper)
+    runner.optim_wrapper = runner.build_optim_wrapper(wrapper)
+    runner.optim_wrapper.balancer.observe_validation = lambda scores, losses: seen.append((scores, losses))
+    runner.train()
+    data, model = TinyData(37), runner.model.eval()
+    with torch.no_grad():
+        predictions = [model.guides[m](getattr(model.model, f'{m}_encoder')(getattr(data, m))) for m in NAMES]
+        predictions.append(model(data.left, data.right, data.label))
+    expected = [torch.nn.functional.cross_entropy(p, data.label).item() for p in predictions]
+    assert len(seen) == 2 and seen[-1][1] == pytest.approx(expected)
+    assert seen[-1][0] == pytest.approx(list(guide_accuracy(model, data).values()))
+    assert not any('loss' in name for name in runner.test())
 
 
 def test_scores_are_logged(tmp_path):

@@ -25,6 +25,7 @@ def predictor_config(
     loss: str = 'L1Loss',
     fusion: dict | None = None,
     encoders: dict | None = None,
+    dim: int = TRANSFORMER['dim'],
     **settings,
 ) -> dict:
     """Return the config of a predictor with a transformer for each of ``widths``."""
@@ -39,7 +40,7 @@ def predictor_config(
             encoders={**sequences, **(encoders or {})},
             fusion=fusion or dict(type='TransformerFusion', num_layers=1, **TRANSFORMER),
         ),
-        dim=TRANSFORMER['dim'],
+        dim=dim,
         outputs=outputs,
         loss=dict(type=f'torch.nn.{loss}'),
         **settings,

@@ -50,12 +50,29 @@ def test_confidences_vectors_and_labels(batch):
 def test_a_rerun_sees_changed_representations(batch):
     guided = classifier_guided()
     found = guided_pass(guided, batch)
-    loss, confidences = found.rerun({0: torch.zeros_like})
+    loss, confidences, output = found.rerun({0: torch.zeros_like})
     model = guided.model
     logits = model.classifier(torch.tanh(model.right_encoder(batch['right'])))
     torch.testing.assert_close(loss, F.cross_entropy(logits, batch['label']))
+    torch.testing.assert_close(output, logits)
     torch.testing.assert_close(confidences, logits.softmax(1)[range(16), batch['label']])
+    torch.testing.assert_close(found.confidences_of(output), confidences)
     torch.testing.assert_close(found.rerun({}).loss, found.fused().loss)
+
+
+def test_a_rerun_is_in_evaluation_mode_and_leaves_no_trace(batch):
+    guided = classifier_guided()
+    model = guided.model
+    model.left_encoder = torch.nn.Sequential(
+        model.left_encoder, torch.nn.BatchNorm1d(8), torch.nn.Dropout(0.5), torch.nn.Identity().eval()
+    )
+    found = guided_pass(guided, batch)
+    modes = [module.training for module in model.modules()]
+    means = model.left_encoder[1].running_mean.clone()
+    first, second = (found.rerun({}).output for _ in range(2))
+    assert torch.equal(first, second)
+    assert torch.equal(model.left_encoder[1].running_mean, means)
+    assert [module.training for module in model.modules()] == modes
 
 
 def test_changes_reach_fusion_and_not_the_guides(batch):

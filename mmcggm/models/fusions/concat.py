@@ -19,12 +19,23 @@ class ConcatFusion(VectorFusion):
 
     Args:
         num_modalities: M.
+        project: Whether there is the linear layer. Without, the result is the concatenation, for a head
+            that tells the modalities apart, and ``dim`` is the sum of ``in_channels``.
         **vectors: Of :class:`VectorFusion`: ``in_channels``, ``dim``, ``pool``.
+
+    Raises:
+        ValueError: If there is no linear layer and ``dim`` is another number.
     """
 
-    def __init__(self, num_modalities: int, **vectors) -> None:
+    def __init__(self, num_modalities: int, project: bool = True, **vectors) -> None:
         super().__init__(num_modalities, **vectors)
-        self.project = nn.Linear(sum(self.in_channels), self.dim)
+        width = sum(self.in_channels)
+        if not project and self.dim != width:
+            raise ValueError(
+                f'`fusion.dim` is {self.dim}, but without `project` the {num_modalities} representations '
+                f'have {width} channels together: set it to {width}.'
+            )
+        self.project = nn.Linear(width, self.dim) if project else nn.Identity()
 
     def fuse(self, vectors: list[Tensor]) -> Tensor:
         return self.project(torch.cat(vectors, dim=1))

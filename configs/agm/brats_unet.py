@@ -1,0 +1,8 @@
+"""AGM on a U-Net on BraTS, with the α that the authors name for three modalities.
+
+Four modalities: fourteen masked passes a step, and their memory.
+"""
+
+_base_ = ['../cggm/brats_unet.py']
+
+optim_wrapper = dict(balancer=dict(_delete_=True, type='AGM', alpha=4.0))

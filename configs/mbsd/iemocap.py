@@ -1,0 +1,5 @@
+"""MBSD on IEMOCAP."""
+
+_base_ = ['../cggm/iemocap.py']
+
+optim_wrapper = dict(balancer=dict(_delete_=True, type='MBSD'))

@@ -1,0 +1,9 @@
+"""PMR on IEMOCAP, with α = 1, the authors' for fusions that are no concatenation.
+
+As published, it ends a little after half of the training, and prototypes are of a tenth of an epoch.
+"""
+
+_base_ = ['../cggm/iemocap.py']
+
+optim_wrapper = dict(balancer=dict(_delete_=True, type='PMR', alpha=1.0, mu=0.01, momentum=0.9))
+custom_hooks = [dict(type='CGGMHook', end=16)]

@@ -1,0 +1,8 @@
+"""ReLearning on IEMOCAP, with the authors' λ.
+
+They re-learn three times in 90 epochs, every 20; every 7 of 30 is about the same share.
+"""
+
+_base_ = ['../cggm/iemocap.py']
+
+optim_wrapper = dict(balancer=dict(_delete_=True, type='ReLearning', lam=3.0, interval=7, times=3))

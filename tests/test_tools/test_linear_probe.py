@@ -1,0 +1,122 @@
+"""linear_probe.py on planted data, in process."""
+
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip('sklearn')
+import torch
+from mmengine.registry import DefaultScope
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from mmcggm.registry import DATASETS, MODELS
+from tests.tiny import TinyData
+
+TOOL = Path(__file__).parents[2] / 'tools' / 'analysis_tools' / 'linear_probe.py'
+CONFIG = """
+default_scope = 'mmcggm'
+model = dict(
+    type='GuidedModel',
+    model=dict(type='TinyClassifier'),
+    encoders=dict(left='left_encoder', right='right_encoder'),
+    head='classifier',
+    guide=dict(type='TinyGuide'),
+    task=dict(type='ClassificationTask', target='label'),
+)
+collate_fn = dict(type='default_collate')
+train_dataloader = dict(
+    dataset=dict(type='LeftTellsAll', size=150, seed=0),
+    batch_size=16,
+    drop_last=True,
+    num_workers=0,
+    sampler=dict(type='InfiniteSampler', shuffle=True),
+    collate_fn=collate_fn,
+)
+test_dataloader = dict(
+    dataset=dict(type='LeftTellsAll', size=90, seed=1),
+    batch_size=16,
+    num_workers=0,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    collate_fn=collate_fn,
+)
+"""
+
+
+@DATASETS.register_module()
+class LeftTellsAll(TinyData):
+    """Three classes that are far apart in ``left``; ``right`` is noise."""
+
+    def __init__(self, size: int, seed: int) -> None:
+        super().__init__(size)
+        generator = torch.Generator().manual_seed(seed)
+        self.label = torch.randint(3, (size,), generator=generator)
+        self.left = 0.1 * torch.randn(size, 4, generator=generator)
+        self.left[torch.arange(size), self.label] += 3
+        self.right = torch.randn(size, 4, generator=generator)
+
+
+@pytest.fixture
+def files(tmp_path) -> tuple[Path, Path]:
+    """The config, and the checkpoint of an untrained model."""
+    config, checkpoint = tmp_path / 'config.py', tmp_path / 'epoch_1.pth'
+    config.write_text(CONFIG)
+    torch.manual_seed(1)
+    with DefaultScope.overwrite_default_scope('mmcggm'):
+        model = MODELS.build(runpy.run_path(str(config))['model'])
+    torch.save(dict(state_dict=model.state_dict()), checkpoint)
+    return config, checkpoint
+
+
+def run(monkeypatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, 'argv', [str(TOOL), *map(str, arguments)])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(TOOL), run_name='__main__')
+    return end.value.code
+
+
+def expected_accuracy(checkpoint: Path, modality: str) -> float:
+    """Return the test accuracy of a probe on the encoder's output of all data at once."""
+    state = torch.load(checkpoint)['state_dict']
+    weight, bias = (state[f'model.{modality}_encoder.{name}'] for name in ('weight', 'bias'))
+    train, test = (
+        ((getattr(data, modality) @ weight.T + bias).numpy(), data.label.numpy())
+        for data in (LeftTellsAll(150, 0), LeftTellsAll(90, 1))
+    )
+    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(*train)
+    return probe.score(*test)
+
+
+def test_each_modality_is_probed_on_its_whole_splits(files, tmp_path, monkeypatch, capsys):
+    target = tmp_path / 'probe.json'
+    assert run(monkeypatch, *files, '--device', 'cpu', '--json', target) == 0
+    found = json.loads(target.read_text())
+    assert found['left']['test'] == found['left']['train'] == 1 and found['right']['test'] < 0.6
+    for modality in ('left', 'right'):
+        assert found[modality]['test'] == pytest.approx(expected_accuracy(files[1], modality))
+        assert found[modality]['channels'] == 8
+    output = capsys.readouterr()
+    assert 'left      1.0000 1.0000 8' in output.out
+    assert 'representations, test' in output.err
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (['model.task.type=RegressionTask'], 'RegressionTask has no class a sample'),
+        (['model.head=nowhere'], "no module 'nowhere'"),
+    ],
+)
+def test_what_does_not_fit_is_an_error(files, monkeypatch, capsys, options, message):
+    assert run(monkeypatch, *files, '--device', 'cpu', '--cfg-options', *options) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_checkpoint_of_another_model_is_an_error(files, tmp_path, monkeypatch, capsys):
+    torch.save(dict(state_dict={}), tmp_path / 'other.pth')
+    assert run(monkeypatch, files[0], tmp_path / 'other.pth', '--device', 'cpu') == 1
+    assert 'missing keys' in capsys.readouterr().err

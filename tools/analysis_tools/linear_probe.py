@@ -1,0 +1,113 @@
+"""What a linear classifier reads from each modality's representation.
+
+    python tools/analysis_tools/linear_probe.py configs/cggm/av_digits.py work_dirs/av_digits/epoch_12.pth
+
+For each modality, scikit-learn's LogisticRegression is trained on the representations of the training
+split, averaged over positions and standardised, and tested on those of the test split. The trained model
+is not changed, and its guides have no say: unlike their scores, a probe's accuracy does not depend on how
+well the guide was trained. For classification with one label a sample. The training split is read as in
+training, but once and in order; what is random in its pipeline is seeded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner, load_checkpoint
+from numpy import ndarray
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from mmcggm.engine.optim_wrapper import find_guided
+from mmcggm.models.guided import GuidedModel
+from mmcggm.models.model_pass import pooled_vector
+from mmcggm.registry import MODELS
+from mmcggm.utils import import_optional
+from mmcggm.utils.atomic import replacing
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='path of a config whose model is a GuidedModel')
+    parser.add_argument('checkpoint', help='path of the checkpoint')
+    parser.add_argument('--c', type=float, default=1.0, help='inverse of the regularisation (default: 1)')
+    parser.add_argument('--max-iter', type=int, default=1000, help="of the probe's solver (default: 1000)")
+    parser.add_argument(
+        '--device', default='cuda' if torch.cuda.is_available() else 'cpu', help='where the model runs'
+    )
+    parser.add_argument('--json', type=Path, help='also write the accuracies here')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='as of tools/test.py')
+    args = parser.parse_args()
+    if args.c <= 0 or args.max_iter < 1:
+        parser.error('--c must be above zero, --max-iter at least 1')
+    return args
+
+
+def build_loader(cfg: Config, split: str) -> DataLoader:
+    """Return the loader of a split, which yields each sample once, in order."""
+    settings = {name: value for name, value in cfg[f'{split}_dataloader'].items() if name != 'batch_sampler'}
+    settings |= dict(sampler=dict(type='DefaultSampler', shuffle=False), drop_last=False)
+    return Runner.build_dataloader(settings, seed=0)
+
+
+@torch.no_grad()
+def represent(model: GuidedModel, loader: DataLoader, name: str) -> dict[str, tuple[ndarray, ndarray]]:
+    """Return vectors ``(N, C)`` and classes ``(N,)`` by modality, of the samples that have it."""
+    found = defaultdict(list)
+    for batch in tqdm(loader, desc=f'representations, {name}', unit='batch'):
+        with model.watched() as seen:
+            model.test_step(batch)
+        labels = model.task.labels(seen.batch).cpu()
+        for modality, representation in seen.representations.items():
+            found[modality].append((pooled_vector(representation).float().cpu(), labels))
+    return {m: tuple(torch.cat(p).numpy() for p in zip(*parts, strict=True)) for m, parts in found.items()}
+
+
+def main() -> int:
+    args = parse_args()
+    cfg = Config.fromfile(args.config)
+    cfg.merge_from_dict(args.cfg_options or {})
+    init_default_scope(cfg.get('default_scope', 'mmcggm'))
+    torch.manual_seed(0)
+    try:
+        linear_model = import_optional('sklearn.linear_model', 'data')
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        model = find_guided(MODELS.build(cfg.model)).to(args.device).eval()
+        load_checkpoint(model, args.checkpoint, map_location='cpu', strict=True)
+        train, test = (represent(model, build_loader(cfg, split), split) for split in ('train', 'test'))
+    except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
+        print(f'Error: {error}', file=sys.stderr)
+        return 1
+
+    accuracies = {}
+    for modality in tqdm([m for m in model.modalities if m in train and m in test], desc='probes'):
+        regression = linear_model.LogisticRegression(C=args.c, max_iter=args.max_iter)
+        probe = make_pipeline(StandardScaler(), regression).fit(*train[modality])
+        accuracies[modality] = dict(
+            train=probe.score(*train[modality]),
+            test=probe.score(*test[modality]),
+            channels=train[modality][0].shape[1],
+        )
+    width = max(len('modality'), *map(len, accuracies))
+    print(f'{"modality":{width}}  test   train  channels')
+    for modality, found in accuracies.items():
+        print(f'{modality:{width}}  {found["test"]:.4f} {found["train"]:.4f} {found["channels"]}')
+    if args.json:
+        with replacing(args.json) as temporary:
+            temporary.write_text(json.dumps(accuracies, indent=2) + '\n', encoding='utf-8')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
