@@ -1,10 +1,12 @@
 """Fixtures for all tests: small synthetic cases in both namings, and the real cases where there are some."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from mmengine.registry import DefaultScope
 
 from .synthetic import write_synthetic_case
 
@@ -12,6 +14,13 @@ REPOSITORY = Path(__file__).parents[1]
 
 # Tests run in a process a core; more threads each only get in one another's way.
 torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def no_scope_left_behind() -> Iterator[None]:
+    """Forget the default scope of a runner that a test built, which others would inherit."""
+    yield
+    DefaultScope._instance_dict.clear()
 
 
 @pytest.fixture(scope='session')
