@@ -16,9 +16,9 @@ REPOSITORY = Path(__file__).parents[1]
 torch.set_num_threads(1)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope='module')
 def no_scope_left_behind() -> Iterator[None]:
-    """Forget the default scope of a runner that a test built, which others would inherit."""
+    """Forget the default scope of a runner that a module built, which others would inherit."""
     yield
     DefaultScope._instance_dict.clear()
 
