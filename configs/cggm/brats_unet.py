@@ -1,7 +1,6 @@
-"""CGGM on a U-Net on BraTS, with the published settings of the method: ρ = 1.0, λ = 0.1.
+"""CGGM on a U-Net on BraTS, with the published settings of the method: ρ = 1.0, λ = 0.1, B without bounds.
 
-The published bounds on B are none; two options of ours keep training stable (see docs/cggm.md):
-progress from smoothed scores, so that B is in [0, 1].
+`progress=dict(type='SmoothedProgress')`, as in the demo, keeps B in [0, 1] (see docs/cggm.md).
 """
 
 _base_ = ['../baseline/brats_unet.py']

@@ -72,6 +72,7 @@ class CGGMHook(Hook):
         if runner.val_loop is not None:
             loops = {'train': runner.train_loop, 'val': runner.val_loop}
             balancer.survey = lambda split: survey(guided, loops[split].dataloader)
+        runner.optim_wrapper.followed = True
         self._modalities = guided.modalities
         self._reported: dict[str, int] = {}
         if self.interval is None:

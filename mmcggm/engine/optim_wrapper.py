@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
 import torch
 from mmengine.device import get_device
+from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from torch import Tensor, nn
@@ -43,6 +45,8 @@ class BalancingMixin:
         self.balancer: Balancer | None = BALANCERS.build(balancer) if isinstance(balancer, dict) else balancer
         self.guide_optimizer = guide_optimizer
         self.zero_nonfinite = zero_nonfinite
+        #: Whether a hook sets the balancer's schedule and logs what it does; without one, the log warns once.
+        self.followed = False
         self._guided: GuidedModel | None = None
 
     @property
@@ -70,6 +74,14 @@ class BalancingMixin:
                     'A balancing optimizer wrapper needs `with optim_wrapper.optim_context(model):` around '
                     'the forward pass, as `train_step` has it. (An OptimWrapperDict does not pass it on: '
                     'balance with one optimizer, and `paramwise_cfg` for what differs.)'
+                )
+            if not self.followed:
+                self.followed = True
+                print_log(
+                    f'{type(self.balancer).__name__} acts without a CGGMHook: its schedules stay at their start '
+                    "and nothing is logged. Add dict(type='CGGMHook') to `custom_hooks`.",
+                    'current',
+                    logging.WARNING,
                 )
             term = self.balancer.adjust_loss(self._scaled(self._guided.take_step()))
             if term is not None:

@@ -155,9 +155,9 @@ class GuidedModel(BaseModel):
         predictions, raw_losses = {}, {}
         for modality, value in inputs.items():
             with naming_guide(modality):
-                prediction = self.guides[modality](value)
-            predictions[modality] = self.task.fit(self.model, prediction, batch)
-            raw_losses[modality] = self.task.loss(self.model, predictions[modality], batch)
+                prediction = self.task.fit(self.model, self.guides[modality](value), batch)
+                raw_losses[modality] = self.task.loss(self.model, prediction, batch)
+            predictions[modality] = prediction
         guide_losses = [
             differentiated_once(raw_losses[modality], guide.parameters())
             if modality in raw_losses

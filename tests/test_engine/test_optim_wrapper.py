@@ -130,3 +130,13 @@ def test_state_holds_optimizers_and_balancer():
         guided.train_step(batch, wrapper)
         clone.train_step(batch, resumed)
     assert torch.equal(weights(guided), weights(clone))
+
+
+def test_a_balancer_without_a_hook_is_reported_once(monkeypatch):
+    messages = []
+    monkeypatch.setattr('mmcggm.engine.optim_wrapper.print_log', lambda message, *_: messages.append(message))
+    guided = tiny_guided()
+    wrapper = build_wrapper(guided)
+    for batch in batches(2):
+        guided.train_step(batch, wrapper)
+    assert len(messages) == 1 and 'CGGM acts without a CGGMHook' in messages[0]
