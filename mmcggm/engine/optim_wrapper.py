@@ -78,8 +78,8 @@ class BalancingMixin:
             if not self.followed:
                 self.followed = True
                 print_log(
-                    f'{type(self.balancer).__name__} acts without a CGGMHook: its schedules stay at their start '
-                    "and nothing is logged. Add dict(type='CGGMHook') to `custom_hooks`.",
+                    f'{type(self.balancer).__name__} acts without a CGGMHook: its schedules stay at their '
+                    "start and nothing is logged. Add dict(type='CGGMHook') to `custom_hooks`.",
                     'current',
                     logging.WARNING,
                 )
