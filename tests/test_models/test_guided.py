@@ -61,7 +61,7 @@ def test_step_holds_what_a_balancer_needs(batch):
     assert step.task_loss is losses['loss'] or torch.equal(step.task_loss, losses['loss'])
     assert step.counts().shape == (2, 1, 2) and step.counts()[:, 0, 1].tolist() == [16, 16]
     assert step.head_weight is guided.model.classifier.weight
-    assert [w is guided.guides[m].layer.weight for m, w in zip(ENCODERS, step.guide_weights, strict=True)]
+    assert all(w is guided.guides[m].layer.weight for m, w in zip(ENCODERS, step.guide_weights, strict=True))
     with pytest.raises(RuntimeError, match='no step to balance'):
         guided.take_step()
 
