@@ -2,8 +2,10 @@
 
     python tools/benchmark.py configs/benchmark/av_digits.py --jobs 2
 
-Runs that have a result are not repeated, unless their config changed: stopped, the same command goes on.
-The tables (Markdown, CSV, JSON) are written beside the runs. Exits with 1 if a run failed.
+If the config asks for a search, each method first tries its candidates on the validation split. Runs that
+have a result are not repeated, unless their config changed: stopped, the same command goes on. The tables
+(Markdown, CSV, JSON), what the search tried (search.json) and a plot of the first metric against the cost are
+written beside the runs. Exits with 1 if a run failed.
 """
 
 import argparse
@@ -12,7 +14,17 @@ from pathlib import Path
 
 from mmengine.config import Config, DictAction
 
-from mmcggm.benchmark import Benchmark, run_all, summarise, to_markdown, write_tables
+from mmcggm.benchmark import (
+    Benchmark,
+    choose,
+    measure_costs,
+    run_all,
+    summarise,
+    to_markdown,
+    write_tables,
+)
+from mmcggm.visualization.cost_plot import draw_costs
+from mmcggm.visualization.figures import save_figure
 
 ROOT = Path(__file__).parents[1]
 
@@ -34,6 +46,9 @@ def parse_args() -> argparse.Namespace:
         '--work-dir', type=Path, help='folder of runs and tables (default: work_dirs/benchmark/NAME)'
     )
     parser.add_argument(
+        '--no-costs', action='store_true', help='leave out step time and memory, a few seconds a method'
+    )
+    parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=DictAction,
@@ -47,16 +62,23 @@ def main() -> int:
     work_dir = args.work_dir or Path('work_dirs', 'benchmark', args.config.stem)
     try:
         benchmark = Benchmark(Config.fromfile(args.config), args.cfg_options, ROOT)
-        failed = run_all(benchmark.runs, work_dir, args.jobs)
-        rows = summarise(benchmark, work_dir)
+        failed = run_all(benchmark.trials, work_dir, args.jobs, 'Search') if benchmark.trials else {}
+        runs = benchmark.finals(choose(benchmark, work_dir))
+        failed |= run_all(runs, work_dir, args.jobs)
+        rows = summarise(benchmark, runs, work_dir)
+        costs = {} if args.no_costs else measure_costs(benchmark, runs, work_dir)
     except (OSError, ValueError) as error:
         print(f'Error: {error}', file=sys.stderr)
         return 1
     if rows:
-        write_tables(rows, benchmark.metrics, work_dir)
-        print(to_markdown(rows, benchmark.metrics), end='')
+        write_tables(rows, benchmark.metrics, work_dir, costs)
+        print(to_markdown(rows, benchmark.metrics, costs), end='')
+    if costs:
+        save_figure(draw_costs(rows, costs, benchmark.metrics[0], benchmark.baseline), work_dir / 'costs.png')
+        print(f'Plot: {work_dir / "costs.png"}')
     if failed:
-        print(f'{len(failed)} of {len(benchmark.runs)} runs failed; the same command repeats them.')
+        total = len(benchmark.trials) + len(runs)
+        print(f'{len(failed)} of {total} runs failed; the same command repeats them.')
     return 1 if failed else 0
 
 

@@ -1,14 +1,19 @@
 """Comparisons of methods over settings and seeds."""
 
+from .cost import Cost, measure_costs
 from .grid import Benchmark, Run
 from .pool import run_all
 from .results import read_result, write_result
+from .search import choose
 from .table import Row, summarise, to_markdown, write_tables
 
 __all__ = [
     'Benchmark',
+    'Cost',
     'Row',
     'Run',
+    'choose',
+    'measure_costs',
     'read_result',
     'run_all',
     'summarise',

@@ -1,4 +1,4 @@
-"""What a benchmark's config asks for: a training for each setting, method and seed."""
+"""What a benchmark's config asks for: trainings of each method in each setting, for search and for test."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+
+from .candidates import candidates
 
 NAME = re.compile(r'[\w.+= -]+')
 CHECKPOINTS = ('best', 'last')
@@ -24,8 +26,11 @@ class Run:
         setting: Name of the setting.
         method: Name of the method.
         seed: Of the training.
-        cfg: The whole config, with the overrides of both and the seed.
+        cfg: The whole config, with all overrides and the seed.
         checkpoint: ``'best'`` or ``'last'``: which one is tested.
+        trial: Number of the candidate that it tries on the validation split, without a test; None in a
+            run that is tested.
+        after: By config key, the run whose folder belongs there.
     """
 
     setting: str
@@ -33,20 +38,26 @@ class Run:
     seed: int
     cfg: Config
     checkpoint: str
+    trial: int | None = None
+    after: Mapping[str, Run] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
         """Where it belongs, below the benchmark's folder."""
-        return Path(_folder(self.setting), _folder(self.method), f'seed_{self.seed}')
+        parts = [_folder(self.setting), _folder(self.method)]
+        return Path(*parts, *([] if self.trial is None else [f'trial_{self.trial}']), f'seed_{self.seed}')
 
     @property
     def fingerprint(self) -> str:
         """Tells whether a result belongs to this config."""
-        content = json.dumps([self.cfg.to_dict(), self.checkpoint], sort_keys=True, default=str)
+        before = {key: run.fingerprint for key, run in self.after.items()}
+        parts = [self.cfg.to_dict(), self.checkpoint if self.trial is None else 'trial', before]
+        content = json.dumps(parts, sort_keys=True, default=str)
         return hashlib.sha256(content.encode()).hexdigest()
 
     def __str__(self) -> str:
-        return f'{self.setting}, {self.method}, seed {self.seed}'
+        trial = '' if self.trial is None else f'trial {self.trial}, '
+        return f'{self.setting}, {self.method}, {trial}seed {self.seed}'
 
 
 class Benchmark:
@@ -55,13 +66,19 @@ class Benchmark:
     Its config holds
 
     - ``methods``: by name ``dict(config=PATH)``, with ``overrides`` where the method is that config with
-      changes, written as ``--cfg-options`` takes them: ``{'optim_wrapper.balancer.rho': 1.3}``;
+      changes, written as ``--cfg-options`` takes them: ``{'optim_wrapper.balancer.rho': 1.3}``. ``after``
+      names, by config key, a method whose training of the same setting and seed must come first, such
+      as that of a teacher; its folder is set there;
     - ``settings``: by name, overrides for all methods;
     - ``seeds``: a list of integers;
     - ``baseline``: the method that others are compared with;
     - ``metrics``: of the test, to be shown, the one that decides first;
     - ``checkpoint``: ``'best'``, the one that the config's ``CheckpointHook`` found best on the
-      validation split (``save_best``), or ``'last'``. It is tested once.
+      validation split (``save_best``), or ``'last'``. It is tested once;
+    - ``search``, at will: ``dict(budget=N, seeds=[...], space={key: [values]})``. Each method tries up to
+      ``N`` candidates of its config in each setting, the first as it is, the others drawn from the
+      product of ``search['space']`` and the method's own ``space``, and is tested as the one that is best
+      on the validation split, in the mean over ``search['seeds']``.
 
     Args:
         cfg: The config.
@@ -76,61 +93,131 @@ class Benchmark:
     def __init__(
         self, cfg: Mapping[str, Any], overrides: Mapping[str, Any] | None = None, root: Path = Path()
     ) -> None:
-        self._check(cfg)
+        check(cfg)
         self.settings = tuple(cfg['settings'])
         self.methods = tuple(cfg['methods'])
         self.seeds = tuple(cfg['seeds'])
         self.baseline: str = cfg['baseline']
         self.metrics = tuple(cfg['metrics'])
-        self.runs: list[Run] = []
-        for seed in self.seeds:  # first, so that a benchmark that was stopped compares all methods
-            for setting, setting_overrides in cfg['settings'].items():
-                for method, entry in cfg['methods'].items():
-                    run_cfg = Config.fromfile(_existing(root / entry['config'], method))
-                    for part in (setting_overrides, entry.get('overrides', {}), overrides or {}):
-                        run_cfg.merge_from_dict(dict(part))
-                    run_cfg.merge_from_dict({'randomness.seed': seed})
-                    if cfg['checkpoint'] == 'best':
-                        _check_save_best(run_cfg, method)
-                    self.runs.append(Run(setting, method, seed, run_cfg, cfg['checkpoint']))
-
-    @staticmethod
-    def _check(cfg: Mapping[str, Any]) -> None:
-        missing = {'methods', 'settings', 'seeds', 'baseline', 'metrics', 'checkpoint'} - set(cfg)
-        if missing:
-            raise ValueError(f'The benchmark config lacks {sorted(missing)}.')
-        for key in ('methods', 'settings', 'seeds', 'metrics'):
-            if not cfg[key]:
-                raise ValueError(f'`{key}` in the benchmark config is empty.')
-        for key in ('methods', 'settings'):
-            for name in cfg[key]:
-                if not NAME.fullmatch(name) or name.strip('. ') != name:
-                    raise ValueError(f'`{key}` has an entry {name!r}, which can not name a folder.')
-            folders = [_folder(name) for name in cfg[key]]
-            if len(set(folders)) < len(folders):
-                raise ValueError(f'Two entries of `{key}` share a folder: {sorted(folders)}.')
+        self._checkpoint: str = cfg['checkpoint']
+        self._after = {method: dict(entry.get('after', {})) for method, entry in cfg['methods'].items()}
+        self._cfgs: dict[tuple[str, str], Config] = {}
+        self.candidates: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        search = cfg.get('search')
+        self.search_seeds = tuple(search['seeds']) if search else ()
         for method, entry in cfg['methods'].items():
-            if 'config' not in entry or set(entry) - {'config', 'overrides'}:
-                raise ValueError(
-                    f"`methods['{method}']` must be dict(config=PATH), with `overrides` at will, got "
-                    f'{dict(entry)}.'
+            file = _existing(root / entry['config'], method)
+            for setting, setting_overrides in cfg['settings'].items():
+                run_cfg = Config.fromfile(file)
+                for part in (setting_overrides, entry.get('overrides', {}), overrides or {}):
+                    run_cfg.merge_from_dict(dict(part))
+                if search or self._checkpoint == 'best':
+                    _check_save_best(run_cfg, method)
+                self._cfgs[setting, method] = run_cfg
+                self.candidates[setting, method] = (
+                    candidates(run_cfg, {**search['space'], **entry.get('space', {})}, search['budget'])
+                    if search
+                    else [{}]
                 )
-        _check_seeds(cfg['seeds'])
-        if cfg['baseline'] not in cfg['methods']:
+
+    @property
+    def trials(self) -> list[Run]:
+        """Runs of the search: without one, none."""
+        return [
+            self._run(setting, method, seed, overrides, number)
+            for seed in self.search_seeds
+            for (setting, method), found in self.candidates.items()
+            for number, overrides in enumerate(found)
+        ]
+
+    def finals(self, choice: Mapping[tuple[str, str], int] | None = None) -> list[Run]:
+        """Return the runs that are tested, those of a seed together.
+
+        Args:
+            choice: By setting and method, the number of the candidate. Default: the first of each.
+        """
+        return [
+            self._run(setting, method, seed, self.candidates[setting, method][number], None, choice)
+            for seed in self.seeds  # first, so that a benchmark that was stopped compares all methods
+            for setting in self.settings
+            for method in self.methods
+            for number in [0 if choice is None else choice[setting, method]]
+        ]
+
+    def _run(
+        self,
+        setting: str,
+        method: str,
+        seed: int,
+        overrides: Mapping[str, Any],
+        trial: int | None,
+        choice: Mapping[tuple[str, str], int] | None = None,
+    ) -> Run:
+        cfg = Config(self._cfgs[setting, method].to_dict())
+        cfg.merge_from_dict({**overrides, 'randomness.seed': seed})
+        after = {}
+        for key, other in self._after[method].items():
+            number = 0 if choice is None else choice[setting, other]
+            found = self.candidates[setting, other][number]
+            after[key] = self._run(setting, other, seed, found, None if trial is None else 0, choice)
+        return Run(setting, method, seed, cfg, self._checkpoint, trial, after)
+
+
+def check(cfg: Mapping[str, Any]) -> None:
+    """Check a benchmark's config.
+
+    Raises:
+        ValueError: If it is malformed; it names the key.
+    """
+    missing = {'methods', 'settings', 'seeds', 'baseline', 'metrics', 'checkpoint'} - set(cfg)
+    if missing:
+        raise ValueError(f'The benchmark config lacks {sorted(missing)}.')
+    for key in ('methods', 'settings', 'seeds', 'metrics'):
+        if not cfg[key]:
+            raise ValueError(f'`{key}` in the benchmark config is empty.')
+    for key in ('methods', 'settings'):
+        for name in cfg[key]:
+            if not NAME.fullmatch(name) or name.strip('. ') != name:
+                raise ValueError(f'`{key}` has an entry {name!r}, which can not name a folder.')
+        folders = [_folder(name) for name in cfg[key]]
+        if len(set(folders)) < len(folders):
+            raise ValueError(f'Two entries of `{key}` share a folder: {sorted(folders)}.')
+    for method, entry in cfg['methods'].items():
+        if 'config' not in entry or set(entry) - {'config', 'overrides', 'space', 'after'}:
             raise ValueError(
-                f"`baseline` is '{cfg['baseline']}', but `methods` are {sorted(cfg['methods'])}."
+                f"`methods['{method}']` must be dict(config=PATH), with `overrides`, `space` and `after` at "
+                f'will, got {dict(entry)}.'
             )
-        if cfg['checkpoint'] not in CHECKPOINTS:
-            raise ValueError(f"`checkpoint` is '{cfg['checkpoint']}'; it must be one of {list(CHECKPOINTS)}.")
+        for other in entry.get('after', {}).values():
+            if other not in cfg['methods'] or cfg['methods'][other].get('after'):
+                raise ValueError(
+                    f"`methods['{method}'].after` names '{other}', which must be another method, without "
+                    '`after`.'
+                )
+    _check_seeds('seeds', cfg['seeds'])
+    if cfg['baseline'] not in cfg['methods']:
+        raise ValueError(f"`baseline` is '{cfg['baseline']}', but `methods` are {sorted(cfg['methods'])}.")
+    if cfg['checkpoint'] not in CHECKPOINTS:
+        raise ValueError(f"`checkpoint` is '{cfg['checkpoint']}'; it must be one of {list(CHECKPOINTS)}.")
+    search = cfg.get('search')
+    if search is not None:
+        if set(search) != {'budget', 'seeds', 'space'} or search['budget'] < 1 or not search['seeds']:
+            raise ValueError(
+                '`search` must be dict(budget=N, seeds=[...], space={key: [values]}) with N >= 1 and a seed, '
+                f'got {dict(search)}.'
+            )
+        _check_seeds('search.seeds', search['seeds'])
+    elif any('space' in entry for entry in cfg['methods'].values()):
+        raise ValueError('A method has a `space`, but the benchmark config has no `search`.')
 
 
 def _folder(name: str) -> str:
     return name.replace(' ', '_')
 
 
-def _check_seeds(seeds: Sequence[int]) -> None:
+def _check_seeds(key: str, seeds: Sequence[int]) -> None:
     if not all(isinstance(seed, int) for seed in seeds) or len(set(seeds)) < len(seeds):
-        raise ValueError(f'`seeds` must be different integers, got {list(seeds)}.')
+        raise ValueError(f'`{key}` must be different integers, got {list(seeds)}.')
 
 
 def _existing(path: Path, method: str) -> Path:
@@ -142,6 +229,7 @@ def _existing(path: Path, method: str) -> Path:
 def _check_save_best(cfg: Config, method: str) -> None:
     if not cfg.get('default_hooks', {}).get('checkpoint', {}).get('save_best'):
         raise ValueError(
-            f"`checkpoint` is 'best', but the config of '{method}' does not say what is best: set its "
-            "`default_hooks.checkpoint.save_best`, or `checkpoint='last'` in the benchmark config."
+            f"The benchmark asks what is best, but the config of '{method}' does not say what that is: set "
+            "its `default_hooks.checkpoint.save_best`, or `checkpoint='last'` and no `search` in the "
+            "benchmark's config."
         )

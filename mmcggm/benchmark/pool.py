@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-import os
+import multiprocessing
 import shutil
-import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from mmengine.config import Config
 from tqdm import tqdm
 
 from .grid import Run
 from .results import CONFIG, LOG, read_result
 
 
-def run_all(runs: Sequence[Run], work_dir: Path, jobs: int = 1) -> dict[Run, str]:
+def run_all(runs: Sequence[Run], work_dir: Path, jobs: int = 1, name: str = 'Runs') -> dict[Run, str]:
     """Run what has no result yet; one that was stopped midway starts from its beginning.
 
     So a result does not depend on interruptions, and a run whose config changed is repeated. Each
     process uses one thread for computation. One call at a time may write to ``work_dir``.
 
     Args:
-        runs: Of a :class:`Benchmark`.
+        runs: Of a :class:`Benchmark`. Those that others come after are among them, or have results.
         work_dir: Where the runs' folders are.
         jobs: Number of processes.
+        name: Of the progress bar.
 
     Returns:
         Why runs failed, for those that did. The others are run nevertheless.
@@ -34,46 +37,69 @@ def run_all(runs: Sequence[Run], work_dir: Path, jobs: int = 1) -> dict[Run, str
     failed: dict[Run, str] = {}
     interval = 0.1 if sys.stderr.isatty() else 10  # a log file would not want ten lines a second
     progress = tqdm(
-        total=len(runs), initial=len(runs) - len(pending), desc='Runs', unit='run', mininterval=interval
+        total=len(runs), initial=len(runs) - len(pending), desc=name, unit='run', mininterval=interval
     )
-    with progress, ThreadPoolExecutor(jobs) as pool:
-        started: set[subprocess.Popen] = set()
-        futures = {pool.submit(_run, run, work_dir / run.folder, started): run for run in pending}
+    with progress:
+        for part in ([run for run in pending if not run.after], [run for run in pending if run.after]):
+            for run, reason in _done(part, work_dir, jobs):
+                if reason is not None:
+                    failed[run] = reason
+                    tqdm.write(f'FAILED {run}: {reason}', file=sys.stderr)
+                progress.update()
+    return failed
+
+
+def _done(runs: Sequence[Run], work_dir: Path, jobs: int) -> Iterator[tuple[Run, str | None]]:
+    """Yield each run when it is done, with why it failed, or None."""
+    context = start_context()
+    started: set[BaseProcess] = set()
+    with ThreadPoolExecutor(jobs) as pool:
+        futures = {pool.submit(_run, run, work_dir, context, started): run for run in runs}
         try:
             for future in as_completed(futures):
-                reason = future.result()
-                if reason is not None:
-                    failed[futures[future]] = reason
-                    tqdm.write(f'FAILED {futures[future]}: {reason}', file=sys.stderr)
-                progress.update()
+                yield futures[future], future.result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
             for process in list(started):
                 process.kill()
-    return failed
 
 
-def _run(run: Run, folder: Path, started: set[subprocess.Popen]) -> str | None:
+def start_context() -> BaseContext:
+    """Return how processes start: where it exists, from a server that has imported everything."""
+    if 'forkserver' not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context('spawn')
+    context = multiprocessing.get_context('forkserver')
+    context.set_forkserver_preload(['mmcggm.benchmark', 'mmcggm.benchmark.run'])
+    return context
+
+
+def _run(run: Run, work_dir: Path, context: BaseContext, started: set[BaseProcess]) -> str | None:
     """Do a run; return why it failed, or None."""
+    folder, fingerprint = work_dir / run.folder, run.fingerprint
+    for other in run.after.values():
+        if read_result(work_dir / other.folder, other.fingerprint) is None:
+            return f'it comes after {other}, which has no result'
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
-    run.cfg.dump(folder / CONFIG)
-    command = [sys.executable, '-m', 'mmcggm.benchmark.run', folder, run.fingerprint, run.checkpoint]
-    threads = dict.fromkeys(('OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENBLAS_NUM_THREADS'), '1')
-    with (folder / LOG).open('w', encoding='utf-8') as log:
-        process = subprocess.Popen(
-            [str(part) for part in command],
-            stdin=subprocess.PIPE,  # open as long as this process lives
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **threads},
-        )
-        started.add(process)
-        process.wait()
-        started.discard(process)
-        process.stdin.close()
-    if read_result(folder, run.fingerprint) is not None:
+    cfg = Config(run.cfg.to_dict())
+    cfg.merge_from_dict({key: str(work_dir / other.folder) for key, other in run.after.items()})
+    cfg.dump(folder / CONFIG)
+    checkpoint = run.checkpoint if run.trial is None else None
+    process = context.Process(target=_start, args=(folder, fingerprint, checkpoint))
+    process.start()
+    started.add(process)
+    process.join()
+    started.discard(process)
+    if read_result(folder, fingerprint) is not None:
         return None
-    last = (folder / LOG).read_text(encoding='utf-8', errors='replace').strip().splitlines()[-1:]
-    return f'{last[0] if last else f"exit code {process.returncode}"} (see {folder / LOG})'
+    log = folder / LOG
+    last = log.read_text(encoding='utf-8', errors='replace').strip().splitlines()[-1:] if log.exists() else []
+    return f'{last[0] if last else f"exit code {process.exitcode}"} (see {log})'
+
+
+def _start(folder: Path, fingerprint: str, checkpoint: str | None) -> None:
+    # Here, since the process that starts runs needs none of what they import.
+    from .run import run_in_process
+
+    run_in_process(folder, fingerprint, checkpoint)

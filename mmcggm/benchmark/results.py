@@ -11,18 +11,18 @@ from mmcggm.utils.atomic import replacing
 CONFIG, LOG, FILE = 'config.py', 'log.txt', 'result.json'  # in the folder of a run
 
 
-def write_result(folder: Path, fingerprint: str, metrics: dict[str, float], **about: Any) -> None:
+def write_result(folder: Path, fingerprint: str, **content: Any) -> None:
     """Write a run's result.
 
     Args:
         folder: Of the run.
         fingerprint: Of its config.
-        metrics: Of its test.
-        **about: What else is worth knowing, such as seconds.
+        **content: ``metrics`` of the test, ``validation`` (the best value, its ``metric`` and ``rule``) and
+            what else is worth knowing, such as seconds.
     """
     with replacing(folder / FILE) as temporary:
-        content = dict(fingerprint=fingerprint, metrics=metrics, **about)
-        temporary.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
+        text = json.dumps(dict(fingerprint=fingerprint, **content), indent=2)
+        temporary.write_text(text + '\n', encoding='utf-8')
 
 
 def read_result(folder: Path, fingerprint: str) -> dict[str, Any] | None:

@@ -1,58 +1,64 @@
-"""One run, in a process of its own: ``python -m mmcggm.benchmark.run FOLDER FINGERPRINT CHECKPOINT``.
-
-``FOLDER`` holds the run's ``config.py`` and gets its logs, checkpoints and result. The process ends when
-its standard input does, so that it does not outlive the one that started it.
-"""
+"""One run, in a process of its own."""
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
+from typing import Any
 
+import torch
 from mmengine.config import Config
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
 from mmcggm.engine.launch import build_runner
-from mmcggm.utils.processes import end_with_standard_input
+from mmcggm.utils.processes import end_with_parent, redirect_output
 
-from .results import CONFIG, write_result
+from .results import CONFIG, LOG, write_result
 
 
-def train_and_test(folder: Path, fingerprint: str, checkpoint: str) -> None:
-    """Train, test the chosen checkpoint once, and write the result.
+def run_in_process(folder: Path, fingerprint: str, checkpoint: str | None) -> None:
+    """Be the process of a run: one thread, all output in the run's log, gone when its parent is.
 
     Args:
-        folder: Of the run.
+        folder: Of the run. It holds ``config.py`` and gets logs, checkpoints and the result.
         fingerprint: Of its config.
-        checkpoint: ``'best'`` on the validation split, or ``'last'``.
+        checkpoint: Which one is tested, ``'best'`` on the validation split or ``'last'``, or None for a
+            trial, which is validated alone.
     """
+    end_with_parent()
+    redirect_output(folder / LOG)
+    torch.set_num_threads(1)
     cfg = Config.fromfile(folder / CONFIG)
     cfg.work_dir, cfg.launcher = str(folder), 'none'
+    # A run that is stopped starts anew, so nobody needs the checkpoints between the best and the last.
+    cfg.merge_from_dict({'default_hooks.checkpoint.interval': -1})
     runner = build_runner(cfg)
     start = time.monotonic()
     runner.train()
     seconds = time.monotonic() - start
-    if checkpoint == 'best':
-        runner.load_checkpoint(_best(runner), map_location='cpu')
-    write_result(folder, fingerprint, _scalars(runner.test()), train_seconds=round(seconds, 1))
-
-
-def _best(runner: Runner) -> str:
+    content: dict[str, Any] = dict(train_seconds=round(seconds, 1), train_steps=runner.max_iters)
     hook = next(hook for hook in runner.hooks if isinstance(hook, CheckpointHook))
-    if hook.best_ckpt_path is None:
+    if hook.save_best:
+        content['validation'] = _validation(runner, hook)
+    if checkpoint == 'best':
+        runner.load_checkpoint(hook.best_ckpt_path, map_location='cpu')
+    if checkpoint is not None:
+        content['metrics'] = _scalars(runner.test())
+    write_result(folder, fingerprint, **content)
+
+
+def _validation(runner: Runner, hook: CheckpointHook) -> dict[str, Any]:
+    """Return the best value on the validation split, its metric, and which is better."""
+    metric, rule = hook.key_indicators[0], hook.rules[0]
+    if (hook.best_ckpt_path if len(hook.key_indicators) == 1 else hook.best_ckpt_path_dict[metric]) is None:
         raise RuntimeError(
-            f"No checkpoint was best in '{hook.key_indicators}' (`default_hooks.checkpoint.save_best`): the "
-            'validation had no finite value of it.'
+            f"No checkpoint was best in '{metric}' (`default_hooks.checkpoint.save_best`): the validation "
+            'had no finite value of it.'
         )
-    return hook.best_ckpt_path
+    key = 'best_score' if len(hook.key_indicators) == 1 else f'best_score_{metric}'
+    return dict(metric=metric, value=float(runner.message_hub.get_info(key)), rule=rule)
 
 
 def _scalars(metrics: dict[str, object]) -> dict[str, float]:
     return {name: float(value) for name, value in metrics.items() if isinstance(value, (int, float))}
-
-
-if __name__ == '__main__':
-    end_with_standard_input()
-    train_and_test(Path(sys.argv[1]), *sys.argv[2:])

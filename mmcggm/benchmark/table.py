@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from scipy import stats
 
 from mmcggm.utils.atomic import replacing
 
-from .grid import Benchmark
+from .cost import Cost
+from .grid import Benchmark, Run
 from .results import read_result
 
 
@@ -48,14 +49,14 @@ class Row:
     p_value: float
 
 
-def summarise(benchmark: Benchmark, work_dir: Path) -> list[Row]:
-    """Return a row for each setting, method and metric with a finished run.
+def summarise(benchmark: Benchmark, runs: Sequence[Run], work_dir: Path) -> list[Row]:
+    """Return a row for each setting, method and metric with a finished run among ``runs``.
 
     Raises:
         ValueError: If a result lacks a metric; it names those that there are.
     """
     found: dict[tuple[str, str, str], dict[int, float]] = {}
-    for run in benchmark.runs:
+    for run in runs:
         result = read_result(work_dir / run.folder, run.fingerprint)
         for metric in benchmark.metrics if result is not None else ():
             if metric not in result['metrics']:
@@ -99,18 +100,25 @@ def paired_p_value(differences: np.ndarray) -> float:
     return float(stats.ttest_1samp(differences, 0.0).pvalue)
 
 
-def to_markdown(rows: Sequence[Row], metrics: Sequence[str]) -> str:
-    """Return a table with a line a setting and method; difference and p are those of the first metric."""
+def to_markdown(
+    rows: Sequence[Row], metrics: Sequence[str], costs: Mapping[tuple[str, str], Cost] | None = None
+) -> str:
+    """Return a table with a line a setting and method; difference and p are those of the first metric.
+
+    Args:
+        rows: Of :func:`summarise`.
+        metrics: In the order of the columns.
+        costs: By setting and method, for three columns more.
+    """
+    about_costs = ['step time', 'memory', 'steps'] if costs else []
     lines = [
-        ['setting', 'method', *metrics, f'Δ {metrics[0]}', 'p', 'seeds'],
-        ['---'] * (len(metrics) + 5),
+        ['setting', 'method', *metrics, f'Δ {metrics[0]}', 'p', 'seeds', *about_costs],
+        ['---'] * (len(metrics) + 5 + len(about_costs)),
     ]
-    groups: dict[tuple[str, str], dict[str, Row]] = {}
-    for row in rows:
-        groups.setdefault((row.setting, row.method), {})[row.metric] = row
-    for (setting, method), by_metric in groups.items():
+    for (setting, method), by_metric in _by_method(rows).items():
         first = by_metric[metrics[0]]
         cells = [_mean_and_std(by_metric[metric]) for metric in metrics]
+        cost = (costs or {}).get((setting, method))
         lines.append(
             [
                 setting,
@@ -119,9 +127,18 @@ def to_markdown(rows: Sequence[Row], metrics: Sequence[str]) -> str:
                 '–' if math.isnan(first.difference) else f'{first.difference:+.3f}',
                 _p_value(first.p_value),
                 str(len(first.seeds)),
+                *(f'{part:.2f}' if cost else '–' for part in (cost or about_costs)),
             ]
         )
     return ''.join(f'| {" | ".join(line)} |\n' for line in lines)
+
+
+def _by_method(rows: Sequence[Row]) -> dict[tuple[str, str], dict[str, Row]]:
+    """Return rows by setting and method, and then by metric."""
+    groups: dict[tuple[str, str], dict[str, Row]] = {}
+    for row in rows:
+        groups.setdefault((row.setting, row.method), {})[row.metric] = row
+    return groups
 
 
 def to_csv(rows: Sequence[Row]) -> str:
@@ -144,10 +161,23 @@ def to_json(rows: Sequence[Row]) -> str:
     return json.dumps(cells, indent=2, ensure_ascii=False) + '\n'
 
 
-def write_tables(rows: Sequence[Row], metrics: Sequence[str], folder: Path) -> None:
-    """Write ``table.md``, ``table.csv`` and ``table.json``."""
-    for suffix, text in (('md', to_markdown(rows, metrics)), ('csv', to_csv(rows)), ('json', to_json(rows))):
-        with replacing(folder / f'table.{suffix}') as temporary:
+def write_tables(
+    rows: Sequence[Row],
+    metrics: Sequence[str],
+    folder: Path,
+    costs: Mapping[tuple[str, str], Cost] | None = None,
+) -> None:
+    """Write ``table.md``, ``table.csv`` and ``table.json``, and with costs ``costs.json``."""
+    texts = {
+        'table.md': to_markdown(rows, metrics, costs),
+        'table.csv': to_csv(rows),
+        'table.json': to_json(rows),
+    }
+    if costs:
+        cells = [dict(setting=s, method=m, **cost._asdict()) for (s, m), cost in costs.items()]
+        texts['costs.json'] = json.dumps(cells, indent=2, ensure_ascii=False) + '\n'
+    for name, text in texts.items():
+        with replacing(folder / name) as temporary:
             temporary.write_text(text, encoding='utf-8')
 
 

@@ -1,21 +1,24 @@
 """Processes that start others."""
 
+import multiprocessing
 import os
-import sys
 import threading
+from pathlib import Path
 
 
-def end_with_standard_input() -> None:
-    """End this process when its standard input does, so that it does not outlive who holds the other end.
-
-    A pipe to a process is closed however the process ends that opened it.
-    """
-
-    descriptor = sys.stdin.fileno()
+def end_with_parent() -> None:
+    """End this process of :mod:`multiprocessing` when the one that started it does, however that ends."""
+    parent = multiprocessing.parent_process()
 
     def watch() -> None:
-        while os.read(descriptor, 1024):  # unlike sys.stdin, holds no lock when Python shuts down
-            pass
+        parent.join()
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def redirect_output(path: Path) -> None:
+    """Send all that this process prints from now on, also from C, to a file."""
+    with path.open('w', encoding='utf-8') as log:
+        for stream in (1, 2):
+            os.dup2(log.fileno(), stream)

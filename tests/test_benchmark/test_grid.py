@@ -39,7 +39,7 @@ def config(**changes) -> dict:
 
 
 def test_every_method_runs_in_every_setting_with_every_seed(root):
-    runs = Benchmark(config(), root=root).runs
+    runs = Benchmark(config(), root=root).finals()
     found = {
         (r.setting, r.method, r.seed): (r.cfg.loader.dataset.noise, r.cfg.lr, r.cfg.randomness.seed)
         for r in runs
@@ -55,12 +55,12 @@ def test_every_method_runs_in_every_setting_with_every_seed(root):
 
 
 def test_overrides_of_the_call_come_last(root):
-    assert {run.cfg.lr for run in Benchmark(config(), {'lr': 0.7}, root).runs} == {0.7}
+    assert {run.cfg.lr for run in Benchmark(config(), {'lr': 0.7}, root).finals()} == {0.7}
 
 
 def test_fingerprints_tell_configs_apart(root):
     def fingerprints(**changes):
-        return [run.fingerprint for run in Benchmark(config(**changes), root=root).runs]
+        return [run.fingerprint for run in Benchmark(config(**changes), root=root).finals()]
 
     assert fingerprints() == fingerprints()
     assert not set(fingerprints()) & set(fingerprints(checkpoint='last'))
@@ -70,7 +70,7 @@ def test_fingerprints_tell_configs_apart(root):
     assert [a == b for a, b in pairs] == [True, False] * 4
     (root / 'method.py').write_text(METHOD.replace('0.1', '0.9'))
     assert not set(fingerprints()[::2]) & {
-        run.fingerprint for run in Benchmark(config(), {'lr': 0.1}, root).runs
+        run.fingerprint for run in Benchmark(config(), {'lr': 0.1}, root).finals()
     }
 
 
@@ -83,6 +83,16 @@ def test_fingerprints_tell_configs_apart(root):
         (dict(baseline='other'), r"`baseline` is 'other'.*'fast', 'plain'"),
         (dict(checkpoint='first'), "`checkpoint` is 'first'"),
         (dict(methods={'plain': dict(path='method.py')}), r"`methods\['plain'\]` must be dict\(config=PATH"),
+        (
+            dict(methods={'plain': dict(config='method.py', after={'x': 'other'})}),
+            "`methods\['plain'\].after` names 'other'",
+        ),
+        (dict(search=dict(budget=0, seeds=[1], space={})), '`search` must be dict'),
+        (dict(search=dict(budget=2, seeds=[1, 1], space={})), '`search.seeds` must be different'),
+        (
+            dict(methods={'plain': dict(config='method.py', space={'lr': [1]})}),
+            'has a `space`, but the benchmark config has no `search`',
+        ),
         (dict(settings={'../up': {}}), r"'\.\./up', which can not name a folder"),
         (dict(settings={'a b': {}, 'a_b': {}}), 'share a folder'),
     ],
@@ -104,7 +114,7 @@ def test_best_needs_a_metric_that_is_watched(root):
     (root / 'method.py').write_text(METHOD.replace("save_best='accuracy'", ''))
     with pytest.raises(ValueError, match='save_best'):
         Benchmark(config(), root=root)
-    assert Benchmark(config(checkpoint='last'), root=root).runs
+    assert Benchmark(config(checkpoint='last'), root=root).finals()
 
 
 def test_shipped_configs_are_valid():
@@ -112,4 +122,4 @@ def test_shipped_configs_are_valid():
     for path in (repository / 'configs' / 'benchmark').glob('*.py'):
         benchmark = Benchmark(Config.fromfile(path), root=repository)
         size = len(benchmark.settings) * len(benchmark.methods) * len(benchmark.seeds)
-        assert len({run.fingerprint for run in benchmark.runs}) == size
+        assert len({run.fingerprint for run in benchmark.finals()}) == size

@@ -26,16 +26,18 @@ def benchmark_of_two(tmp_path):
 
 
 def finish(benchmark, folder, leave_out=()):
-    for run in benchmark.runs:
+    for run in benchmark.finals():
         if (run.method, run.seed) not in leave_out:
             (folder / run.folder).mkdir(parents=True)
             score = SCORES[run.method][run.seed]
-            write_result(folder / run.folder, run.fingerprint, {'accuracy': score, 'guide/audio': score / 2})
+            write_result(
+                folder / run.folder, run.fingerprint, metrics={'accuracy': score, 'guide/audio': score / 2}
+            )
 
 
 def test_rows_hold_mean_deviation_and_paired_significance(benchmark_of_two, tmp_path):
     finish(benchmark_of_two, tmp_path)
-    rows = summarise(benchmark_of_two, tmp_path)
+    rows = summarise(benchmark_of_two, benchmark_of_two.finals(), tmp_path)
     assert [(row.method, row.metric) for row in rows] == [
         (method, metric) for method in SCORES for metric in ('accuracy', 'guide/audio')
     ]
@@ -49,21 +51,27 @@ def test_rows_hold_mean_deviation_and_paired_significance(benchmark_of_two, tmp_
 
 def test_only_seeds_that_both_have_are_compared(benchmark_of_two, tmp_path):
     finish(benchmark_of_two, tmp_path, leave_out=[('plain', 0), ('fast', 2)])
-    fast = next(row for row in summarise(benchmark_of_two, tmp_path) if row.method == 'fast')
+    fast = next(
+        row
+        for row in summarise(benchmark_of_two, benchmark_of_two.finals(), tmp_path)
+        if row.method == 'fast'
+    )
     assert fast.seeds == (0, 1) and fast.values == (0.75, 0.74)
     assert fast.difference == pytest.approx(0.74 - 0.72) and math.isnan(fast.p_value)
 
 
 def test_results_of_another_config_do_not_count(benchmark_of_two, tmp_path):
     finish(benchmark_of_two, tmp_path)
-    first = benchmark_of_two.runs[0]
-    write_result(tmp_path / first.folder, 'another', {'accuracy': 0.1, 'guide/audio': 0.1})
-    assert summarise(benchmark_of_two, tmp_path)[0].seeds == (1, 2)
+    first = benchmark_of_two.finals()[0]
+    write_result(tmp_path / first.folder, 'another', metrics={'accuracy': 0.1, 'guide/audio': 0.1})
+    assert summarise(benchmark_of_two, benchmark_of_two.finals(), tmp_path)[0].seeds == (1, 2)
 
 
 def test_markdown_is_what_it_looks_like(benchmark_of_two, tmp_path):
     finish(benchmark_of_two, tmp_path, leave_out=[('fast', 1), ('fast', 2)])
-    assert to_markdown(summarise(benchmark_of_two, tmp_path), benchmark_of_two.metrics) == (
+    assert to_markdown(
+        summarise(benchmark_of_two, benchmark_of_two.finals(), tmp_path), benchmark_of_two.metrics
+    ) == (
         '| setting | method | accuracy | guide/audio | Δ accuracy | p | seeds |\n'
         '| --- | --- | --- | --- | --- | --- | --- |\n'
         '| clean | plain | 0.703 ± 0.015 | 0.352 ± 0.008 | – | – | 3 |\n'
@@ -78,12 +86,14 @@ def test_markdown_tells_significance(benchmark_of_two, tmp_path, monkeypatch, ga
     monkeypatch.setitem(SCORES, 'plain', plain)
     monkeypatch.setitem(SCORES, 'fast', [v + 0.03 + i * gap for i, v in enumerate(plain)])
     finish(benchmark_of_two, tmp_path)
-    assert f'| {cell} | 3 |' in to_markdown(summarise(benchmark_of_two, tmp_path), ['accuracy'])
+    assert f'| {cell} | 3 |' in to_markdown(
+        summarise(benchmark_of_two, benchmark_of_two.finals(), tmp_path), ['accuracy']
+    )
 
 
 def test_tables_agree(benchmark_of_two, tmp_path):
     finish(benchmark_of_two, tmp_path)
-    rows = summarise(benchmark_of_two, tmp_path)
+    rows = summarise(benchmark_of_two, benchmark_of_two.finals(), tmp_path)
     write_tables(rows, benchmark_of_two.metrics, tmp_path)
     assert (tmp_path / 'table.md').read_text() == to_markdown(rows, benchmark_of_two.metrics)
     with (tmp_path / 'table.csv').open() as file:
@@ -96,11 +106,11 @@ def test_tables_agree(benchmark_of_two, tmp_path):
 
 
 def test_absent_metric_is_named(benchmark_of_two, tmp_path):
-    run = benchmark_of_two.runs[0]
+    run = benchmark_of_two.finals()[0]
     (tmp_path / run.folder).mkdir(parents=True)
-    write_result(tmp_path / run.folder, run.fingerprint, {'accuracy': 0.1})
+    write_result(tmp_path / run.folder, run.fingerprint, metrics={'accuracy': 0.1})
     with pytest.raises(ValueError, match=r"'guide/audio'.*plain, seed 0 has \['accuracy'\]"):
-        summarise(benchmark_of_two, tmp_path)
+        summarise(benchmark_of_two, benchmark_of_two.finals(), tmp_path)
 
 
 def test_broken_result_is_named(tmp_path):

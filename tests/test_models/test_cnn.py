@@ -17,6 +17,17 @@ def test_too_small_an_image_is_refused():
         SmallCNN(channels=(4, 6, 8))(torch.rand(1, 1, 3, 8))
 
 
+def test_a_stride_of_two_sees_every_other_pixel_of_the_first_convolution():
+    torch.manual_seed(0)
+    dense, strided = SmallCNN(channels=(4,)), SmallCNN(channels=(4,), stride=2)
+    strided.load_state_dict(dense.state_dict())
+    x = torch.rand(2, 1, 9, 8)
+    expected = dense.layers(x)[:, :, ::2, ::2].mean(dim=(2, 3))
+    torch.testing.assert_close(strided(x), expected)
+    with pytest.raises(ValueError, match='at least 8 x 8'):
+        SmallCNN(channels=(4, 6, 8), stride=2)(torch.rand(1, 1, 7, 8))
+
+
 def test_samples_are_independent_without_batch_statistics():
     torch.manual_seed(0)
     network = SmallCNN(channels=(4, 8), norm_cfg=dict(type='GN', num_groups=2))

@@ -4,6 +4,7 @@ import json
 import runpy
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,10 @@ def test_runs_resumes_and_repeats_only_what_changed(call, tmp_path):
 
     second = cggm.stat().st_mtime_ns
     assert call()[0] == 0 and (joint.stat().st_mtime_ns, cggm.stat().st_mtime_ns) == (first, second)
+    costs = {entry['method']: entry for entry in json.loads((tmp_path / 'work' / 'costs.json').read_text())}
+    assert {entry['steps'] for entry in costs.values()} == {1.0} and len(costs) == 2
+    assert costs['joint']['memory'] == pytest.approx(1, abs=0.02)
+    assert (tmp_path / 'work' / 'costs.png').stat().st_size > 10_000 and 'step time | memory' in output
     for suffix in ('md', 'csv', 'json'):
         assert (tmp_path / 'work' / f'table.{suffix}').exists()
 
@@ -87,21 +92,27 @@ def test_absent_config_is_named():
     assert result.returncode == 1 and 'nowhere.py' in result.stderr and 'Traceback' not in result.stderr
 
 
-def test_a_process_ends_with_the_one_that_started_it():
+def test_a_process_ends_with_the_one_that_started_it(tmp_path):
     code = (
-        'import time; from mmcggm.utils.processes import end_with_standard_input; '
-        'end_with_standard_input(); time.sleep(60)'
+        'import multiprocessing, os, sys, time\n'
+        'from mmcggm.utils.processes import end_with_parent\n'
+        'def child(path):\n'
+        '    end_with_parent()\n'
+        '    open(path, "w").write(str(os.getpid()))\n'
+        '    time.sleep(60)\n'
+        'if __name__ == "__main__":\n'
+        '    multiprocessing.get_context("spawn").Process(target=child, args=(sys.argv[1],)).start()\n'
     )
-    process = subprocess.Popen([sys.executable, '-c', code], stdin=subprocess.PIPE, cwd=ROOT)
-    with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(1)
-    process.stdin.close()
-    assert process.wait(30) == 1
-
-
-def test_a_process_that_finishes_does_so_quietly():
-    code = 'from mmcggm.utils.processes import end_with_standard_input as end; end(); print("done")'
-    with subprocess.Popen(
-        [sys.executable, '-c', code], stdin=subprocess.PIPE, stdout=-1, stderr=subprocess.STDOUT, cwd=ROOT
-    ) as process:
-        assert process.wait(30) == 0 and process.stdout.read() == b'done\n'
+    script, pid = tmp_path / 'script.py', tmp_path / 'pid'
+    script.write_text(code)
+    parent = subprocess.Popen([sys.executable, str(script), str(pid)], cwd=ROOT)
+    deadline = time.monotonic() + 60
+    while not (pid.exists() and pid.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    child = Path('/proc') / pid.read_text()
+    assert child.exists()
+    parent.kill()
+    parent.wait()
+    while child.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not child.exists()

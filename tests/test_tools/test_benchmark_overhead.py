@@ -33,19 +33,6 @@ def test_figures_are_printed_and_written(tmp_path, monkeypatch, capfd):
     )
 
 
-def test_peak_is_what_exists_at_one_time():
-    peak_allocation = runpy.run_path(str(TOOL))['peak_allocation']
-    mebibyte = 2**20
-
-    def act():
-        first = torch.empty(8 * mebibyte, dtype=torch.uint8)
-        second = torch.empty(4 * mebibyte, dtype=torch.uint8)
-        del first
-        return torch.empty(6 * mebibyte, dtype=torch.uint8), second
-
-    assert peak_allocation(act) == pytest.approx(12 * mebibyte, abs=1024)
-
-
 @pytest.mark.parametrize('arguments', [['--iters', '1'], ['--model', 'unknown']])
 def test_bad_arguments_are_refused(arguments, monkeypatch, capsys):
     monkeypatch.setattr(sys, 'argv', [str(TOOL), *arguments])

@@ -19,15 +19,12 @@ as torch's allocator counts it.
 """
 
 import argparse
-import gc
 import json
 import statistics
-import tempfile
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import accumulate
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from mmengine.config import Config
@@ -36,8 +33,8 @@ from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
-from torch import Tensor
 
+from mmcggm.benchmark.measure import peak_bytes, time_in_turns
 from mmcggm.registry import MODELS
 from mmcggm.utils.atomic import replacing
 
@@ -103,8 +100,7 @@ def brats(device: torch.device, full: bool) -> Subject:
 SUBJECTS = dict(mosi=mosi, brats=brats)
 
 
-@dataclass
-class Contender:
+class Contender(NamedTuple):
     """A model and its optimizer wrapper."""
 
     model: BaseModel
@@ -112,14 +108,6 @@ class Contender:
 
     def step(self, data: dict) -> None:
         self.model.train_step(data, self.optim_wrapper)
-
-    def resident_bytes(self) -> int:
-        """Return the size of weights, buffers and optimizer state."""
-        tensors = [*self.model.parameters(), *self.model.buffers()]
-        for optimizer in (self.optim_wrapper.optimizer, getattr(self.optim_wrapper, 'guide_optimizer', None)):
-            for state in optimizer.state.values() if optimizer is not None else ():
-                tensors += [value for value in state.values() if isinstance(value, Tensor)]
-        return sum(tensor.nbytes for tensor in tensors)
 
 
 def contenders(subject: Subject, device: torch.device) -> dict[str, Contender]:
@@ -148,73 +136,12 @@ def contenders(subject: Subject, device: torch.device) -> dict[str, Contender]:
     return built
 
 
-def seconds(contender: Contender, data: dict, device: torch.device) -> float:
-    """Return the time of one step."""
-    if device.type == 'cpu':
-        start = time.process_time()
-        contender.step(data)
-        return time.process_time() - start
-    torch.cuda.synchronize(device)
-    start = time.perf_counter()
-    contender.step(data)
-    torch.cuda.synchronize(device)
-    return time.perf_counter() - start
-
-
-def time_in_turns(
-    built: dict[str, Contender], data: dict, device: torch.device, iters: int
-) -> dict[str, list[float]]:
-    """Return the times of ``iters`` steps of each contender, in seconds."""
-    times: dict[str, list[float]] = {name: [] for name in built}
-    gc.collect()
-    gc.freeze()  # what exists now need not be looked at again
-    gc.disable()
-    try:
-        for turn in range(-2, iters):  # two turns warm up
-            for name, contender in built.items():
-                elapsed = seconds(contender, data, device)
-                if turn >= 0:
-                    times[name].append(elapsed)
-            gc.collect()
-    finally:
-        gc.enable()
-        gc.unfreeze()
-    return times
-
-
-def peak_bytes(contender: Contender, data: dict, device: torch.device) -> int:
-    """Return the most that exists at one time in a step, without the other contenders' memory."""
-    if device.type == 'cpu':
-        return contender.resident_bytes() + peak_allocation(lambda: contender.step(data))
-    torch.cuda.reset_peak_memory_stats(device)
-    before = torch.cuda.memory_allocated(device)
-    contender.step(data)
-    return contender.resident_bytes() + torch.cuda.max_memory_allocated(device) - before
-
-
-def peak_allocation(action: Callable[[], object]) -> int:
-    """Return the most bytes that torch's CPU allocator has handed out at one time during ``action``.
-
-    It is read from the profiler's trace, which has every allocation and every release.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        trace = Path(folder) / 'trace.json'
-        activities = [torch.profiler.ProfilerActivity.CPU]
-        with torch.profiler.profile(activities=activities, profile_memory=True) as profile:
-            action()
-        profile.export_chrome_trace(str(trace))
-        events = json.loads(trace.read_text(encoding='utf-8'))['traceEvents']
-    changes = sorted(
-        (event for event in events if event.get('name') == '[memory]'), key=lambda event: event['ts']
-    )
-    return max(accumulate(event['args']['Bytes'] for event in changes))
-
-
 def measure(subject: Subject, device: torch.device, iters: int) -> dict:
     """Return the figures of one model."""
     built = contenders(subject, device)
-    times = time_in_turns(built, subject.data, device, iters)
-    peaks = {name: peak_bytes(contender, subject.data, device) for name, contender in built.items()}
+    steps = {name: partial(contender.step, subject.data) for name, contender in built.items()}
+    times = time_in_turns(steps, device, iters)
+    peaks = {name: peak_bytes(steps[name], *contender, device) for name, contender in built.items()}
     ratios = {
         name: [a / b for a, b in zip(times[above], times[below], strict=True)]
         for name, (above, below) in RATIOS.items()

@@ -1,6 +1,7 @@
 """A small CNN a modality, and a linear classifier on the concatenation of their vectors."""
 
 channels = dict(audio=(16, 32, 64), image=(16, 32))
+strides = dict(audio=2, image=1)
 modalities = tuple(channels)
 norm_cfg = dict(type='GN', num_groups=4)  # not of the batch: a sample's result is its own
 
@@ -16,8 +17,14 @@ model = dict(
         type='MultimodalBackbone',
         modalities=modalities,
         encoders={
-            modality: dict(type='SmallCNN', in_channels=1, channels=widths, norm_cfg=norm_cfg)
-            for modality, widths in channels.items()
+            modality: dict(
+                type='SmallCNN',
+                in_channels=1,
+                channels=channels[modality],
+                stride=strides[modality],
+                norm_cfg=norm_cfg,
+            )
+            for modality in modalities
         },
         fusion=dict(type='ConcatFusion', in_channels=[widths[-1] for widths in channels.values()], dim=64),
     ),
