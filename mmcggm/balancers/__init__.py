@@ -9,6 +9,7 @@ from .coalitions import Coalition, coalitions, masking, shapley_values
 from .gradient_blending import GradientBlending, blend_weights
 from .greedy import Greedy
 from .guided_pass import Change, GuidedPass, Outcome
+from .lfm import LFM
 from .mbsd import MBSD
 from .mla import MLA
 from .mmpareto import MMPareto
@@ -18,17 +19,20 @@ from .ogm import OGM
 from .opm import OPM
 from .pmr import PMR
 from .progress import Progress, SmoothedProgress, StepProgress
+from .reconboost import ReconBoost
 from .relearning import ReLearning
 from .scaled_rates import scaled_rates
 from .schedule import Schedule
 from .shared_backward import differentiated_once
 from .single_modality import SingleModality
+from .smv import SMV
 from .umt import UMT
 
 __all__ = [
     'AGM',
     'CGGM',
     'CML',
+    'LFM',
     'MBSD',
     'MLA',
     'MSES',
@@ -36,6 +40,7 @@ __all__ = [
     'OGM',
     'OPM',
     'PMR',
+    'SMV',
     'UMT',
     'AMCo',
     'Balancer',
@@ -49,6 +54,7 @@ __all__ = [
     'Outcome',
     'Progress',
     'ReLearning',
+    'ReconBoost',
     'Schedule',
     'SingleModality',
     'SmoothedProgress',

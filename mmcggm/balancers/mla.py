@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -14,6 +13,7 @@ from mmcggm.registry import BALANCERS
 
 from .base import Balancer, GuidedStep, over_processes, present
 from .guided_pass import Change
+from .turns import alone, let_rest
 
 
 @BALANCERS.register_module()
@@ -37,8 +37,10 @@ class MLA(Balancer):
     entropy, in prediction, are left out. For any task, though published for classification.
 
     The authors' code takes M steps on each batch, one a modality; here each update is a turn, so ``M``
-    times the epochs make as many steps of an encoder. There P has already taken up the turn's own ``h``
-    when it projects (the paper has the previous modality's), and α falls from 0.1 to 0.01 in each epoch.
+    times the epochs make as many steps of an encoder. There P leaves out the first ``h``, has already taken
+    up the turn's own when it projects (the paper has the previous modality's), divides entry ``(i, j)`` by
+    ``α + (P h)_i h_j`` instead of the scalar, and α falls from 0.1 to 0.01 in each epoch. (As released, it
+    looks for a parameter ``module.weight`` in a head that names it ``weight``, and projects nothing.)
     The norm of P, which scales ``∇W`` by up to ``1 / √C``, is that of the code.
 
     Args:
@@ -68,11 +70,8 @@ class MLA(Balancer):
 
     def changes(self) -> Mapping[int, Change]:
         """Return what leaves the modality whose turn it is alone."""
-        if not self.active:
-            return {}
-        scales = dict.fromkeys(range(len(self.modalities)), 0) | {self.turn: len(self.modalities)}
-        # Not `zeros_like`: a distributed wrapper waits for each encoder's gradient, be it zero.
-        return {index: partial(torch.mul, other=scale) for index, scale in scales.items()}
+        count = len(self.modalities)
+        return alone(self.turn, count, scale=count) if self.active else {}
 
     def adjust_loss(self, step: GuidedStep) -> None:
         """Add up what entered the head over the micro-batches of the update.
@@ -114,10 +113,7 @@ class MLA(Balancer):
         turns = torch.arange(len(encoders), device=grad.device) == self.turn
         self.stats = {'turn': turns.to(grad), 'kept': kept}
         self._weight.grad.copy_(projected.view_as(self._weight))
-        for index, parameters in enumerate(encoders):
-            if index != self.turn:
-                for parameter in parameters:
-                    parameter.grad = None  # so that no momentum moves them
+        let_rest(encoders, self.turn)
         self._updates += 1
 
     def state_dict(self) -> dict[str, Any]:

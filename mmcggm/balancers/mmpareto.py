@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from itertools import chain
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
 
 from mmcggm.registry import BALANCERS
 
 from .base import Balancer, GuidedStep, over_processes, present
+from .flat_gradients import accumulated, gradient_of, refuse_sharded
 
 
 @BALANCERS.register_module()
@@ -63,13 +64,9 @@ class MMPareto(Balancer):
             return
         found = present(step.guided_pass, self)
         encoders = found.encoders()
-        if any(isinstance(parameter, DTensor) for parameters in encoders for parameter in parameters):
-            raise ValueError(
-                'MMPareto needs whole parameters, but the encoders are sharded: train with '
-                '`model_wrapper_cfg` (DDP) or on one device instead of `strategy` (FSDP).'
-            )
+        refuse_sharded(chain.from_iterable(encoders), 'MMPareto')
         grads = [
-            _gradient(loss, parameters, step.task_loss)
+            gradient_of(loss, parameters, step.task_loss)
             for loss, parameters in zip(found.unimodal_losses(), encoders, strict=True)
         ]
         before = self._unimodal or [torch.zeros_like(grad) for grad in grads]
@@ -84,7 +81,7 @@ class MMPareto(Balancer):
         cosines, weights = [], []
         for parameters, unimodal in zip(encoders, self._unimodal, strict=True):
             unimodal = over_processes(unimodal / self._passes, self.process_group, mean=True)
-            multimodal = _flat((_grad_or_zero(p) for p in parameters), unimodal)
+            multimodal = accumulated(parameters, unimodal)
             cosines.append(torch.cosine_similarity(multimodal, unimodal, dim=0))
             gradient, weight = pareto_gradient(multimodal, unimodal)
             weights.append(weight)
@@ -113,19 +110,3 @@ def min_norm_weight(first: Tensor, second: Tensor) -> Tensor:
     difference = second - first
     square = torch.dot(difference, difference)
     return (torch.dot(second, difference) / square.clamp(min=torch.finfo(square.dtype).tiny)).clamp(0, 1)
-
-
-def _gradient(loss: Tensor | None, parameters: Sequence[nn.Parameter], like: Tensor) -> Tensor:
-    """Return the gradient of ``loss`` ``(P,)``; zero where the batch lacks the modality."""
-    if loss is None or not parameters:
-        return _flat((torch.zeros_like(p) for p in parameters), like)
-    return _flat(torch.autograd.grad(loss, parameters, retain_graph=True, materialize_grads=True), like)
-
-
-def _grad_or_zero(parameter: nn.Parameter) -> Tensor:
-    return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-
-
-def _flat(tensors: Iterable[Tensor], like: Tensor) -> Tensor:
-    """Return the tensors as one vector: an empty one of a frozen encoder, which has no parameters."""
-    return torch.cat([like.detach().new_zeros(0), *(tensor.detach().flatten() for tensor in tensors)])

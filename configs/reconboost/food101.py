@@ -1,0 +1,13 @@
+"""ReconBoost on UPMC Food-101, with fusion by addition, as ReconBoost needs it.
+
+An epoch of a turn and one of rectification follow each other, so twice the epochs rectify as long as the
+baseline trains.
+"""
+
+_base_ = ['../cggm/food101.py']
+
+model = dict(model=dict(backbone=dict(fusion=dict(_delete_=True, type='SumFusion', dim=40))))
+optim_wrapper = dict(
+    balancer=dict(_delete_=True, type='ReconBoost', lam=0.25, turn_epochs=1, rectify_epochs=1)
+)
+train_cfg = dict(max_epochs=120)

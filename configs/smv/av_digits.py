@@ -1,0 +1,9 @@
+"""Sample-level modality valuation on spoken and handwritten digits, with the authors' numbers of copies.
+
+It begins after the first epoch of 12, about the published share.
+"""
+
+_base_ = ['../cggm/av_digits.py']
+
+optim_wrapper = dict(balancer=dict(_delete_=True, type='SMV', level='sample'))
+custom_hooks = [dict(type='CGGMHook', begin=1), dict(type='GuideScoreHook')]

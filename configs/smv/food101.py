@@ -1,0 +1,9 @@
+"""Sample-level modality valuation on UPMC Food-101, with the authors' numbers of copies.
+
+It begins after the first 5 epochs of 60, about the published share.
+"""
+
+_base_ = ['../cggm/food101.py']
+
+optim_wrapper = dict(balancer=dict(_delete_=True, type='SMV', level='sample'))
+custom_hooks = [dict(type='CGGMHook', begin=5)]

@@ -1,0 +1,9 @@
+"""Sample-level modality valuation on IEMOCAP, with the authors' numbers of copies.
+
+It begins after the first 3 epochs of 30, about the published share.
+"""
+
+_base_ = ['../cggm/iemocap.py']
+
+optim_wrapper = dict(balancer=dict(_delete_=True, type='SMV', level='sample'))
+custom_hooks = [dict(type='CGGMHook', begin=3)]
