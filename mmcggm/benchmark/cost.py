@@ -32,22 +32,26 @@ class Cost(NamedTuple):
     steps: float
 
 
-def measure_costs(benchmark: Benchmark, runs: Sequence[Run], work_dir: Path) -> dict[tuple[str, str], Cost]:
-    """Return the cost of each method, by setting and method, as its first finished run has it.
+def measure_costs(benchmark: Benchmark, runs: Sequence[Run], work_dir: Path) -> dict[str, Cost]:
+    """Return the cost of each method, in the first setting, as its first finished run has it.
 
     Each is measured once, one at a time. Of one that fails there is none, and its log is named.
     """
-    results = {run: read_result(work_dir / run.folder, run.fingerprint) for run in runs}
-    first: dict[tuple[str, str], Run] = {}
+    results = {
+        run: read_result(work_dir / run.folder, run.fingerprint)
+        for run in runs
+        if run.setting == benchmark.settings[0]
+    }
+    first: dict[str, Run] = {}
     for run, result in results.items():
         if result is not None:
-            first.setdefault((run.setting, run.method), run)
-    costs = {}
+            first.setdefault(run.method, run)
+    baseline = first.pop(benchmark.baseline, None)
+    if baseline is None:
+        return {}
+    costs = {benchmark.baseline: Cost(1.0, 1.0, 1.0)}
     interval = 0.1 if sys.stderr.isatty() else 10
-    for (setting, method), run in tqdm(first.items(), desc='Costs', unit='method', mininterval=interval):
-        baseline = first.get((setting, benchmark.baseline))
-        if baseline is None:
-            continue
+    for method, run in tqdm(first.items(), desc='Costs', unit='method', mininterval=interval):
         folder, fingerprints = work_dir / run.folder, [run.fingerprint, baseline.fingerprint]
         found = _read(folder, fingerprints)
         if found is None:
@@ -58,10 +62,10 @@ def measure_costs(benchmark: Benchmark, runs: Sequence[Run], work_dir: Path) -> 
             process.join()
             found = _read(folder, fingerprints)
         if found is None:
-            tqdm.write(f'FAILED cost of {method} ({setting}): see {folder / LOG}', file=sys.stderr)
+            tqdm.write(f'FAILED cost of {method}: see {folder / LOG}', file=sys.stderr)
         else:
             steps = results[run]['train_steps'] / results[baseline]['train_steps']
-            costs[setting, method] = Cost(found['step_time'], found['memory'], steps)
+            costs[method] = Cost(found['step_time'], found['memory'], steps)
     return costs
 
 

@@ -100,15 +100,13 @@ def paired_p_value(differences: np.ndarray) -> float:
     return float(stats.ttest_1samp(differences, 0.0).pvalue)
 
 
-def to_markdown(
-    rows: Sequence[Row], metrics: Sequence[str], costs: Mapping[tuple[str, str], Cost] | None = None
-) -> str:
+def to_markdown(rows: Sequence[Row], metrics: Sequence[str], costs: Mapping[str, Cost] | None = None) -> str:
     """Return a table with a line a setting and method; difference and p are those of the first metric.
 
     Args:
         rows: Of :func:`summarise`.
         metrics: In the order of the columns.
-        costs: By setting and method, for three columns more.
+        costs: By method, for three columns more.
     """
     about_costs = ['step time', 'memory', 'steps'] if costs else []
     lines = [
@@ -118,7 +116,7 @@ def to_markdown(
     for (setting, method), by_metric in _by_method(rows).items():
         first = by_metric[metrics[0]]
         cells = [_mean_and_std(by_metric[metric]) for metric in metrics]
-        cost = (costs or {}).get((setting, method))
+        cost = (costs or {}).get(method)
         lines.append(
             [
                 setting,
@@ -165,7 +163,7 @@ def write_tables(
     rows: Sequence[Row],
     metrics: Sequence[str],
     folder: Path,
-    costs: Mapping[tuple[str, str], Cost] | None = None,
+    costs: Mapping[str, Cost] | None = None,
 ) -> None:
     """Write ``table.md``, ``table.csv`` and ``table.json``, and with costs ``costs.json``."""
     texts = {
@@ -174,7 +172,7 @@ def write_tables(
         'table.json': to_json(rows),
     }
     if costs:
-        cells = [dict(setting=s, method=m, **cost._asdict()) for (s, m), cost in costs.items()]
+        cells = [dict(method=method, **cost._asdict()) for method, cost in costs.items()]
         texts['costs.json'] = json.dumps(cells, indent=2, ensure_ascii=False) + '\n'
     for name, text in texts.items():
         with replacing(folder / name) as temporary:

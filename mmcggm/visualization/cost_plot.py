@@ -11,9 +11,7 @@ from mmcggm.benchmark import Cost, Row
 from .curves import COLOURS
 
 
-def draw_costs(
-    rows: Sequence[Row], costs: Mapping[tuple[str, str], Cost], metric: str, baseline: str
-) -> Figure:
+def draw_costs(rows: Sequence[Row], costs: Mapping[str, Cost], metric: str, baseline: str) -> Figure:
     """Draw a panel a setting: ``metric``, mean and standard deviation, over the time of a training.
 
     The time is relative to the baseline's: the step's times the number of steps.
@@ -26,13 +24,13 @@ def draw_costs(
     """
     points: dict[str, list[Row]] = {}
     for row in rows:
-        if row.metric == metric and (row.setting, row.method) in costs:
+        if row.metric == metric and row.method in costs:
             points.setdefault(row.setting, []).append(row)
     figure = Figure(figsize=(7, 3.6 * len(points)), layout='constrained')
     panels = figure.subplots(len(points), 1, sharex=True, squeeze=False)[:, 0]
     for ax, (setting, found) in zip(panels, points.items(), strict=True):
         for row in found:
-            cost = costs[setting, row.method]
+            cost = costs[row.method]
             x, colour = cost.step_time * cost.steps, COLOURS[row.method != baseline]
             deviation = 0 if row.std != row.std else row.std
             ax.errorbar(x, row.mean, deviation, fmt='o', color=colour, markersize=4, elinewidth=0.8)

@@ -80,7 +80,7 @@ def test_runs_resumes_and_repeats_only_what_changed(call, tmp_path):
     assert call()[0] == 0 and (joint.stat().st_mtime_ns, cggm.stat().st_mtime_ns) == (first, second)
     costs = {entry['method']: entry for entry in json.loads((tmp_path / 'work' / 'costs.json').read_text())}
     assert {entry['steps'] for entry in costs.values()} == {1.0} and len(costs) == 2
-    assert costs['joint']['memory'] == pytest.approx(1, abs=0.02)
+    assert 0.9 < costs['CGGM']['memory'] < 1.2 and costs['CGGM']['step_time'] > 0
     assert (tmp_path / 'work' / 'costs.png').stat().st_size > 10_000 and 'step time | memory' in output
     for suffix in ('md', 'csv', 'json'):
         assert (tmp_path / 'work' / f'table.{suffix}').exists()
