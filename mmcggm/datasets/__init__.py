@@ -5,6 +5,7 @@ from .brats import BraTSDataset
 from .feature_cache import CachedFeatureDataset
 from .food101 import Food101Dataset
 from .iemocap import IEMOCAPDataset
+from .mfeat import MfeatDataset
 from .sentiment import SentimentDataset
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     'CachedFeatureDataset',
     'Food101Dataset',
     'IEMOCAPDataset',
+    'MfeatDataset',
     'SentimentDataset',
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import zipfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from torch import Tensor
 from mmcggm.registry import DATASETS
 
 from .convert_av_digits import FILE
+from .npz import read_arrays
 
 FIELDS = ('audio', 'label', 'speaker', 'index', 'image', 'image_label', 'image_split')
 SPLITS = ('train', 'val', 'test')
@@ -152,10 +152,4 @@ class AVDigitsDataset(BaseDataset):
                 'https://github.com/Jakobovski/free-spoken-digit-dataset data/fsdd` and run `python '
                 f'tools/dataset_converters/av_digits.py data/fsdd/recordings --out {self.data_root}`.'
             )
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                return {name: file[name] for name in FIELDS}
-        except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise ValueError(
-                f'{path} is not what tools/dataset_converters/av_digits.py writes ({error}): run it again.'
-            ) from error
+        return read_arrays(path, FIELDS, converter='tools/dataset_converters/av_digits.py')

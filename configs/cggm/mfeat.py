@@ -1,0 +1,9 @@
+"""CGGM on UCI Multiple Features, as the paper has it: B of every step, λ = 0.2.
+
+ρ = M / (M - 1) = 1.2 changes nothing where all six views progress equally.
+"""
+
+_base_ = ['../baseline/mfeat.py']
+
+optim_wrapper = dict(balancer=dict(type='CGGM', rho='neutral', lam=0.2))
+custom_hooks = [dict(type='CGGMHook'), dict(type='GuideScoreHook')]

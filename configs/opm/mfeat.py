@@ -1,0 +1,9 @@
+"""OPM on UCI Multiple Features, with the settings of the authors' code.
+
+It begins after the first epoch of 12, about the published share.
+"""
+
+_base_ = ['../cggm/mfeat.py']
+
+optim_wrapper = dict(balancer=dict(_delete_=True, type='OPM', q_base=0.5, lam=0.5, p_exe=0.7))
+custom_hooks = [dict(type='CGGMHook', begin=1), dict(type='GuideScoreHook')]

@@ -1,0 +1,10 @@
+"""PMR on UCI Multiple Features, with α = 2 as published for concatenation.
+
+As published, it ends a little after half of the training, and prototypes are of a tenth of an epoch: here
+two of 20 updates.
+"""
+
+_base_ = ['../cggm/mfeat.py']
+
+optim_wrapper = dict(balancer=dict(_delete_=True, type='PMR', alpha=2.0, mu=0.01, momentum=0.5))
+custom_hooks = [dict(type='CGGMHook', end=7), dict(type='GuideScoreHook')]

@@ -1,0 +1,8 @@
+"""ReLearning on UCI Multiple Features, with the authors' λ.
+
+They re-learn three times in 90 epochs, every 20; every 3 of 12 is about the same share.
+"""
+
+_base_ = ['../cggm/mfeat.py']
+
+optim_wrapper = dict(balancer=dict(_delete_=True, type='ReLearning', lam=3.0, interval=3, times=3))
