@@ -4,6 +4,9 @@ Each registry imports the package in ``locations`` when it is first asked for a 
 configs need no ``custom_imports`` once ``mmcggm.registry`` is imported.
 """
 
+import inspect
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
@@ -22,6 +25,8 @@ from mmengine.registry import VISBACKENDS as MMENGINE_VISBACKENDS
 from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
 from mmengine.registry import WEIGHT_INITIALIZERS as MMENGINE_WEIGHT_INITIALIZERS
 from mmengine.registry import DefaultScope, Registry, build_from_cfg
+
+from mmcggm.utils.hints import did_you_mean
 
 DATASETS = Registry('dataset', parent=MMENGINE_DATASETS, locations=['mmcggm.datasets'])
 DATA_SAMPLERS = Registry('data sampler', parent=MMENGINE_DATA_SAMPLERS, locations=['mmcggm.datasets'])
@@ -46,12 +51,59 @@ VISUALIZERS = Registry('visualizer', parent=MMENGINE_VISUALIZERS, locations=['mm
 VISBACKENDS = Registry('vis_backend', parent=MMENGINE_VISBACKENDS, locations=['mmcggm.visualization'])
 
 
-def build_in_own_scope(cfg: dict, registry: Registry, **kwargs) -> Any:
-    """Build a component of a kind that no other library has, whatever the config's ``default_scope`` is."""
+def build_in_own_scope(cfg: dict | str | type, registry: Registry, key: str, kind: type = object) -> Any:
+    """Build a component of a kind that no other library has, whatever the config's ``default_scope`` is.
+
+    Args:
+        cfg: Its config, or its type alone.
+        registry: Where its type is.
+        key: Where the config stands in the user's, for errors.
+        kind: What it must be, of what the registry holds.
+
+    Raises:
+        ValueError: If type or arguments are not known; it names ``key`` and those that are.
+    """
+    cfg = dict(type=cfg) if isinstance(cfg, (str, type)) else cfg
+    if not isinstance(cfg, Mapping) or 'type' not in cfg:
+        raise ValueError(f'`{key}` must be a dict with a `type`, got {cfg!r}.')
     with DefaultScope.overwrite_default_scope('mmcggm'):
-        return build_from_cfg(cfg, registry, **kwargs)
+        _check_arguments(_known_type(cfg['type'], registry, key, kind), cfg, key)
+        return build_from_cfg(cfg, registry)
+
+
+def _known_type(name: str | Callable, registry: Registry, key: str, kind: type) -> Callable:
+    """Return what ``name`` stands for, or raise a ValueError unless it is of ``kind``."""
+    found = registry.get(name) if isinstance(name, str) else name
+    if found is not None and not (isinstance(found, type) and not issubclass(found, kind)):
+        return found
+    known = sorted(n for n, c in registry.module_dict.items() if isinstance(c, type) and issubclass(c, kind))
+    raise ValueError(
+        f"`{key}.type`: there is no {registry.name} '{name}'.{did_you_mean(str(name).split('.')[-1], known)} "
+        f'Known are {", ".join(known)}. One of your own is known once `custom_imports` names its module.'
+    )
+
+
+def _check_arguments(component: Callable, cfg: Mapping[str, Any], key: str) -> None:
+    """Raise a ValueError unless ``component`` takes what ``cfg`` gives, and all that it needs is there."""
+    parameters = inspect.signature(component).parameters
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+        return
+    name, takes = component.__name__, ', '.join(parameters) or 'none'
+    for argument in cfg:
+        if argument not in parameters and argument not in ('type', '_scope_'):
+            raise ValueError(
+                f"`{key}`: {name} has no argument '{argument}'.{did_you_mean(argument, parameters)} It takes "
+                f'{takes}. (What a base config gave to another type is dropped by `_delete_=True`.)'
+            )
+    lacking = [n for n, p in parameters.items() if p.default is inspect.Parameter.empty and n not in cfg]
+    if lacking:
+        raise ValueError(f'`{key}`: {name} needs {", ".join(map(repr, lacking))}. It takes {takes}.')
 
 
 # The project's own kinds.
-BALANCERS = Registry('balancer', build_func=build_in_own_scope, locations=['mmcggm.balancers'])
-TASKS = Registry('task', build_func=build_in_own_scope, locations=['mmcggm.models'])
+BALANCERS = Registry(
+    'balancer',
+    build_func=partial(build_in_own_scope, key='optim_wrapper.balancer'),
+    locations=['mmcggm.balancers'],
+)
+TASKS = Registry('task', build_func=partial(build_in_own_scope, key='task'), locations=['mmcggm.models'])

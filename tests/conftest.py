@@ -1,7 +1,9 @@
 """Fixtures for all tests: small synthetic cases in both namings, and the real cases where there are some."""
 
 import os
-from collections.abc import Iterator
+import runpy
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,19 @@ def no_scope_left_behind() -> Iterator[None]:
     """Forget the default scope of a runner that a module built, which others would inherit."""
     yield
     DefaultScope._instance_dict.clear()
+
+
+@pytest.fixture
+def tool(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Run a launcher of ``tools/`` in this process, and leave no default scope behind."""
+    monkeypatch.setattr(DefaultScope, '_instance_dict', DefaultScope._instance_dict.copy())
+    monkeypatch.syspath_prepend(REPOSITORY)
+
+    def run(name: str, *arguments: object) -> None:
+        monkeypatch.setattr(sys, 'argv', [name, *map(str, arguments)])
+        runpy.run_path(str(REPOSITORY / 'tools' / name), run_name='__main__')
+
+    return run
 
 
 @pytest.fixture(scope='session')

@@ -2,7 +2,7 @@
 
 from .agm import AGM
 from .amco import AMCo
-from .base import Balancer, GuidedStep
+from .base import Balancer, GuidedStep, over_processes, present
 from .cggm import CGGM
 from .cml import CML
 from .coalitions import Coalition, coalitions, masking, shapley_values
@@ -63,6 +63,8 @@ __all__ = [
     'coalitions',
     'differentiated_once',
     'masking',
+    'over_processes',
+    'present',
     'scaled_rates',
     'shapley_values',
 ]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mmcggm.registry import BALANCERS
 
-from .base import Balancer, GuidedStep, over_processes, present
+from .base import Balancer, GuidedStep, mean_of_others, over_processes, present
 from .coalitions import coalitions, masking, shapley_values
 from .guided_pass import GuidedPass
 
@@ -123,5 +123,4 @@ def agm_coefficients(scores: Tensor, means: Tensor, alpha: float) -> Tensor:
 
 
 def _ratios(scores: Tensor) -> Tensor:
-    others = (scores.sum() - scores) / (len(scores) - 1)
-    return (others - scores).exp()
+    return (mean_of_others(scores) - scores).exp()

@@ -51,6 +51,20 @@ def scores_from_counts(counts: Tensor) -> Tensor:
     return ratios.where(seen, torch.zeros_like(ratios)).sum(-1) / seen.sum(-1)
 
 
+def mean_of_others(values: Tensor, counted: Tensor | None = None) -> Tensor:
+    """Return for each modality the mean of the other modalities' ``values`` ``(M,)``.
+
+    Args:
+        values: Of the modalities; zero where one is not counted.
+        counted: Which of them count, bool ``(M,)``. Default: all.
+
+    Returns:
+        Shape ``(M,)``; zero where no other counts.
+    """
+    counted = torch.ones_like(values, dtype=torch.bool) if counted is None else counted
+    return (values.sum() - values) / (counted.sum() - counted.int()).clamp(min=1)
+
+
 def present(guided_pass: GuidedPass | None, balancer: Balancer) -> GuidedPass:
     """Return ``guided_pass``, or raise a ValueError that says what ``balancer`` misses."""
     if guided_pass is None:

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from mmcggm.registry import BALANCERS
 
 from .base import Balancer, GuidedStep, over_processes, scores_from_counts
+from .checks import by_encoder, check_guide_weights, measured_counts
 from .progress import Progress
 from .scaled_rates import scaled_rates
 from .schedule import Schedule
@@ -138,12 +139,12 @@ class CGGM(Balancer):
             raise ValueError(f'CGGM needs tolerance >= 0 or None, got {tolerance}.')
         if interval < 1:
             raise ValueError(f'CGGM needs interval >= 1, got {interval}.')
-        if isinstance(progress, str):
-            progress = dict(type=progress)
         self.direction = direction
         self.magnitude = magnitude
         self.needs_groups = magnitude == 'update'
-        self.progress = progress if isinstance(progress, Progress) else BALANCERS.build(progress)
+        if not isinstance(progress, Progress):
+            progress = BALANCERS.build(progress, key='optim_wrapper.balancer.progress', kind=Progress)
+        self.progress = progress
         self.bounds = bounds
         self.tolerance = tolerance
         self.interval = interval
@@ -156,7 +157,11 @@ class CGGM(Balancer):
         self._pending: dict[str, Tensor] = {}  # what it will commit
 
     def adjust_loss(self, step: GuidedStep) -> Tensor | None:
-        """Measure B, and return the direction term of this pass, or None if there is none."""
+        """Measure B, and return the direction term of this pass, or None if there is none.
+
+        Raises:
+            ValueError: If what ``step`` holds or counts hasn't the shape that it needs.
+        """
         self._observed = True
         lam = self.lam(self.training_progress)
         measures = self._updates % self.interval == 0
@@ -164,6 +169,7 @@ class CGGM(Balancer):
             self._measure(step)
         if not self.active or lam == 0 or self.direction == 'none':
             return None
+        check_guide_weights(step)
         if self.direction == 'weight':
             return self._weight_term(step, lam)
         return self._gradient_term(step, lam) if measures else None
@@ -175,13 +181,14 @@ class CGGM(Balancer):
 
         Raises:
             RuntimeError: If no :meth:`adjust_loss` came before it in this update.
+            ValueError: If ``encoders`` hasn't a list of parameters for each modality.
         """
         if not self._observed:
             raise RuntimeError(
                 'CGGM.adjust_gradients was called without adjust_loss before it in this update.'
             )
         if self.active and self.magnitude == 'gradient':
-            for parameters, scale in zip(encoders, self._scales().unbind(), strict=True):
+            for parameters, scale in by_encoder(self, encoders, self._scales().unbind()):
                 grads = [p.grad for p in parameters if p.grad is not None]
                 if grads:
                     torch._foreach_mul_(grads, scale.to(grads[0].device))
@@ -219,7 +226,7 @@ class CGGM(Balancer):
 
     def _measure(self, step: GuidedStep) -> None:
         """Set B and the scores from the counts of this update so far."""
-        counts = over_processes(step.counts().detach(), self.process_group)
+        counts = over_processes(measured_counts(step), self.process_group)
         self._counts = counts if self._counts is None else self._counts + counts
         scores = scores_from_counts(self._counts)
         finite = scores.isfinite()

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mmcggm.registry import BALANCERS
 
 from .base import Balancer, GuidedStep, over_processes, present
+from .checks import by_encoder
 from .flat_gradients import accumulated, gradient_of, refuse_sharded
 
 
@@ -79,7 +80,7 @@ class MMPareto(Balancer):
         if not self._unimodal:
             return
         cosines, weights = [], []
-        for parameters, unimodal in zip(encoders, self._unimodal, strict=True):
+        for parameters, unimodal in by_encoder(self, encoders, self._unimodal):
             unimodal = over_processes(unimodal / self._passes, self.process_group, mean=True)
             multimodal = accumulated(parameters, unimodal)
             cosines.append(torch.cosine_similarity(multimodal, unimodal, dim=0))

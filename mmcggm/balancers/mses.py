@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mmcggm.registry import BALANCERS
 
 from .base import Balancer, GuidedStep, present
+from .checks import by_encoder
 
 
 @BALANCERS.register_module()
@@ -91,7 +92,7 @@ class MSES(Balancer):
         stopped = self._stopped or [False] * len(encoders)
         if not self.active:
             return
-        for parameters, is_stopped in zip(encoders, stopped, strict=True):
+        for parameters, is_stopped in by_encoder(self, encoders, stopped):
             for parameter in parameters if is_stopped else ():
                 parameter.grad = None
 

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from mmcggm.registry import BALANCERS
 
-from .base import Balancer, GuidedStep, over_processes, present
+from .base import Balancer, GuidedStep, mean_of_others, over_processes, present
+from .checks import by_encoder
 
 
 @BALANCERS.register_module()
@@ -63,7 +64,7 @@ class OGM(Balancer):
         self._sums = None
         if not self.active:
             return
-        for parameters, coefficient in zip(encoders, coefficients, strict=True):
+        for parameters, coefficient in by_encoder(self, encoders, coefficients):
             for grad in (p.grad for p in parameters if p.grad is not None):
                 noisy = self.enhance and grad.ndim > 1
                 deviation = grad.std() if noisy else None
@@ -84,7 +85,7 @@ def discrepancy_ratios(sums: Tensor) -> Tensor:
 
     A modality without a sum is left out of the means; one that has no other to compare with has ``r_i = 1``.
     """
-    others = (sums.sum() - sums) / ((sums > 0).sum() - (sums > 0).int()).clamp(min=1)
+    others = mean_of_others(sums, counted=sums > 0)
     return torch.where(others > 0, sums / others, torch.ones_like(sums))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from mmcggm.datasets.brats_cases import MODALITIES, CaseError, SourceCase, find_cases, read_case
-from mmcggm.datasets.splits import check_fractions, read_splits, update_splits
+from mmcggm.datasets.splits import check_fractions, read_splits, report_empty, update_splits
 from mmcggm.datasets.volume_store import StoredCase, case_path, is_current, write_case
 from mmcggm.utils.atomic import remove_stale
 
@@ -156,7 +156,7 @@ def convert_folder(
 
 
 def split_store(store: Path, fractions: Sequence[float], seed: int) -> None:
-    """Write or extend ``splits.json`` for all cases in the store."""
+    """Write or extend ``splits.json`` for all cases in the store; warn if it leaves a split empty."""
     stored = [StoredCase(path) for path in sorted((store / 'cases').glob('[!.]*.h5'))]
     update_splits(
         store / 'splits.json',
@@ -165,6 +165,9 @@ def split_store(store: Path, fractions: Sequence[float], seed: int) -> None:
         fractions=fractions,
         seed=seed,
     )
+    warning = report_empty(read_splits(store / 'splits.json'), fractions)
+    if warning:
+        _say(f'WARNING {warning}')
 
 
 def _run(cases: Sequence[SourceCase], store: Path, workers: int) -> Iterator[Outcome]:

@@ -144,6 +144,20 @@ def _check_patients(path: Path, splits: Mapping[str, Sequence[str]]) -> None:
                 )
 
 
+def report_empty(splits: Mapping[str, Sequence[str]], fractions: Sequence[float]) -> str | None:
+    """Return a warning that names the splits without cases that should have some, or None."""
+    empty = [split for split, share in zip(SPLITS, fractions, strict=True) if share > 0 and not splits[split]]
+    if not empty:
+        return None
+    cases = [case for split in SPLITS for case in splits[split]]
+    return (
+        f'splits.json leaves {" and ".join(map(repr, empty))} empty (labelled cases: {len(cases)}, patients: '
+        f'{len(set(map(patient_of, cases)))}; a patient stays in one split). A config that reads an '
+        "empty split fails: add cases, edit splits.json, or let its loaders read split='all', as "
+        'docs/brats.md does for a small set.'
+    )
+
+
 def update_splits(
     path: str | Path,
     labelled: Sequence[str],

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import ExitStack
 
 import torch
 from mmengine.hooks import Hook, LoggerHook
 from mmengine.runner import Runner
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-from mmcggm.balancers import GuidedStep
-from mmcggm.balancers.base import over_processes
+from mmcggm.balancers import GuidedStep, over_processes
+from mmcggm.balancers.flat_gradients import gradient_of
 from mmcggm.models.guided import GuidedModel
 from mmcggm.registry import HOOKS
 
@@ -94,16 +93,11 @@ def gradient_stats(step: GuidedStep) -> dict[str, Tensor]:
     # One backward pass for all modalities, since each guide's loss reaches its own encoder alone.
     unimodal_loss = sum(loss for loss in step.guided_pass.unimodal_losses() if loss is not None)
     fused, unimodal = (
-        _mean_gradient(loss, parameters).split(sizes) for loss in (step.task_loss, unimodal_loss)
+        over_processes(gradient_of(loss, parameters, loss).float(), mean=True).split(sizes)
+        for loss in (step.task_loss, unimodal_loss)
     )
     cosines = [
         torch.cosine_similarity(g, u, dim=0, eps=torch.finfo(g.dtype).tiny)
         for g, u in zip(fused, unimodal, strict=True)
     ]
     return {'norm': torch.stack([g.norm() for g in fused]), 'cos': torch.stack(cosines)}
-
-
-def _mean_gradient(loss: Tensor, parameters: Sequence[nn.Parameter]) -> Tensor:
-    """Return the gradient of the mean of ``loss`` over processes, as one vector."""
-    grads = torch.autograd.grad(loss, parameters, retain_graph=True, materialize_grads=True)
-    return over_processes(torch.cat([grad.flatten().float() for grad in grads]), mean=True)

@@ -31,7 +31,7 @@ class BalancingMixin:
     def __init__(
         self,
         *args,
-        balancer: Balancer | dict | None = None,
+        balancer: Balancer | dict | str | None = None,
         guide_optimizer: Optimizer | None = None,
         zero_nonfinite: bool = True,
         **kwargs,
@@ -42,7 +42,9 @@ class BalancingMixin:
                 "`constructor='GuidedOptimWrapperConstructor'` to `optim_wrapper`, which builds it."
             )
         super().__init__(*args, **kwargs)
-        self.balancer: Balancer | None = BALANCERS.build(balancer) if isinstance(balancer, dict) else balancer
+        if balancer is not None and not isinstance(balancer, Balancer):
+            balancer = BALANCERS.build(balancer, kind=Balancer)
+        self.balancer: Balancer | None = balancer
         self.guide_optimizer = guide_optimizer
         self.zero_nonfinite = zero_nonfinite
         #: Whether a hook sets the balancer's schedule and logs what it does; without one, the log warns once.
@@ -56,7 +58,10 @@ class BalancingMixin:
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        if self.balancer is not None:
+        if self.balancer is None:
+            if isinstance(inner := unwrapped(model), GuidedModel):
+                inner.followed = True  # its guides watch, as asked for
+        else:
             self._guided = find_guided(model)
             modalities = self.balancer.modalities = self._guided.modalities
             changes = {modalities[index]: change for index, change in self.balancer.changes().items()}
@@ -167,8 +172,8 @@ class CGGMOptimWrapper(BalancingMixin, OptimWrapper):
 
     Args:
         optimizer: Of the model; also of the guides, unless they have their own.
-        balancer: Config of a balancer, for example ``dict(type='CGGM', rho=1.3, lam=0.2)``, or None:
-            guides train and nothing is balanced.
+        balancer: Config of a balancer, for example ``dict(type='CGGM', rho=1.3, lam=0.2)``, or its type
+            alone, or None: guides train and nothing is balanced.
         guide_optimizer: Optimizer of the guides. In a config,
             ``constructor='GuidedOptimWrapperConstructor'`` builds it. Learning rate schedules,
             ``auto_scale_lr`` and clipping act on ``optimizer`` alone, as in the published code.
@@ -243,11 +248,16 @@ class CGGMAmpOptimWrapper(BalancingMixin, _AmpOnAnyDevice):
         self.loss_scaler.update(self._scale_update_param)
 
 
+def unwrapped(model: nn.Module) -> nn.Module:
+    """Return what is inside ``model``'s distributed wrappers."""
+    while is_model_wrapper(model):
+        model = model.module
+    return model
+
+
 def find_guided(model: nn.Module) -> GuidedModel:
     """Return the guided model inside ``model``'s distributed wrappers."""
-    inner = model
-    while is_model_wrapper(inner):
-        inner = inner.module
+    inner = unwrapped(model)
     if not isinstance(inner, GuidedModel):
         raise TypeError(
             f'A balancer needs a GuidedModel, but `model` is a {type(inner).__name__}. Wrap it: '

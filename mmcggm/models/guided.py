@@ -99,6 +99,8 @@ class GuidedModel(BaseModel):
         self.changes: Mapping[str, Change] = {}
         #: The same in the other modes.
         self.prediction_changes: Mapping[str, Change] = {}
+        #: Whether whoever trains knows of balancing; if not, the log warns once.
+        self.followed = False
         self._teachers = Teachers(teachers or {}, self.encoders)
         self._step: GuidedStep | None = None
         self._reported_missing: set[str] = set()
@@ -133,6 +135,7 @@ class GuidedModel(BaseModel):
             with captured(self.model, self.encoders, self.prediction_changes):
                 return self.model(*args, mode=mode, **kwargs)
         self._teachers.load(self.model)
+        self._report_unbalanced()
 
         def run(
             changes: Mapping[str, Change],
@@ -271,6 +274,7 @@ class GuidedModel(BaseModel):
                 "GuidedModel has no step to balance: no forward pass with mode='loss' came before."
             )
         step, self._step = self._step, None
+        self.followed = True
         return step
 
     def _check(self) -> None:
@@ -299,6 +303,20 @@ class GuidedModel(BaseModel):
             if parameter.kind is inspect.Parameter.VAR_KEYWORD:
                 arguments |= arguments.pop(name, {})
         return arguments
+
+    def _report_unbalanced(self) -> None:
+        """Say once, in the second training pass, that nobody asked for the step of the first."""
+        if self.followed or self._step is None or not (self.training and torch.is_grad_enabled()):
+            return
+        self.followed = True
+        print_log(
+            'The GuidedModel trains, but nothing is balanced: `optim_wrapper.type` is none that knows of '
+            "balancing. Set `optim_wrapper=dict(type='CGGMOptimWrapper', balancer=dict(type='CGGM'), "
+            "optimizer=...)`, or type='CGGMAmpOptimWrapper' for mixed precision (with `mmcggm.` before the "
+            "type in another library's `default_scope`); without `balancer` the guides only watch.",
+            'current',
+            logging.WARNING,
+        )
 
     def _report_missing(self, representations: dict[str, Any]) -> None:
         """Say once of each modality that its representation didn't appear.

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from mmcggm.registry import MODELS
 
 from .module_paths import ModalityEncoder
-from .nested import describe
+from .nested import check_pyramid, describe
 from .sequences import is_padded, pool_tokens
 
 
@@ -88,6 +88,7 @@ class AutoGuide(Guide):
                 "AutoGuide can't tell the channels of the representation from the encoder "
                 f'({type(encoder).__name__}): set its `in_channels`.'
             )
+        self.recurrent = isinstance(encoder, nn.RNNBase)
         self.level = level
         self.layout = layout
         self.pool = pool
@@ -122,6 +123,7 @@ class AutoGuide(Guide):
             ValueError: If the representation doesn't fit; it says what to set.
         """
         x, padding = representation if is_padded(representation) else (representation, None)
+        self._check_pyramid(x)
         if isinstance(x, (list, tuple)) and -len(x) <= self.level < len(x):
             x = x[self.level]
         if not isinstance(x, Tensor):
@@ -142,6 +144,15 @@ class AutoGuide(Guide):
                 f'axis of {describe(representation)} holds the channels.'
             )
         return self.layers(x)
+
+    def _check_pyramid(self, x: Any) -> None:
+        if self.recurrent and isinstance(x, (list, tuple)):
+            raise ValueError(
+                f'the representation is {describe(x)}, outputs and states of a recurrent layer: pick the '
+                "outputs with the encoder's `key=0`."
+            )
+        sequences = self.dims == 0 and isinstance(x, (list, tuple)) and all(map(_is_sequence, x))
+        check_pyramid(x, self.layout.index('N') if sequences else 0)
 
     def _pooled(self, x: Tensor, padding: Tensor | None) -> Tensor:
         """Return ``(N, C)`` of a vector, a sequence or a feature map."""
@@ -239,6 +250,10 @@ def naming_guide(modality: str) -> Iterator[None]:
         yield
     except ValueError as error:
         raise ValueError(f"The guide of '{modality}': {error}") from error
+
+
+def _is_sequence(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.ndim == 3
 
 
 def output_width(encoder: nn.Module | None) -> int | None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mmcggm.balancers import Change, GuidedPass, Outcome
 
-from .nested import map_tensors
+from .nested import check_pyramid, map_tensors
 from .sequences import is_padded, pool_tokens
 from .watching import Call
 
@@ -143,9 +143,14 @@ def float_tensors(representation: Any) -> list[Tensor]:
 
 
 def pooled_vector(representation: Any) -> Tensor:
-    """Return ``(N, C)``: the mean over positions of a vector, a sequence, or a pyramid's last feature map."""
+    """Return ``(N, C)``: the mean over positions of a vector, a sequence, or a pyramid's last feature map.
+
+    Raises:
+        ValueError: If it is several tensors that can't be a pyramid.
+    """
     if is_padded(representation):
         return pool_tokens(representation, 'mean')
+    check_pyramid(representation)
     x = float_tensors(representation)[-1]
     if x.ndim == 3:
         return x.mean(1)

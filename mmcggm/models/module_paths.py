@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from torch import nn
+
+from mmcggm.utils.hints import did_you_mean, one_of
 
 from .nested import describe, entries
 
@@ -98,8 +99,7 @@ def find_module(model: nn.Module, path: str, setting: str) -> nn.Module:
     """
     modules = dict(model.named_modules(remove_duplicate=False))
     if not path or path not in modules:
-        close = get_close_matches(path, filter(None, modules), n=3, cutoff=0.4)
-        hint = f' Did you mean {" or ".join(repr(name) for name in close)}?' if close else ''
+        hint = did_you_mean(path, filter(None, modules))
         raise ValueError(f"`{setting}`: {type(model).__name__} has no module '{path}'.{hint}")
     return modules[path]
 
@@ -124,13 +124,10 @@ def check_head(model: nn.Module, path: str) -> None:
     head = find_module(model, path, 'head')
     weight = getattr(head, 'weight', None)
     if not isinstance(weight, nn.Parameter):
-        layers = [
-            repr(f'{path}.{name}') for name, module in head.named_modules() if hasattr(module, 'weight')
-        ]
-        hint = f' Did you mean {" or ".join(layers[-3:])}?' if layers else ''
+        layers = [f'{path}.{name}' for name, module in head.named_modules() if hasattr(module, 'weight')]
         raise ValueError(
             f"`head`: '{path}' is a {type(head).__name__} without a parameter `weight`. Name the last layer "
-            f'of the head.{hint}'
+            f'of the head.{one_of(layers[-3:])}'
         )
     if not weight.requires_grad:
         raise ValueError(f"`head`: the weight of '{path}' is frozen; CGGM compares its gradient.")

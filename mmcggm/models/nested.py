@@ -35,6 +35,22 @@ def describe(value: Any) -> str:
     return f'{kind}({", ".join(f"{k!r}: {describe(v)}" for k, v in parts.items())})' if parts else kind
 
 
+def check_pyramid(value: Any, batch_axis: int = 0) -> None:
+    """Raise a ValueError if ``value`` holds several tensors that can't be levels of one pyramid.
+
+    Levels have equally many axes, and equally many samples, on ``batch_axis``. The outputs and states of a
+    GRU mostly don't.
+    """
+    levels = value if isinstance(value, (list, tuple)) else ()
+    if len(levels) < 2 or not all(isinstance(level, Tensor) and level.ndim > batch_axis for level in levels):
+        return
+    if len({(level.ndim, level.shape[batch_axis]) for level in levels}) > 1:
+        raise ValueError(
+            f'the representation is {describe(value)}, whose tensors differ in axes or samples, so they are '
+            "no levels of a pyramid: pick one with the encoder's `key`, such as `key=0` for a GRU's outputs."
+        )
+
+
 def contents(value: Any) -> dict[Any, Any]:
     """Return what a container holds, by name or index."""
     if isinstance(value, Mapping):

@@ -207,7 +207,7 @@ class SegmentationTask(Task):
 
     def __init__(self, head: str = 'decode_head', score: dict | str = 'SliceDice') -> None:
         self.head = head
-        self.score = TASKS.build(dict(type=score) if isinstance(score, str) else score)
+        self.score = TASKS.build(score, key='task.score')
 
     def check(self, model: BaseModel) -> None:
         head = find_module(model, self.head, 'task.head')

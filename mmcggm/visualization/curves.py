@@ -23,7 +23,10 @@ Curves = dict[str, dict[str, np.ndarray]]
 
 
 def read_curves(work_dir: str | Path) -> Curves:
-    """Read the balancer's curves of the newest run in ``work_dir`` that has any.
+    """Read the balancer's curves of all runs in ``work_dir``, joined by iteration.
+
+    A resumed training leaves several runs. From its first iteration on, a later one replaces what earlier
+    ones have, so of trainings that were started anew only the last is left.
 
     Args:
         work_dir: Work folder of an MMEngine runner.
@@ -37,13 +40,27 @@ def read_curves(work_dir: str | Path) -> Curves:
         ValueError: If a line is not JSON.
     """
     # Folders of runs bear their times as names. A test leaves a run too, but no curves.
-    runs = sorted(Path(work_dir).glob('*/vis_data/scalars.json'), reverse=True)
-    for run in runs:
-        curves = _read_run(run)
-        if curves['B']:
-            return {quantity: lines for quantity, lines in curves.items() if lines}
+    runs = sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
+    curves: Curves = {}
+    for run in map(_read_run, runs):
+        if run['B']:
+            curves = _joined(curves, run) if curves else run
+    if curves:
+        return {quantity: lines for quantity, lines in curves.items() if lines}
     found = f'none of its {len(runs)} runs has the curves of a balancer' if runs else 'it holds no run'
     raise FileNotFoundError(f'Nothing to plot in {work_dir}: {found}. {EXPECTED}')
+
+
+def _joined(earlier: Curves, later: Curves) -> Curves:
+    """Return ``later`` after what ``earlier`` has of the iterations before it."""
+    start = min(line[:, 0].min() for lines in later.values() for line in lines.values())
+    result: Curves = {}
+    for quantity, lines in later.items():
+        before = {modality: line[line[:, 0] < start] for modality, line in earlier[quantity].items()}
+        before = {modality: line for modality, line in before.items() if len(line)}
+        both = {m: np.concatenate([before[m], line]) if m in before else line for m, line in lines.items()}
+        result[quantity] = {**before, **both}
+    return result
 
 
 def _read_run(path: Path) -> Curves:

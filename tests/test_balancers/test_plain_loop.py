@@ -1,14 +1,15 @@
 """CGGM in an ordinary PyTorch loop, with PyTorch's optimizers and under Accelerate."""
 
 import copy
+import dataclasses
 
 import pytest
 import torch
 from accelerate import Accelerator
 
-from mmcggm.balancers import CGGM
+from mmcggm.balancers import CGGM, GuidedStep
 from tests.test_balancers.test_cggm_variants import batches, groups, train
-from tests.toy import ToyModel
+from tests.toy import ToyModel, toy_batch
 
 OPTIMIZERS = ['SGD', 'Adam', 'AdamW', 'NAdam', 'RAdam', 'Adamax', 'Adagrad', 'Adadelta', 'RMSprop', 'ASGD']
 
@@ -47,3 +48,48 @@ def test_accelerates_wrappers_change_nothing(magnitude):
         optimizer.zero_grad()
     for found, expected in zip(wrapped.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(found, expected)
+
+
+def toy_step(**changes) -> GuidedStep:
+    return dataclasses.replace(ToyModel(2).double().step(*toy_batch(2)), **changes)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        (
+            dict(counts=lambda: torch.ones(2, 2)),
+            r'`counts` .* returned \(2, 2\), but .* \(2, K, 2\).*\[\[\[correct',
+        ),
+        (dict(counts=lambda: torch.ones(3, 1, 2)), r'returned \(3, 1, 2\), but'),
+        (dict(counts=lambda: torch.ones(2, 2, 1)), r'returned \(2, 2, 1\), but'),
+        (dict(counts=lambda: [1.0, 2.0]), 'returned list, but'),
+        (
+            dict(guide_weights=[torch.ones(3, 5), torch.ones(3, 7)]),
+            r'`guide_weights` .*\(3, 5\), \(3, 7\)\].*shape \(3, 5\) of `head_weight`',
+        ),
+        (dict(guide_weights=[torch.ones(3, 5)]), r'the shapes \[\(3, 5\)\], but each of the 2 guides'),
+    ],
+)
+@pytest.mark.parametrize('direction', ['gradient', 'weight'])
+def test_what_a_step_gets_wrong_is_named(changes, message, direction):
+    with pytest.raises(ValueError, match=message):
+        CGGM(direction=direction).adjust_loss(toy_step(**changes))
+
+
+def test_weights_need_not_fit_where_nothing_compares_them():
+    assert CGGM(direction='none').adjust_loss(toy_step(guide_weights=[])) is None
+
+
+@pytest.mark.parametrize(
+    ('given', 'message'),
+    [
+        (lambda model: [list(model.encoders[0].parameters())], 'each of the 2 .*got lists for 1 encoders'),
+        (lambda model: model.encoders.parameters(), r'got 4 single parameters: \[list\(encoder.parameters'),
+    ],
+)
+def test_encoders_that_are_not_one_a_modality_are_named(given, message):
+    model, cggm = ToyModel(2).double(), CGGM()
+    cggm.adjust_loss(model.step(*toy_batch(2)))
+    with pytest.raises(ValueError, match=rf'CGGM\.adjust_gradients needs .*{message}'):
+        cggm.adjust_gradients(given(model))

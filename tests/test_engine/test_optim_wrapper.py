@@ -5,6 +5,8 @@ import copy
 import pytest
 import torch
 from mmengine.dataset import default_collate
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import DefaultScope
 from torch import nn
 
 from tests.tiny import TinyClassifier, TinyData, build_wrapper, tiny_guided
@@ -140,3 +142,32 @@ def test_a_balancer_without_a_hook_is_reported_once(monkeypatch):
     for batch in batches(2):
         guided.train_step(batch, wrapper)
     assert len(messages) == 1 and 'CGGM acts without a CGGMHook' in messages[0]
+
+
+@pytest.mark.parametrize(
+    ('kind', 'warnings'), [('OptimWrapper', 1), ('AmpOptimWrapper', 1), ('CGGMOptimWrapper', 0)]
+)
+def test_a_wrapper_that_knows_no_balancer_is_reported_once(kind, warnings, monkeypatch):
+    if kind == 'AmpOptimWrapper' and not torch.cuda.is_available():
+        pytest.skip("MMEngine's AmpOptimWrapper needs an accelerator")
+    messages = []
+    monkeypatch.setattr('mmcggm.models.guided.print_log', lambda message, *_: messages.append(message))
+    guided = tiny_guided()
+    with DefaultScope.overwrite_default_scope('mmcggm'):
+        wrapper = build_optim_wrapper(guided, dict(type=kind, optimizer=dict(type='SGD', lr=0.1)))
+    for batch in batches(3):
+        guided.train_step(batch, wrapper)
+    assert len(messages) == warnings
+    assert all("optim_wrapper=dict(type='CGGMOptimWrapper', balancer=" in message for message in messages)
+
+
+def test_judging_losses_or_a_loop_of_ones_own_is_no_unbalanced_training(monkeypatch):
+    messages = []
+    monkeypatch.setattr('mmcggm.models.guided.print_log', lambda message, *_: messages.append(message))
+    judged, trained = tiny_guided(), tiny_guided()
+    for batch in batches(3):
+        with torch.no_grad():
+            judged(**batch, mode='loss')
+        trained(**batch, mode='loss')
+        trained.take_step()
+    assert not messages

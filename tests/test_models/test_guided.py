@@ -266,6 +266,7 @@ def test_missing_modality_is_reported_once(monkeypatch):
     monkeypatch.setattr('mmcggm.models.guided.print_log', lambda message, *_: messages.append(message))
     for _ in range(3):
         guided(x0=batch['x0'], target=batch['target'], mode='loss')
+        guided.take_step()
     assert len(messages) == 1 and "'streams.1' was not called" in messages[0]
 
 

@@ -136,6 +136,9 @@ def test_bad_settings_are_named(options, error, message):
         ('linear', torch.zeros(2, 4, 7), r'has 7 channels.*`layout`.*Tensor\(2, 4, 7\)'),
         ('linear', dict(a=torch.zeros(2, 4)), r"dict\('a': Tensor\(2, 4\)\), not a tensor.*encoder's `key`"),
         ('linear', (), 'tuple, not a tensor.*a level -1'),
+        ('linear', (torch.zeros(2, 7, 4), torch.zeros(1, 2, 4)), r'differ in axes or samples.*`key=0`'),
+        ('linear', (torch.zeros(2, 7, 4), torch.zeros(2, 4)), r'Tensor\(2, 7, 4\).*no levels of a pyramid'),
+        ('conv2d', [torch.zeros(2, 4, 8, 8), torch.zeros(1, 4, 4, 4)], 'no levels of a pyramid'),
         ('conv2d', torch.zeros(2, 7, 4), r'Tensor\(2, 7, 4\), but .* takes 4 axes'),
         ('conv3d', torch.zeros(2, 4, 3, 3), r'takes 5 axes'),
     ],
@@ -144,3 +147,22 @@ def test_representation_that_does_not_fit_is_explained(kind, representation, mes
     layer, options, _ = HEADS[kind]
     with pytest.raises(ValueError, match=message):
         AutoGuide(layer(4, 3, **options), in_channels=4)(representation)
+
+
+@pytest.mark.parametrize('batch', [1, 2, 3])
+@pytest.mark.parametrize(
+    'rnn', [nn.GRU(5, 4, batch_first=True), nn.GRU(5, 4), nn.LSTM(5, 4, num_layers=2, batch_first=True)]
+)
+def test_states_of_a_recurrent_encoder_are_never_a_pyramid(rnn, batch):
+    guide = AutoGuide(nn.Linear(4, 3), rnn, layout='NLC' if rnn.batch_first else 'LNC')
+    output = rnn(torch.randn(batch, 2, 5) if rnn.batch_first else torch.randn(2, batch, 5))
+    with pytest.raises(ValueError, match="recurrent layer: pick the outputs with the encoder's `key=0`"):
+        guide(output)
+    assert guide(output[0]).shape == (batch, 3)
+
+
+def test_levels_of_sequences_may_differ_in_length_in_any_layout():
+    levels = [torch.randn(2, length, 4) for length in (8, 4)]
+    guide = linear_guide(layout='LNC')
+    expected = guide.last_layer(levels[1].mean(1))
+    torch.testing.assert_close(guide([level.transpose(0, 1) for level in levels]), expected)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from mmcggm.models.model_pass import pooled_vector
 from tests.test_engine.test_optim_wrapper import batches
 from tests.tiny import classifier_guided, tiny_guided
 
@@ -87,3 +88,10 @@ def test_changes_reach_fusion_and_not_the_guides(batch):
 def test_a_task_without_probabilities_says_so(batch):
     with pytest.raises(ValueError, match='TinyTask has no probabilities'):
         guided_pass(tiny_guided(), batch).confidences()
+
+
+def test_several_tensors_that_are_no_pyramid_have_no_vector():
+    maps = torch.randn(2, 4, 8, 8)
+    torch.testing.assert_close(pooled_vector((maps, maps[..., :2])), maps[..., :2].mean((2, 3)))
+    with pytest.raises(ValueError, match="no levels of a pyramid: pick one with the encoder's `key`"):
+        pooled_vector((torch.randn(2, 7, 4), torch.randn(1, 2, 4)))

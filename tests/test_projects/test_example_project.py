@@ -1,8 +1,6 @@
 """Models that know nothing of balancing are balanced by a config alone, on synthetic data."""
 
 import json
-import runpy
-import sys
 from pathlib import Path
 from uuid import uuid4
 
@@ -80,19 +78,6 @@ custom_hooks = [dict(type='mmcggm.CGGMHook')]
 default_hooks = dict(logger=dict(type='LoggerHook', interval=1))
 visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])
 """
-
-
-@pytest.fixture
-def tool(monkeypatch):
-    """Run a launcher of ``tools/`` in this process, and leave no default scope behind."""
-    monkeypatch.setattr(DefaultScope, '_instance_dict', DefaultScope._instance_dict.copy())
-    monkeypatch.syspath_prepend(ROOT)
-
-    def run(name: str, *arguments: object) -> None:
-        monkeypatch.setattr(sys, 'argv', [name, *map(str, arguments)])
-        runpy.run_path(str(ROOT / 'tools' / name), run_name='__main__')
-
-    return run
 
 
 @pytest.fixture

@@ -103,6 +103,30 @@ BAD = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ('cases', 'shares', 'empty'),
+    [
+        (
+            ['BraTS2021_00001'],
+            (0.8, 0.1, 0.1),
+            "'val' and 'test' empty (labelled cases: 1, patients: 1;",
+        ),
+        (['BraTS2021_00001', 'BraTS2021_00002'], (0.8, 0.1, 0.1), "leaves 'test' empty (labelled cases: 2"),
+        (['BraTS2021_00001', 'BraTS2021_00002'], (0.5, 0.5, 0), None),
+        ([f'BraTS2021_0000{i}' for i in range(3)], (0.8, 0.1, 0.1), None),
+    ],
+)
+def test_a_split_without_cases_is_a_warning(tmp_path, capfd, monkeypatch, cases, shares, empty):
+    for seed, case in enumerate(cases):
+        write_synthetic_case(tmp_path / 'source', case, seed=seed)
+    arguments = [tmp_path / 'source', '--out', tmp_path / 'store', '--workers', 1, '--split', *shares]
+    assert run_tool(monkeypatch, *arguments) == 0
+    errors = capfd.readouterr().err
+    assert ('WARNING' in errors) == (empty is not None)
+    if empty is not None:
+        assert empty in errors and "split='all'" in errors and 'docs/brats.md' in errors
+
+
 @pytest.mark.parametrize('kind', BAD)
 def test_a_bad_case_is_named_and_costs_no_other(tmp_path, capfd, kind):
     spoil, reason = BAD[kind]

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmcggm.visualization.curves import draw_curves, read_curves, smoothed
+from tests.tiny import tiny_runner
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'analysis_tools' / 'plot_balance.py'
 MODALITIES = ('audio', 'vision')
@@ -19,9 +20,9 @@ def write_run(work_dir, name, lines):
     path.write_text(''.join(json.dumps(line) + '\n' for line in lines))
 
 
-def training(quantities=('B', 'score', 'cos'), value=0.25, steps=30):
+def training(quantities=('B', 'score', 'cos'), value=0.25, steps=30, start=0):
     lines = []
-    for step in range(10, 10 * steps + 1, 10):
+    for step in range(start + 10, start + 10 * steps + 1, 10):
         line = dict(loss=1.0, iter=step, step=step, epoch=1)
         for quantity in quantities:
             for index, modality in enumerate(MODALITIES):
@@ -30,7 +31,46 @@ def training(quantities=('B', 'score', 'cos'), value=0.25, steps=30):
     return [*lines, dict(accuracy=0.5, step=1)]
 
 
-def test_reads_newest_run_with_curves(tmp_path):
+def test_resumed_runs_are_joined_by_iteration(tmp_path):
+    write_run(tmp_path, '20250101_000000', training(value=1.0, steps=20))  # killed after 200
+    write_run(tmp_path, '20250101_120000', [dict(accuracy=0.5, step=0)])  # a test
+    write_run(
+        tmp_path, '20250102_000000', training(value=2.0, steps=5, start=150)
+    )  # from the checkpoint at 150
+    write_run(tmp_path, '20250103_000000', training(('B', 'score'), value=3.0, steps=4, start=200))
+    curves = read_curves(tmp_path)
+    for quantity, end in (('B', 240), ('score', 240), ('cos', 200)):
+        iterations, values = curves[quantity]['audio'].T
+        np.testing.assert_array_equal(iterations, np.arange(10, end + 1, 10))
+        expected = np.select([iterations <= 150, iterations <= 200], [1.0, 2.0], 3.0)
+        np.testing.assert_array_equal(values, expected)
+        np.testing.assert_array_equal(curves[quantity]['vision'][:, 1], expected + 1)
+    assert len(draw_curves(curves).axes) == 3
+
+
+def test_an_interval_that_changed_mixes_no_runs(tmp_path):
+    write_run(tmp_path, '20250101_000000', training(value=1.0, steps=30))
+    write_run(tmp_path, '20250102_000000', training(value=2.0, steps=30)[4::5])  # at 50, 100, ...
+    iterations, values = read_curves(tmp_path)['B']['audio'].T
+    np.testing.assert_array_equal(iterations, [10, 20, 30, 40, *range(50, 301, 50)])
+    np.testing.assert_array_equal(values, [1.0] * 4 + [2.0] * 6)
+
+
+def test_a_resumed_training_draws_what_an_uninterrupted_one_does(tmp_path):
+    tiny_runner(tmp_path / 'whole', max_epochs=3).train()
+    tiny_runner(tmp_path / 'parts', max_epochs=2).train()
+    (first,) = (tmp_path / 'parts').glob('*/vis_data')
+    first.parent.rename(tmp_path / 'parts' / '20000101_000000')  # the second may start in the same second
+    tiny_runner(tmp_path / 'parts', max_epochs=3, resume=True).train()
+    assert len(list((tmp_path / 'parts').glob('*/vis_data/scalars.json'))) == 2
+    whole, parts = (read_curves(tmp_path / name) for name in ('whole', 'parts'))
+    for quantity, lines in whole.items():
+        for modality, line in lines.items():
+            assert len(line) == 6
+            np.testing.assert_allclose(parts[quantity][modality], line, atol=1e-4)
+
+
+def test_a_training_started_anew_replaces_the_old_one(tmp_path):
     write_run(tmp_path, '20250101_000000', training(value=1.0))
     write_run(tmp_path, '20250102_000000', training(value=2.0))
     write_run(tmp_path, '20250103_000000', [dict(accuracy=0.5, step=0)])  # a test

@@ -1,4 +1,4 @@
-"""Draw what the balancer did in the newest training run of a work folder.
+"""Draw what the balancer did in the training of a work folder, all its resumed runs together.
 
 python tools/analysis_tools/plot_balance.py work_dirs/cggm --out figures/balance.png
 """

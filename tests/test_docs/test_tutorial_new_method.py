@@ -1,0 +1,160 @@
+"""The tutorial's code is run as a reader would: its files are written, tested, trained and compared."""
+
+import importlib
+import json
+import re
+import runpy
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+pytest.importorskip('sklearn')
+import torch
+from mmengine.config import Config
+
+from mmcggm.benchmark import Benchmark
+from mmcggm.datasets.convert_av_digits import convert_folder
+from tests.formats.av_digits import write_synthetic_recordings
+from tests.test_engine.test_optim_wrapper import batches
+from tests.tiny import build_wrapper, classifier_guided
+
+ROOT = Path(__file__).parents[2]
+TUTORIAL = ROOT / 'docs' / 'tutorial_new_method.md'
+BLOCK = re.compile(r'^```python\n# (\S+\.py)\n(.*?)^```$', re.MULTILINE | re.DOTALL)
+SMALL = (
+    'model.model.backbone.encoders.audio.channels=4,8',
+    'model.model.backbone.encoders.image.channels=4,8',
+    'model.model.backbone.fusion.in_channels=8,8',
+    'train_cfg.max_epochs=2',
+    'train_dataloader.batch_size=10',
+    'default_hooks.logger.interval=1',
+)
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory) -> Path:
+    """A place like the repository's root, with the tutorial's files in it."""
+    folder = tmp_path_factory.mktemp('root')
+    (folder / 'configs').symlink_to(ROOT / 'configs')
+    for name, code in BLOCK.findall(TUTORIAL.read_text(encoding='utf-8')):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(code, encoding='utf-8')
+    return folder
+
+
+@pytest.fixture
+def method(folder, monkeypatch):
+    """The method's module."""
+    monkeypatch.syspath_prepend(folder)
+    return importlib.import_module('projects.loss_softmax.loss_softmax')
+
+
+def losses_of(guided, batch) -> torch.Tensor:
+    """The guides' losses (M,)."""
+    guided(**batch, mode='loss')
+    return torch.stack([loss.detach() for loss in guided.take_step().guided_pass.unimodal_losses()])
+
+
+def test_every_block_of_code_is_a_file_and_the_method_is_short(folder):
+    text = TUTORIAL.read_text(encoding='utf-8')
+    names = [name for name, _ in BLOCK.findall(text)]
+    assert len(names) == text.count('```python') == 4 and len(set(names)) == 4
+    method = folder / 'projects' / 'loss_softmax' / 'loss_softmax.py'
+    assert len(method.read_text(encoding='utf-8').splitlines()) <= 60
+
+
+def test_its_test_passes_and_can_fail(folder, method, monkeypatch):
+    path = str(folder / 'projects' / 'loss_softmax' / 'test_loss_softmax.py')
+    tests = [value for name, value in runpy.run_path(path).items() if name.startswith('test_')]
+    assert len(tests) == 3
+    for test in tests:
+        test()
+    monkeypatch.setattr(method.LossSoftmax, 'state_dict', lambda self: {})
+    monkeypatch.setattr(method, 'over_processes', lambda sums: sums + torch.arange(sums.shape[1]))
+    for test in tests:
+        with pytest.raises(AssertionError):
+            test()
+
+
+def test_the_real_training_scales_gradients_by_the_factors_that_it_logs(
+    folder, method, tool, tmp_path, monkeypatch
+):
+    data = tmp_path / 'data'
+    convert_folder(write_synthetic_recordings(tmp_path / 'recordings', speakers=['theo']), data)
+    found: list[float] = []  # of audio, image, audio, ...
+    original = method.LossSoftmax.adjust_gradients
+
+    def adjust(self, encoders, overflow=None):
+        before = [torch.cat([p.grad.flatten() for p in encoder]) for encoder in encoders]
+        original(self, encoders, overflow)
+        expected = 2 * (self.stats['loss'] / 0.5).softmax(0)
+        torch.testing.assert_close(self.stats['factor'], expected)
+        for encoder, old in zip(encoders, before, strict=True):
+            new = torch.cat([p.grad.flatten() for p in encoder])
+            found.append(float(new @ old / (old @ old)))
+            torch.testing.assert_close(new, found[-1] * old)
+
+    monkeypatch.setattr(method.LossSoftmax, 'adjust_gradients', adjust)
+    work_dir = tmp_path / 'work'
+    roots = [f'{split}_dataloader.dataset.data_root={data}' for split in ('train', 'val', 'test')]
+    options = ['--cfg-options', *SMALL, *roots, f'experiment_name={uuid4().hex}']
+    tool('train.py', folder / 'projects/loss_softmax/av_digits.py', '--work-dir', work_dir, *options)
+
+    (scalars,) = work_dir.glob('*/vis_data/scalars.json')
+    lines = [json.loads(line) for line in scalars.read_text().splitlines()]
+    logged = [line for line in lines if 'balance/factor/audio' in line]
+    assert len(logged) == 4 and len(found) == 8
+    for index, line in enumerate(logged):
+        factors = [line[f'balance/factor/{modality}'] for modality in ('audio', 'image')]
+        assert factors == pytest.approx(found[2 * index : 2 * index + 2], abs=1e-3)
+        assert sum(factors) == pytest.approx(2, abs=1e-3)
+    assert max(found) > 1.005  # the modalities did differ
+    checkpoint = torch.load(work_dir / 'epoch_2.pth', weights_only=False)
+    assert checkpoint['optimizer']['balancer']['means'].shape == (2, 2)
+
+
+@pytest.mark.parametrize('parts', ['micro-batches', 'processes'])
+def test_parts_of_a_batch_count_as_the_whole(method, monkeypatch, parts):
+    guided, (first, second) = classifier_guided(), batches(2)
+    losses = torch.stack([losses_of(guided, batch) for batch in (first, second)])
+    expected = 2 * losses.mean(0).softmax(0)
+    settings = dict(balancer=dict(type='LossSoftmax'))
+    if parts == 'processes':  # the other one's sums arrive by the all-reduce
+        other = torch.stack([losses[1], torch.ones(2)])
+        monkeypatch.setattr(method, 'over_processes', lambda sums: sums + other)
+        wrapper, data = build_wrapper(guided, **settings), [first]
+    else:
+        wrapper, data = build_wrapper(guided, **settings, accumulative_counts=2), [first, second]
+    for batch in data:
+        guided.train_step(batch, wrapper)
+    torch.testing.assert_close(wrapper.balancer.stats['factor'], expected)
+
+
+def test_a_skipped_update_leaves_no_trace_and_an_inactive_one_no_change(method):
+    guided, (batch,) = classifier_guided(), batches(1)
+    balancer = method.LossSoftmax()
+    encoders = guided.encoder_parameters()
+    for overflow, active in ((None, True), (torch.tensor(1.0), True), (None, False)):
+        before = balancer.state_dict().get('means')
+        guided(**batch, mode='loss')
+        step = guided.take_step()
+        balancer.active = active
+        balancer.adjust_loss(step)
+        for parameter in guided.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        balancer.adjust_gradients(encoders, overflow)
+        scaled = any(not torch.equal(p.grad, torch.ones_like(p)) for encoder in encoders for p in encoder)
+        assert scaled == active
+        after = balancer.state_dict()['means']
+        assert (before is not None and torch.equal(before, after)) == (overflow is not None)
+
+
+def test_the_benchmark_compares_it(folder, method):
+    path = folder / 'projects' / 'loss_softmax' / 'benchmark_av_digits.py'
+    benchmark = Benchmark(Config.fromfile(path), root=folder)
+    own = [run for run in benchmark.runs if run.method == 'loss softmax']
+    assert len(own) == 10 and benchmark.baseline == 'joint' and 'CGGM' in benchmark.methods
+    for run in own:
+        assert run.cfg.optim_wrapper.balancer.to_dict() == dict(type='LossSoftmax', temperature=0.5)
