@@ -26,6 +26,7 @@ from .schedule import Schedule
 from .shared_backward import differentiated_once
 from .single_modality import SingleModality
 from .smv import SMV
+from .teaching_cggm import TeachingCGGM
 from .umt import UMT
 
 __all__ = [
@@ -59,6 +60,7 @@ __all__ = [
     'SingleModality',
     'SmoothedProgress',
     'StepProgress',
+    'TeachingCGGM',
     'blend_weights',
     'coalitions',
     'differentiated_once',

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmcggm.balancers import SmoothedProgress, StepProgress
-from mmcggm.balancers.cggm import balancing_terms
+from mmcggm.balancers.cggm_formulas import balancing_terms
 
 scores_over_time = st.lists(
     st.lists(st.floats(0, 1), min_size=3, max_size=3).map(lambda s: torch.tensor(s, dtype=torch.float64)),

@@ -1,0 +1,5 @@
+"""CGGM with B from smoothed progress, whose guides also teach their encoders (ours)."""
+
+_base_ = ['./mfeat.py']
+
+optim_wrapper = dict(balancer=dict(_delete_=True, type='TeachingCGGM'))

@@ -1,0 +1,50 @@
+"""The formulas of CGGM (arXiv 2411.01409): balancing terms, direction loss, and its gradient."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def balancing_terms(delta: Tensor, tolerance: float) -> tuple[Tensor, Tensor]:
+    """Return ``B_i = (Σ_{k≠i} Δ_k) / (Σ_k Δ_k)`` for progress ``delta`` ``(M,)``, and whether it is a pole.
+
+    At a pole (``|Σ_k Δ_k|`` below ``tolerance``) every term takes the neutral value ``(M - 1) / M``,
+    which is what equal progress gives.
+    """
+    total = delta.sum()
+    pole = total.abs() < tolerance
+    terms = (total - delta) / total.where(~pole, torch.ones_like(total))
+    return terms.where(~pole, torch.full_like(delta, (len(delta) - 1) / len(delta))), pole
+
+
+def published_balancing_terms(delta: Tensor) -> Tensor:
+    """Return B as the published code has it, with ``Σ_k Δ_k + 1e-8``: a pole reaches 1e8."""
+    total = delta.sum() + 1e-8
+    return (total - delta) / total
+
+
+def direction_loss(terms: Tensor, cosines: Tensor) -> Tensor:
+    """Return ``L_gm = (1/M) Σ_i (|B_i| - B_i cos(g, g_i))``, a scalar, from two tensors ``(M,)``."""
+    return (terms.abs() - terms * cosines).mean()
+
+
+def direction_gradient(terms: Tensor, grad: Tensor, guide_grads: Tensor) -> tuple[Tensor, Tensor]:
+    """Return ``∂L_gm/∂g`` and the cosines, in closed form.
+
+    Args:
+        terms: ``B``, shape ``(M,)``.
+        grad: ``g``, flattened, shape ``(P,)``.
+        guide_grads: The ``g_i``, flattened, shape ``(M, P)``.
+
+    Returns:
+        The gradient ``(P,)`` and ``cos(g, g_i)`` ``(M,)``. A vanishing gradient has no direction:
+        its cosine and its contribution are zero.
+    """
+    tiny = torch.finfo(grad.dtype).tiny
+    norm = torch.linalg.vector_norm(grad)
+    unit = grad / norm.clamp(min=tiny)
+    guide_units = guide_grads / torch.linalg.vector_norm(guide_grads, dim=1, keepdim=True).clamp(min=tiny)
+    cosines = guide_units @ unit
+    gradient = ((terms @ cosines) * unit - terms @ guide_units) / (len(terms) * norm)
+    return gradient.where(norm > 0, torch.zeros_like(gradient)), cosines
