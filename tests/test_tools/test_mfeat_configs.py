@@ -31,7 +31,8 @@ def root(tmp_path_factory) -> Path:
 
 def load(name: str, root: Path, work_dir: Path) -> Config:
     """Return the config for one epoch of two batches, and 20 digits to validate and to test."""
-    cfg = Config.fromfile(ROOT / 'configs' / f'{name}.py')
+    # MMEngine prints the config again and again; to format it takes longer than to train.
+    cfg = Config.fromfile(ROOT / 'configs' / f'{name}.py', format_python_code=False)
     cfg.train_dataloader.dataset.train_samples = 5
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         loader.dataset.data_root = str(root)
@@ -39,7 +40,7 @@ def load(name: str, root: Path, work_dir: Path) -> Config:
         loader.dataset.indices = 20
     cfg.train_cfg.update(max_epochs=1, val_interval=1)
     cfg.default_hooks.logger.interval = 1
-    # Each checkpoint formats the config, which takes longer than training: one, for those that teach.
+    # For those that teach.
     cfg.default_hooks.checkpoint = dict(type='CheckpointHook') if name.startswith('single/') else None
     cfg.merge_from_dict(dict(work_dir=str(work_dir), log_level='ERROR', experiment_name=str(work_dir)))
     return cfg
