@@ -54,15 +54,15 @@ class TeachingCGGM(CGGM):
 
     def adjust_loss(self, step: GuidedStep) -> Tensor | None:
         """Return the direction term and what the guides teach, or None if there is neither."""
-        direction = super().adjust_loss(step)
         strength = self.teach(self.training_progress)
-        if not self.active or strength == 0:
+        teaches = self.active and strength > 0
+        # Before the direction term, which frees the graphs of the guides' losses.
+        losses = present(step.guided_pass, self).unimodal_losses() if teaches else []
+        direction = super().adjust_loss(step)
+        if all(loss is None for loss in losses):
             return direction
-        losses = present(step.guided_pass, self).unimodal_losses()
         modalities = len(losses)
         weights = self._terms().clamp(min=0) * modalities / (modalities - 1)
-        taught = [w * loss for w, loss in zip(weights.unbind(), losses, strict=True) if loss is not None]
-        if not taught:
-            return direction
-        lesson = strength * sum(taught)
+        pairs = zip(weights.unbind(), losses, strict=True)
+        lesson = strength * sum(w * loss for w, loss in pairs if loss is not None)
         return lesson if direction is None else direction + lesson
