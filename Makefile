@@ -14,7 +14,7 @@ CONFIG := configs/cggm/brats_unet_demo.py
 WORK := work_dirs/brats_unet_demo
 RAW := data/brats_phantom_nifti
 STORE := data/brats_phantom
-CASES := 20
+CASES := 22
 
 demo: $(WORK)/test.log $(WORK)/slices.png $(WORK)/balance.png
 	@sed -n '/^| *Region/,/^| *mean/p; /^+-/p' $(WORK)/test.log | uniq
@@ -39,7 +39,7 @@ $(RAW)/.done: $(VENV)/.demo
 	touch $@
 
 $(STORE)/.done: $(RAW)/.done
-	$(PY) tools/dataset_converters/brats.py $(RAW) --out $(STORE)
+	$(PY) tools/dataset_converters/brats.py $(RAW) --out $(STORE) --split 0.7 0.1 0.2
 	touch $@
 
 # --resume: an interrupted training goes on where it stopped.

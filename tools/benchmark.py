@@ -46,6 +46,9 @@ def parse_args() -> argparse.Namespace:
         '--work-dir', type=Path, help='folder of runs and tables (default: work_dirs/benchmark/NAME)'
     )
     parser.add_argument(
+        '--methods', nargs='+', metavar='NAME', help='compare these alone, with the baseline (default: all)'
+    )
+    parser.add_argument(
         '--no-costs', action='store_true', help='leave out step time and memory, a few seconds a method'
     )
     parser.add_argument(
@@ -61,7 +64,7 @@ def main() -> int:
     args = parse_args()
     work_dir = args.work_dir or Path('work_dirs', 'benchmark', args.config.stem)
     try:
-        benchmark = Benchmark(Config.fromfile(args.config), args.cfg_options, ROOT)
+        benchmark = Benchmark(Config.fromfile(args.config), args.cfg_options, ROOT, args.methods)
         failed = run_all(benchmark.trials, work_dir, args.jobs, 'Search') if benchmark.trials else {}
         runs = benchmark.finals(choose(benchmark, work_dir))
         failed |= run_all(runs, work_dir, args.jobs)

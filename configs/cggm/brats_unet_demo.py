@@ -17,7 +17,7 @@ model = dict(
 
 # Every tumour slice instead of one a case, in few small steps: a larger learning rate, and progress from
 # smoothed scores, since those of four slices are noise.
-max_epochs = 4
+max_epochs = 6
 train_dataloader = dict(
     batch_size=4,
     num_workers=0,

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from mmcggm.registry import BALANCERS
 
-from .base import Balancer, GuidedStep, over_processes, present
+from .base import Balancer, GuidedStep, mean_of_others, over_processes, present
 from .coalitions import Coalition, coalitions, masking, shapley_values
 from .guided_pass import GuidedPass, Outcome, sample_logits
 
@@ -149,7 +149,7 @@ def sample_weights(values: Tensor) -> Tensor:
 
 def modality_weights(values: Tensor) -> Tensor:
     """Return the fraction of the samples that train each modality alone, for mean values ``(M,)``."""
-    others = (values.sum() - values) / (len(values) - 1)
+    others = mean_of_others(values)
     return 2 / 3 * (others - values).clamp(min=0)
 
 

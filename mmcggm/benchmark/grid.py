@@ -84,6 +84,8 @@ class Benchmark:
         cfg: The config.
         overrides: For all runs, after those of settings and methods.
         root: Folder that relative paths of configs start from.
+        only: Names of the methods to take, besides the baseline and those that they come after. Default:
+            all.
 
     Raises:
         FileNotFoundError: If a method's config is missing.
@@ -91,21 +93,26 @@ class Benchmark:
     """
 
     def __init__(
-        self, cfg: Mapping[str, Any], overrides: Mapping[str, Any] | None = None, root: Path = Path()
+        self,
+        cfg: Mapping[str, Any],
+        overrides: Mapping[str, Any] | None = None,
+        root: Path = Path(),
+        only: Sequence[str] | None = None,
     ) -> None:
         check(cfg)
+        methods = cfg['methods'] if only is None else _select(cfg, only)
         self.settings = tuple(cfg['settings'])
-        self.methods = tuple(cfg['methods'])
+        self.methods = tuple(methods)
         self.seeds = tuple(cfg['seeds'])
         self.baseline: str = cfg['baseline']
         self.metrics = tuple(cfg['metrics'])
         self._checkpoint: str = cfg['checkpoint']
-        self._after = {method: dict(entry.get('after', {})) for method, entry in cfg['methods'].items()}
+        self._after = {method: dict(entry.get('after', {})) for method, entry in methods.items()}
         self._cfgs: dict[tuple[str, str], Config] = {}
         self.candidates: dict[tuple[str, str], list[dict[str, Any]]] = {}
         search = cfg.get('search')
         self.search_seeds = tuple(search['seeds']) if search else ()
-        for method, entry in cfg['methods'].items():
+        for method, entry in methods.items():
             file = _existing(root / entry['config'], method)
             for setting, setting_overrides in cfg['settings'].items():
                 run_cfg = Config.fromfile(file)
@@ -209,6 +216,17 @@ def check(cfg: Mapping[str, Any]) -> None:
         _check_seeds('search.seeds', search['seeds'])
     elif any('space' in entry for entry in cfg['methods'].values()):
         raise ValueError('A method has a `space`, but the benchmark config has no `search`.')
+
+
+def _select(cfg: Mapping[str, Any], only: Sequence[str]) -> dict[str, Any]:
+    """Return the entries of ``methods`` that are needed for those named."""
+    unknown = sorted(set(only) - set(cfg['methods']))
+    if unknown:
+        raise ValueError(f'The benchmark config has no methods {unknown}; it has {list(cfg["methods"])}.')
+    needed = {cfg['baseline'], *only}
+    for name in only:
+        needed |= set(cfg['methods'][name].get('after', {}).values())
+    return {name: entry for name, entry in cfg['methods'].items() if name in needed}
 
 
 def _folder(name: str) -> str:

@@ -29,7 +29,8 @@ def run_in_process(folder: Path, fingerprint: str, checkpoint: str | None) -> No
     end_with_parent()
     redirect_output(folder / LOG)
     torch.set_num_threads(1)
-    cfg = Config.fromfile(folder / CONFIG)
+    # MMEngine prints the config with each checkpoint; to format it would take seconds.
+    cfg = Config.fromfile(folder / CONFIG, format_python_code=False)
     cfg.work_dir, cfg.launcher = str(folder), 'none'
     # A run that is stopped starts anew, so nobody needs the checkpoints between the best and the last.
     cfg.merge_from_dict({'default_hooks.checkpoint.interval': -1})

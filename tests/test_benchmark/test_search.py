@@ -83,3 +83,21 @@ def test_a_method_whose_trials_all_failed_is_named(benchmark, tmp_path):
     finish(benchmark, tmp_path, {'plain': {0: 0.5, 1: 0.6}, 'taught': {}})
     with pytest.raises(ValueError, match=r'All trials of taught \(clean\) failed'):
         choose(benchmark, tmp_path)
+
+
+def test_some_methods_bring_the_baseline_and_what_they_come_after(tmp_path):
+    (tmp_path / 'method.py').write_text(METHOD)
+    methods = {name: dict(config='method.py') for name in ('base', 'teacher', 'other')}
+    methods['taught'] = dict(config='method.py', after={'teacher': 'teacher'})
+    cfg = dict(
+        methods=methods,
+        settings={'clean': {}},
+        seeds=[0],
+        baseline='base',
+        metrics=['accuracy'],
+        checkpoint='best',
+    )
+    assert Benchmark(cfg, root=tmp_path, only=['taught']).methods == ('base', 'teacher', 'taught')
+    assert Benchmark(cfg, root=tmp_path, only=['base']).methods == ('base',)
+    with pytest.raises(ValueError, match=r"no methods \['tought'\]; it has \['base'"):
+        Benchmark(cfg, root=tmp_path, only=['tought'])

@@ -154,7 +154,7 @@ def test_a_skipped_update_leaves_no_trace_and_an_inactive_one_no_change(method):
 def test_the_benchmark_compares_it(folder, method):
     path = folder / 'projects' / 'loss_softmax' / 'benchmark_av_digits.py'
     benchmark = Benchmark(Config.fromfile(path), root=folder)
-    own = [run for run in benchmark.runs if run.method == 'loss softmax']
+    own = [run for run in benchmark.finals() if run.method == 'loss softmax']
     assert len(own) == 10 and benchmark.baseline == 'joint' and 'CGGM' in benchmark.methods
     for run in own:
         assert run.cfg.optim_wrapper.balancer.to_dict() == dict(type='LossSoftmax', temperature=0.5)
