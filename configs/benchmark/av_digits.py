@@ -1,7 +1,7 @@
 """Every method on spoken and handwritten digits, in two balances of the modalities.
 
-Each method tries three candidates of its config in each setting, drawn from the learning rates and limits on the gradient
-below and from its own range, and is tested as the one that is best on the validation split.
+Each method tries three candidates of its config in each setting, drawn from the learning rates and limits on
+the gradient below and from its own range, and is tested as the one that is best on the validation split.
 """
 
 methods = {

@@ -1,7 +1,7 @@
 """Every method on UCI Multiple Features, six views of the same digit.
 
-Each method tries four candidates of its config in each setting, drawn from the learning rates and limits on the gradient
-below and from its own range, and is tested as the one that is best on the validation split.
+Each method tries four candidates of its config in each setting, drawn from the learning rates and limits on
+the gradient below and from its own range, and is tested as the one that is best on the validation split.
 """
 
 views = ('fac', 'fou', 'kar', 'mor', 'pix', 'zer')

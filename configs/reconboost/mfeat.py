@@ -1,7 +1,7 @@
 """ReconBoost on UCI Multiple Features, with the authors' λ for CREMA-D.
 
-An epoch of a turn and one of rectification follow each other. Of 72 epochs half rectify, and each view has six
-turns of its own.
+An epoch of a turn and one of rectification follow each other. Of 72 epochs half rectify, and each view has
+six turns of its own.
 """
 
 _base_ = ['../cggm/mfeat.py']

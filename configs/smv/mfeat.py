@@ -1,6 +1,7 @@
 """Sample-level modality valuation on UCI Multiple Features.
 
-It begins after the first epoch of 12, about the published share. Each update values all 64 subsets of the views.
+It begins after the first epoch of 12, about the published share. Each update values all 64 subsets of the
+views.
 """
 
 _base_ = ['../cggm/mfeat.py']
