@@ -85,8 +85,8 @@ def _known_type(name: str | Callable, registry: Registry, key: str, kind: type) 
 
 def _check_arguments(component: Callable, cfg: Mapping[str, Any], key: str) -> None:
     """Raise a ValueError unless ``component`` takes what ``cfg`` gives, and all that it needs is there."""
-    parameters = inspect.signature(component).parameters
-    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+    parameters = _parameters(component)
+    if parameters is None:
         return
     name, takes = component.__name__, ', '.join(parameters) or 'none'
     for argument in cfg:
@@ -98,6 +98,23 @@ def _check_arguments(component: Callable, cfg: Mapping[str, Any], key: str) -> N
     lacking = [n for n, p in parameters.items() if p.default is inspect.Parameter.empty and n not in cfg]
     if lacking:
         raise ValueError(f'`{key}`: {name} needs {", ".join(map(repr, lacking))}. It takes {takes}.')
+
+
+def _parameters(component: Callable) -> dict[str, inspect.Parameter] | None:
+    """Return what ``component`` takes, by name, or None if it takes anything.
+
+    A class that hands ``**kwargs`` on takes what its base does, too.
+    """
+    found: dict[str, inspect.Parameter] = {}
+    makers = [component]
+    if isinstance(component, type):
+        makers = [kind for kind in component.__mro__ if '__init__' in vars(kind)]
+    for maker in makers:
+        own = inspect.signature(maker).parameters
+        found = {name: p for name, p in own.items() if p.kind is not inspect.Parameter.VAR_KEYWORD} | found
+        if all(p.kind is not inspect.Parameter.VAR_KEYWORD for p in own.values()):
+            return found
+    return None
 
 
 # The project's own kinds.

@@ -6,7 +6,7 @@ the gradient below and from its own range, and is tested as the one that is best
 
 methods = {
     'joint': dict(config='configs/baseline/av_digits.py'),
-    'joint, 24 epochs': dict(config='configs/baseline/av_digits.py', overrides={'train_cfg.max_epochs': 24}),
+    'joint 24 epochs': dict(config='configs/baseline/av_digits.py', overrides={'train_cfg.max_epochs': 24}),
     'audio alone': dict(config='configs/single/av_digits_audio.py'),
     'image alone': dict(config='configs/single/av_digits_image.py'),
     'CGGM': dict(

@@ -7,7 +7,7 @@ the gradient below and from its own range, and is tested as the one that is best
 views = ('fac', 'fou', 'kar', 'mor', 'pix', 'zer')
 methods = {
     'joint': dict(config='configs/baseline/mfeat.py'),
-    'joint, 72 epochs': dict(config='configs/baseline/mfeat.py', overrides={'train_cfg.max_epochs': 72}),
+    'joint 72 epochs': dict(config='configs/baseline/mfeat.py', overrides={'train_cfg.max_epochs': 72}),
     **{f'{view} alone': dict(config=f'configs/single/mfeat_{view}.py') for view in views},
     'CGGM': dict(
         config='configs/cggm/mfeat.py',
