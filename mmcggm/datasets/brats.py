@@ -34,6 +34,8 @@ class BraTSDataset(BaseDataset):
             ``'tumour_slices'``: one item a slice with tumour. ``'all_slices'``: one item a slice.
             ``'volume'``: one item a case, the whole volume. The two with tumour need segmentations,
             and leave out cases that have no tumour.
+        background: With ``'tumour_slices'``, how many slices without tumour a case adds, as a share of its
+            slices with tumour: evenly spread, so that a network learns where there is none.
         pipeline: Transforms.
         **kwargs: Of :class:`mmengine.dataset.BaseDataset`.
 
@@ -54,6 +56,7 @@ class BraTSDataset(BaseDataset):
         split: str | Sequence[str] = 'train',
         modalities: Sequence[str] = ('flair', 't1ce', 't1', 't2'),
         sample: str = 'random_tumour_slice',
+        background: float = 0.0,
         pipeline: Sequence = (),
         **kwargs,
     ) -> None:
@@ -69,7 +72,13 @@ class BraTSDataset(BaseDataset):
             raise ValueError(
                 f'`modalities` must name at least one sequence, each once: got {list(modalities)}.'
             )
+        if background < 0 or (background and sample != 'tumour_slices'):
+            raise ValueError(
+                f'`background` is {background}; it must not be negative, and needs '
+                f"sample='tumour_slices', not '{sample}'."
+            )
         self.modalities = tuple(modalities)
+        self.background = background
         self.sample = sample
         super().__init__(data_root=data_root, pipeline=list(pipeline), **kwargs)
 
@@ -121,8 +130,15 @@ class BraTSDataset(BaseDataset):
             print_log(f"Case '{case}' has no tumour; it is left out.", 'current', logging.WARNING)
             return []
         if self.sample == 'tumour_slices':
-            return [dict(item, slice_index=int(z)) for z in stored.tumour_slices]
+            slices = [*stored.tumour_slices, *self._background(stored)]
+            return [dict(item, slice_index=int(z)) for z in sorted(slices)]
         return [dict(item, tumour_slices=stored.tumour_slices)]
+
+    def _background(self, stored: StoredCase) -> np.ndarray:
+        """Return slices without tumour, evenly spread over those that there are."""
+        without = np.setdiff1d(np.arange(stored.shape[0]), stored.tumour_slices)
+        count = min(round(self.background * len(stored.tumour_slices)), len(without))
+        return without[(np.arange(count) * len(without) + len(without) // 2) // max(count, 1)]
 
     def _open(self, case: str, split: str) -> StoredCase:
         try:

@@ -76,6 +76,26 @@ def test_slices_are_listed_once_each(brats_store, sample):
     assert [(item['case'], item['slice_index']) for item in listed] == expected
 
 
+@pytest.mark.parametrize('background', [0.0, 0.3, 1.0, 1e6])
+def test_background_adds_its_share_of_slices_without_tumour(brats_store, background):
+    splits = ['train', 'val', 'test']
+    dataset = BraTSDataset(str(brats_store), split=splits, sample='tumour_slices', background=background)
+    listed = [dataset.get_data_info(index) for index in range(len(dataset))]
+    for case in (case for split in splits for case in read_splits(brats_store / 'splits.json')[split]):
+        stored = StoredCase(case_path(brats_store, case))
+        found = [item['slice_index'] for item in listed if item['case'] == case]
+        assert found == sorted(set(found)) and set(stored.tumour_slices.tolist()) <= set(found)
+        without = stored.shape[0] - len(stored.tumour_slices)
+        expected = min(round(background * len(stored.tumour_slices)), without)
+        assert len(found) - len(stored.tumour_slices) == expected
+
+
+@pytest.mark.parametrize(('background', 'sample'), [(-0.1, 'tumour_slices'), (0.2, 'all_slices')])
+def test_background_is_checked(brats_store, background, sample):
+    with pytest.raises(ValueError, match='`background` is'):
+        BraTSDataset(str(brats_store), sample=sample, background=background)
+
+
 def test_a_training_batch_collates(brats_store):
     modalities = ('t2', 'flair')
     dataset = DATASETS.build(
