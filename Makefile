@@ -14,7 +14,7 @@ CONFIG := configs/cggm/brats_unet_demo.py
 WORK := work_dirs/brats_unet_demo
 RAW := data/brats_phantom_nifti
 STORE := data/brats_phantom
-CASES := 20
+CASES := 22
 
 demo: $(WORK)/test.log $(WORK)/slices.png $(WORK)/balance.png
 	@sed -n '/^| *Region/,/^| *mean/p; /^+-/p' $(WORK)/test.log | uniq

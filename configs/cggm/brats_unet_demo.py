@@ -15,14 +15,14 @@ model = dict(
     guide=dict(head=dict(in_channels=channels[1:], channels=channels[0])),
 )
 
-# Every tumour slice, and some without tumour, instead of one a case, in few small steps: a larger learning
-# rate, and progress from smoothed scores, since those of four slices are noise.
-max_epochs = 5
+# Every tumour slice instead of one a case, in few small steps: a larger learning rate, and progress from
+# smoothed scores, since those of four slices are noise.
+max_epochs = 6
 train_dataloader = dict(
     batch_size=4,
     num_workers=0,
     persistent_workers=False,
-    dataset=dict(data_root=data_root, sample='tumour_slices', background=0.2),
+    dataset=dict(data_root=data_root, sample='tumour_slices'),
 )
 val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(data_root=data_root))
 test_dataloader = dict(num_workers=0, dataset=dict(data_root=data_root))
