@@ -38,6 +38,8 @@ def draw_costs(rows: Sequence[Row], costs: Mapping[str, Cost], metric: str, base
             if row.method == baseline:
                 ax.axhline(row.mean, color=colour, linestyle='--', linewidth=0.8)
         ax.set_xscale('log')
+        for axis_format in (ax.xaxis.set_major_formatter, ax.xaxis.set_minor_formatter):
+            axis_format('{x:g}')
         ax.set_title(setting, loc='left', fontsize=10)
         ax.set_ylabel(metric)
         ax.spines[['top', 'right']].set_visible(False)
