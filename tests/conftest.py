@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 from mmengine.registry import DefaultScope
 
 from .synthetic import write_synthetic_case
@@ -16,6 +17,10 @@ REPOSITORY = Path(__file__).parents[1]
 
 # Tests run in a process a core; more threads each only get in one another's way.
 torch.set_num_threads(1)
+
+# A first example pays for imports, and machines are shared: no example has a time limit.
+settings.register_profile('mmcggm', deadline=None)
+settings.load_profile('mmcggm')
 
 
 @pytest.fixture(autouse=True, scope='module')

@@ -14,6 +14,7 @@ from mmcggm.registry import BALANCERS
 from .base import Balancer, GuidedStep, mean_of_others, over_processes, present
 from .coalitions import coalitions, masking, shapley_values
 from .guided_pass import GuidedPass
+from .overflow import in_effect
 
 
 @BALANCERS.register_module()
@@ -77,9 +78,7 @@ class AGM(Balancer):
         """Take the scores of this update into the running mean."""
         scores = self._sums[:-1] / self._sums[-1]
         means, updates = self._means(scores), self._committed.get('updates', scores.new_zeros(()))
-        counted = scores.isfinite().all()
-        if overflow is not None:
-            counted = counted & (overflow <= 0)
+        counted = in_effect(scores.isfinite().all(), overflow)
         self._committed = {
             'means': torch.where(counted, means + (scores - means) / (updates + 1), means),
             'updates': updates + counted,

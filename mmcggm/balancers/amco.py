@@ -15,6 +15,7 @@ from mmcggm.registry import BALANCERS
 
 from .base import Balancer, GuidedStep, over_processes, present
 from .guided_pass import Change, sample_logits
+from .overflow import committed
 
 
 @BALANCERS.register_module()
@@ -90,10 +91,7 @@ class AMCo(Balancer):
     ) -> None:
         """Decide which modalities are masked in the next step."""
         share = self._sums[:-1] / self._sums[-1]
-        masked = share > self.sigma
-        if overflow is not None:
-            last = torch.zeros_like(masked) if self._masked is None else self._masked.to(masked.device)
-            masked = torch.where(overflow > 0, last, masked)
+        masked = committed(share > self.sigma, self._masked, overflow)
         self.stats = {'share': share, 'masked': masked.float() * self.part}
         self._masked, self._sums = masked, None
 

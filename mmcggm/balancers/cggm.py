@@ -14,16 +14,15 @@ from torch.optim import Optimizer
 from mmcggm.registry import BALANCERS
 
 from .base import Balancer, GuidedStep, over_processes, scores_from_counts
-from .cggm_formulas import (
-    balancing_terms,
-    direction_gradient,
-    direction_loss,
-    published_balancing_terms,
-)
+from .cggm_formulas import balancing_terms, direction_gradient, direction_loss, last_layer_gradients
 from .checks import by_encoder, check_guide_weights, measured_counts
+from .overflow import committed
 from .progress import Progress
 from .scaled_rates import scaled_rates
 from .schedule import Schedule
+
+DIRECTIONS = ('gradient', 'weight', 'none')
+MAGNITUDES = ('gradient', 'update', 'none')
 
 
 @BALANCERS.register_module()
@@ -85,22 +84,20 @@ class CGGM(Balancer):
         super().__init__()
         self.rho = None if rho == 'neutral' else Schedule(rho, 'rho')
         self.lam = Schedule(lam, 'lam')
-        if self.rho is not None and min(self.rho.values) <= 0:
-            raise ValueError(f'CGGM needs rho > 0, got {rho}.')
-        if min(self.lam.values) < 0:
-            raise ValueError(f'CGGM needs lam >= 0, got {lam}.')
-        for name, value, known in (
-            ('direction', direction, ('gradient', 'weight', 'none')),
-            ('magnitude', magnitude, ('gradient', 'update', 'none')),
+        for holds, needed in (
+            (self.rho is None or min(self.rho.values) > 0, f'rho > 0, got {rho}'),
+            (min(self.lam.values) >= 0, f'lam >= 0, got {lam}'),
+            (direction in DIRECTIONS, f"direction in {DIRECTIONS}, got '{direction}'"),
+            (magnitude in MAGNITUDES, f"magnitude in {MAGNITUDES}, got '{magnitude}'"),
+            (
+                bounds is None or bounds[0] < bounds[1],
+                f'bounds (low, high) with low < high, got {bounds}',
+            ),
+            (tolerance is None or tolerance >= 0, f'tolerance >= 0 or None, got {tolerance}'),
+            (interval >= 1, f'interval >= 1, got {interval}'),
         ):
-            if value not in known:
-                raise ValueError(f"CGGM needs {name} in {known}, got '{value}'.")
-        if bounds is not None and not bounds[0] < bounds[1]:
-            raise ValueError(f'CGGM needs bounds (low, high) with low < high, got {bounds}.')
-        if tolerance is not None and tolerance < 0:
-            raise ValueError(f'CGGM needs tolerance >= 0 or None, got {tolerance}.')
-        if interval < 1:
-            raise ValueError(f'CGGM needs interval >= 1, got {interval}.')
+            if not holds:
+                raise ValueError(f'CGGM needs {needed}.')
         self.direction = direction
         self.magnitude = magnitude
         self.needs_groups = magnitude == 'update'
@@ -155,10 +152,7 @@ class CGGM(Balancer):
                 if grads:
                     torch._foreach_mul_(grads, scale.to(grads[0].device))
         for name, new in self._pending.items():
-            old = self._committed.get(name)
-            if overflow is not None:
-                new = torch.where(overflow > 0, torch.zeros_like(new) if old is None else old, new)
-            self._committed[name] = new
+            self._committed[name] = committed(new, self._committed.get(name), overflow)
         self._updates += 1
         self._observed, self._counts, self._pending = False, None, {}
 
@@ -194,12 +188,7 @@ class CGGM(Balancer):
         finite = scores.isfinite()
         scores = scores.where(finite, self._committed.get('score', torch.zeros_like(scores)).to(scores))
         delta, state = self.progress.measure(scores, self._committed.get('progress'))
-        if self.tolerance is None:
-            terms, pole = published_balancing_terms(delta), torch.zeros((), dtype=torch.bool)
-        else:
-            terms, pole = balancing_terms(delta, self.tolerance)
-        if self.bounds is not None:
-            terms = terms.clamp(*self.bounds)
+        terms, pole = balancing_terms(delta, self.tolerance, self.bounds)
         self.stats = {'B': terms, 'score': scores}
         self._pending |= {'progress': state, 'score': scores, 'B': terms}
         self.count_event('B at a pole, taken as neutral', pole)
@@ -207,33 +196,27 @@ class CGGM(Balancer):
 
     def _gradient_term(self, step: GuidedStep, lam: float) -> Tensor:
         """Return ``λ ⟨v, g⟩`` with ``v = ∂L_gm/∂ḡ``, for the direction of the paper."""
-        guide_grads = [
-            torch.autograd.grad(loss, weight, retain_graph=True)[0].flatten()
-            for loss, weight in zip(step.guide_losses, step.guide_weights, strict=True)
-        ]
-        (grad,) = torch.autograd.grad(step.task_loss, step.head_weight, create_graph=True)
-        grad = grad.flatten()
-        gradient, self.stats['cos'], self.stats['L_gm'] = self._direction(grad, guide_grads)
+        grad, guide_grads = last_layer_gradients(step)
+        gradient = self._direction(grad, guide_grads)
         return lam * torch.dot(gradient.to(grad.dtype), grad)
 
     def _weight_term(self, step: GuidedStep, lam: float) -> Tensor | None:
         """Return the last update's term, linear in W, and prepare the next one's from the weights."""
         weight = step.head_weight.flatten()
-        gradient, self.stats['cos'], self.stats['L_gm'] = self._direction(
-            weight, [w.detach().flatten() for w in step.guide_weights]
-        )
-        self._pending['weight_gradient'] = gradient
+        guide_weights = [w.detach().flatten() for w in step.guide_weights]
+        self._pending['weight_gradient'] = self._direction(weight, guide_weights)
         last = self._committed.get('weight_gradient')
         return None if last is None else lam * torch.dot(last.to(weight), weight)
 
-    def _direction(self, vector: Tensor, guide_vectors: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Return ``∂L_gm/∂vector``, the cosines and ``L_gm`` for means over the processes."""
+    def _direction(self, vector: Tensor, guide_vectors: Sequence[Tensor]) -> Tensor:
+        """Return ``∂L_gm/∂vector``, for means over the processes."""
         vectors = torch.stack([vector.detach(), *guide_vectors])
         vectors = vectors.to(torch.promote_types(vectors.dtype, torch.float32))
         vectors = over_processes(vectors, self.process_group, mean=True)
         terms = self._terms().to(vectors)
         gradient, cosines = direction_gradient(terms, vectors[0], vectors[1:])
-        return gradient, cosines, direction_loss(terms, cosines)
+        self.stats |= {'cos': cosines, 'L_gm': direction_loss(terms, cosines)}
+        return gradient
 
     def _terms(self) -> Tensor:
         """Return B of this update, or of the last one that measured."""

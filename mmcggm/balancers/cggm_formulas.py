@@ -5,23 +5,31 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .base import GuidedStep
 
-def balancing_terms(delta: Tensor, tolerance: float) -> tuple[Tensor, Tensor]:
+
+def balancing_terms(
+    delta: Tensor, tolerance: float | None, bounds: tuple[float, float] | None = None
+) -> tuple[Tensor, Tensor]:
     """Return ``B_i = (Σ_{k≠i} Δ_k) / (Σ_k Δ_k)`` for progress ``delta`` ``(M,)``, and whether it is a pole.
 
     At a pole (``|Σ_k Δ_k|`` below ``tolerance``) every term takes the neutral value ``(M - 1) / M``,
     which is what equal progress gives.
+
+    Args:
+        delta: Δ.
+        tolerance: In units of the score, or None for the published code's ``Σ_k Δ_k + 1e-8``, which knows
+            no pole and reaches 1e8.
+        bounds: Bounds ``(low, high)`` on B, or None.
     """
-    total = delta.sum()
-    pole = total.abs() < tolerance
+    if tolerance is None:
+        total, pole = delta.sum() + 1e-8, torch.zeros((), dtype=torch.bool, device=delta.device)
+    else:
+        total = delta.sum()
+        pole = total.abs() < tolerance
     terms = (total - delta) / total.where(~pole, torch.ones_like(total))
-    return terms.where(~pole, torch.full_like(delta, (len(delta) - 1) / len(delta))), pole
-
-
-def published_balancing_terms(delta: Tensor) -> Tensor:
-    """Return B as the published code has it, with ``Σ_k Δ_k + 1e-8``: a pole reaches 1e8."""
-    total = delta.sum() + 1e-8
-    return (total - delta) / total
+    terms = terms.where(~pole, torch.full_like(delta, (len(delta) - 1) / len(delta)))
+    return terms if bounds is None else terms.clamp(*bounds), pole
 
 
 def direction_loss(terms: Tensor, cosines: Tensor) -> Tensor:
@@ -48,3 +56,13 @@ def direction_gradient(terms: Tensor, grad: Tensor, guide_grads: Tensor) -> tupl
     cosines = guide_units @ unit
     gradient = ((terms @ cosines) * unit - terms @ guide_units) / (len(terms) * norm)
     return gradient.where(norm > 0, torch.zeros_like(gradient)), cosines
+
+
+def last_layer_gradients(step: GuidedStep) -> tuple[Tensor, list[Tensor]]:
+    """Return ``g`` with its graph and the ``g_i`` without, each flattened, of the losses of ``step``."""
+    guide_grads = [
+        torch.autograd.grad(loss, weight, retain_graph=True)[0].flatten()
+        for loss, weight in zip(step.guide_losses, step.guide_weights, strict=True)
+    ]
+    (grad,) = torch.autograd.grad(step.task_loss, step.head_weight, create_graph=True)
+    return grad.flatten(), guide_grads

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mmcggm.registry import BALANCERS
 
 from .base import Balancer, GuidedStep, over_processes, present, scores_from_counts
+from .overflow import committed
 
 
 @BALANCERS.register_module()
@@ -110,10 +111,8 @@ class GradientBlending(Balancer):
         """Commit the training losses of this update."""
         if self._pending is None:
             return
-        if overflow is not None:
-            self._pending = torch.where(overflow > 0, torch.zeros_like(self._pending), self._pending)
-        self._sums = self._pending if self._sums is None else self._sums.to(self._pending) + self._pending
-        self._pending = None
+        seen, self._pending = committed(self._pending, None, overflow), None
+        self._sums = seen if self._sums is None else self._sums.to(seen) + seen
 
     def observe_validation(self, scores: Sequence[float], losses: Sequence[float] | None = None) -> None:
         """Estimate the weights, if it is time.

@@ -14,6 +14,7 @@ from mmcggm.registry import BALANCERS
 
 from .base import Balancer, over_processes
 from .guided_pass import Change
+from .overflow import in_effect
 
 
 @BALANCERS.register_module()
@@ -101,7 +102,7 @@ class Greedy(Balancer):
         rests = torch.where(start, others, old['rests'] & (left > 0))
         self.stats = {'speed': speeds - speeds.mean(), 'rests': old['rests'].to(updates)}
         new = {'effort': effort, 'left': left, 'rests': rests}
-        ok = finite if overflow is None else finite & ~(overflow > 0)
+        ok = in_effect(finite, overflow)
         self._committed = {name: torch.where(ok, value, old[name]) for name, value in new.items()}
         self._add_up(ok)
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain, combinations
-from math import exp, log
+from math import exp
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mmcggm.registry import BALANCERS
 
 from .base import Balancer, GuidedStep, over_processes, present
 from .flat_gradients import accumulated, gradient_of, refuse_sharded
 from .guided_pass import GuidedPass
+from .matching import contrast, divergence
+from .overflow import in_effect
 from .schedule import Schedule
 
 LOWEST, HIGHEST = 0.05, 0.95  # what the authors' code lets α learn
@@ -142,7 +143,7 @@ class LFM(Balancer):
         fitting = (total / 2 - self.alpha * matching) / (1 - self.alpha)
         if self._direction is not None:
             cosine = torch.cosine_similarity(fitting, self._direction, dim=0)
-            ok = cosine.isfinite() if overflow is None else cosine.isfinite() & ~(overflow > 0)
+            ok = in_effect(cosine.isfinite(), overflow)
             found = torch.stack([cosine.where(ok, torch.zeros_like(cosine)), ok.to(cosine)])
             self._cosines = found if self._cosines is None else self._cosines.to(found) + found
             self.stats['cos'] = cosine
@@ -176,36 +177,3 @@ class LFM(Balancer):
         if contrastive:
             return sum(contrast(a, b, self.temperature) for a, b in pairs) / len(pairs)
         return guided_pass.at_encoders(sum(divergence(a, b) for a, b in pairs) / len(pairs))
-
-
-def contrast(first: Tensor, second: Tensor, temperature: float) -> Tensor:
-    """Return the contrastive loss, a scalar, of two modalities' representations ``(N, C)``.
-
-    Raises:
-        ValueError: If they differ in width.
-    """
-    if first.shape != second.shape:
-        raise ValueError(
-            'LFM compares representations of modalities by their cosines, which needs one width, but got '
-            f'{first.shape[1]} and {second.shape[1]} channels: give the encoders one, or set '
-            "`optim_wrapper.balancer.matching='divergence'`."
-        )
-    similarities = F.normalize(first) @ F.normalize(second).T / temperature
-    own = torch.arange(len(first), device=first.device)
-    return (F.cross_entropy(similarities, own) + F.cross_entropy(similarities.T, own)) / 2
-
-
-def divergence(first: Tensor, second: Tensor) -> Tensor:
-    """Return the Jensen-Shannon divergence in nats, a scalar, of two predictions, logits ``(N, K, *)``.
-
-    Raises:
-        ValueError: If there are fewer than two classes.
-    """
-    if first.shape[1] < 2:
-        raise ValueError(
-            "LFM(matching='divergence') compares probabilities of classes, but guides predict one number: "
-            "set `optim_wrapper.balancer.matching='contrastive'`."
-        )
-    logs = torch.stack([first, second]).log_softmax(2)
-    mixed = torch.logaddexp(*logs) - log(2)
-    return (logs.exp() * (logs - mixed)).sum(2).mean()

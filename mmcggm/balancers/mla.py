@@ -13,6 +13,7 @@ from mmcggm.registry import BALANCERS
 
 from .base import Balancer, GuidedStep, over_processes, present
 from .guided_pass import Change
+from .overflow import in_effect
 from .turns import alone, let_rest
 
 
@@ -105,7 +106,7 @@ class MLA(Balancer):
             torch.eye(len(inputs) - 1).to(inputs) if self._projection is None else self._projection.to(inputs)
         )
         new = absorbed(old, inputs[:-1] / inputs[-1], self.alpha)
-        ok = new.isfinite().all() if overflow is None else new.isfinite().all() & ~(overflow > 0)
+        ok = in_effect(new.isfinite().all(), overflow)
         self._projection = torch.where(ok, new, old)
         grad = self._weight.grad.flatten(1)
         projected = grad @ old.to(grad)

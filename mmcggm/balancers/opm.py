@@ -14,6 +14,7 @@ from mmcggm.registry import BALANCERS
 from .base import Balancer, GuidedStep
 from .guided_pass import Change
 from .ogm import confidence_sums, discrepancy_ratios
+from .overflow import committed
 
 
 @BALANCERS.register_module()
@@ -83,10 +84,7 @@ class OPM(Balancer):
         """Commit the probabilities for the passes of the next update."""
         q = opm_probabilities(self._sums, self.q_base, self.lam)
         self.stats = {'q': q, 'confidence': self._sums}
-        if overflow is not None:
-            old = self._committed.get('q', torch.zeros_like(q)).to(q)
-            q = torch.where(overflow > 0, old, q)
-        self._committed, self._sums = {'q': q}, None
+        self._committed, self._sums = {'q': committed(q, self._committed.get('q'), overflow)}, None
 
     def state_dict(self) -> dict[str, Any]:
         return dict(self._committed)

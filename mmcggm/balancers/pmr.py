@@ -14,6 +14,7 @@ from mmcggm.registry import BALANCERS
 
 from .base import Balancer, GuidedStep, over_processes, present
 from .ogm import discrepancy_ratios
+from .overflow import in_effect
 
 
 @BALANCERS.register_module()
@@ -95,9 +96,7 @@ class PMR(Balancer):
     ) -> None:
         """Move the prototypes."""
         new, self._new_sums, self._scores = self._new_sums, [], None
-        seen = new[-1] > 0
-        if overflow is not None:
-            seen = seen & ~(overflow > 0)
+        seen = in_effect(new[-1] > 0, overflow)
         pairs = zip(self._sums, new, strict=True)
         self._sums = [torch.where(seen, self.momentum * a + b, a) for a, b in pairs]
 

@@ -65,7 +65,8 @@ class Benchmark:
 
     Its config holds
 
-    - ``methods``: by name ``dict(config=PATH)``, with ``overrides`` where the method is that config with
+    - ``methods``: by name ``dict(config=PATH)``, where ``{data}`` stands for the entry ``data``, if there is
+      one; with ``overrides`` where the method is that config with
       changes, written as ``--cfg-options`` takes them: ``{'optim_wrapper.balancer.rho': 1.3}``. ``after``
       names, by config key, a method whose training of the same setting and seed must come first, such
       as that of a teacher; its folder is set there;
@@ -113,7 +114,8 @@ class Benchmark:
         search = cfg.get('search')
         self.search_seeds = tuple(search['seeds']) if search else ()
         for method, entry in methods.items():
-            file = _existing(root / entry['config'], method)
+            path = entry['config'].replace('{data}', cfg.get('data', '{data}'))
+            file = _existing(root / path, method)
             for setting, setting_overrides in cfg['settings'].items():
                 run_cfg = Config.fromfile(file)
                 for part in (setting_overrides, entry.get('overrides', {}), overrides or {}):

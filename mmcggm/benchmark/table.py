@@ -7,7 +7,7 @@ import io
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,8 +34,8 @@ class Row:
         std: Of the values, with n - 1 in the denominator; NaN for one.
         difference: Mean difference to the baseline over the seeds that both have; NaN without any, and
             for the baseline itself.
-        p_value: Two-sided, of a paired t-test over these seeds; NaN for fewer than two. Not corrected
-            for the number of comparisons.
+        p_value: Two-sided, of a paired t-test over these seeds; NaN for fewer than two.
+        p_holm: The same, corrected for the number of methods that are compared in this setting and metric.
     """
 
     setting: str
@@ -47,6 +47,7 @@ class Row:
     std: float
     difference: float
     p_value: float
+    p_holm: float = math.nan
 
 
 def summarise(benchmark: Benchmark, runs: Sequence[Run], work_dir: Path) -> list[Row]:
@@ -63,7 +64,7 @@ def summarise(benchmark: Benchmark, runs: Sequence[Run], work_dir: Path) -> list
                 raise ValueError(f"`metrics` names '{metric}', but {run} has {sorted(result['metrics'])}.")
             values = found.setdefault((run.setting, run.method, metric), {})
             values[run.seed] = result['metrics'][metric]
-    return [
+    rows = [
         _row(setting, method, metric, found[setting, method, metric], baseline)
         for setting in benchmark.settings
         for method in benchmark.methods
@@ -72,6 +73,15 @@ def summarise(benchmark: Benchmark, runs: Sequence[Run], work_dir: Path) -> list
         for baseline in [
             {} if method == benchmark.baseline else found.get((setting, benchmark.baseline, metric), {})
         ]
+    ]
+    families: dict[tuple[str, str], list[float]] = {}
+    for row in rows:
+        if not math.isnan(row.p_value):
+            families.setdefault((row.setting, row.metric), []).append(row.p_value)
+    corrected = {family: dict(zip(ps, holm(ps), strict=True)) for family, ps in families.items()}
+    return [
+        replace(row, p_holm=corrected.get((row.setting, row.metric), {}).get(row.p_value, math.nan))
+        for row in rows
     ]
 
 
@@ -100,8 +110,17 @@ def paired_p_value(differences: np.ndarray) -> float:
     return float(stats.ttest_1samp(differences, 0.0).pvalue)
 
 
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p values that are corrected for their number (Holm, Scandinavian J. of Statistics 6, 1979)."""
+    order = np.argsort(p_values)
+    steps = np.array(p_values)[order] * np.arange(len(p_values), 0, -1)
+    corrected = np.empty(len(p_values))
+    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return corrected.tolist()
+
+
 def to_markdown(rows: Sequence[Row], metrics: Sequence[str], costs: Mapping[str, Cost] | None = None) -> str:
-    """Return a table with a line a setting and method; difference and p are those of the first metric.
+    """Return a table with a line a setting and method; difference and p are of the first metric.
 
     Args:
         rows: Of :func:`summarise`.
@@ -110,8 +129,8 @@ def to_markdown(rows: Sequence[Row], metrics: Sequence[str], costs: Mapping[str,
     """
     about_costs = ['step time', 'memory', 'steps'] if costs else []
     lines = [
-        ['setting', 'method', *metrics, f'Δ {metrics[0]}', 'p', 'seeds', *about_costs],
-        ['---'] * (len(metrics) + 5 + len(about_costs)),
+        ['setting', 'method', *metrics, f'Δ {metrics[0]}', 'p', 'p (Holm)', 'seeds', *about_costs],
+        ['---'] * (len(metrics) + 6 + len(about_costs)),
     ]
     for (setting, method), by_metric in _by_method(rows).items():
         first = by_metric[metrics[0]]
@@ -124,6 +143,7 @@ def to_markdown(rows: Sequence[Row], metrics: Sequence[str], costs: Mapping[str,
                 *cells,
                 '–' if math.isnan(first.difference) else f'{first.difference:+.3f}',
                 _p_value(first.p_value),
+                _p_value(first.p_holm),
                 str(len(first.seeds)),
                 *(f'{part:.2f}' if cost else '–' for part in (cost or about_costs)),
             ]

@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
@@ -27,7 +27,6 @@ def train(guided, data, balancer, **overrides):
     return wrapper
 
 
-@settings(deadline=None)
 @given(losses, losses, losses, losses, st.floats(0.1, 2))
 def test_coefficients_of_two_modalities_are_the_papers(a, b, mean_a, mean_b, alpha):
     found = agm_coefficients(*torch.tensor([[a, b], [mean_a, mean_b]], dtype=torch.float64), alpha).tolist()

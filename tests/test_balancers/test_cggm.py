@@ -20,7 +20,7 @@ def direction_objective(model: ToyModel, terms, guide_grads, inputs, target, los
     return sum(abs(b) - b * c for b, c in zip(terms, cosines, strict=True)) / len(terms)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     modalities=st.integers(2, 6),
     head=st.sampled_from(['linear', 'conv2d', 'conv3d']),

@@ -4,7 +4,7 @@ from itertools import permutations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mmcggm.balancers.coalitions import coalitions, masking, shapley_values
@@ -26,7 +26,6 @@ def test_coalitions_are_all_subsets_smaller_first():
     assert len(set(found)) == 8 and [len(c) for c in found] == sorted(len(c) for c in found)
 
 
-@settings(deadline=None)
 @given(games())
 def test_contributions_are_means_over_the_orders_of_joining(game):
     count, values = game
@@ -39,7 +38,6 @@ def test_contributions_are_means_over_the_orders_of_joining(game):
     torch.testing.assert_close(shapley_values(values), expected)
 
 
-@settings(deadline=None)
 @given(games())
 def test_contributions_sum_to_the_total(game):
     count, values = game

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -28,7 +28,6 @@ def test_of_no_parameters_it_is_empty_and_of_the_kind_of_the_loss():
     assert found.shape == (0,) and found.dtype == torch.float64
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(-9, 9), st.booleans()), min_size=2, max_size=6))
 def test_the_mean_of_others_is_that_of_those_that_count(entries):
     counted = torch.tensor([c for _, c in entries])

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from mmcggm.balancers import OGM
@@ -13,7 +13,6 @@ from tests.test_engine.test_optim_wrapper import batches
 from tests.tiny import build_wrapper, classifier_guided
 
 
-@settings(deadline=None)
 @given(st.floats(0.01, 50), st.floats(0.01, 50), st.floats(0.05, 2))
 def test_coefficients_of_two_modalities_are_the_papers(first, second, alpha):
     assume(abs(first / second - 1) > 1e-9)
@@ -23,7 +22,6 @@ def test_coefficients_of_two_modalities_are_the_papers(first, second, alpha):
     assert found == pytest.approx(expected, rel=1e-6)
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0.01, 50), min_size=2, max_size=6))
 def test_only_modalities_above_the_others_mean_are_slowed(sums):
     sums = torch.tensor(sums, dtype=torch.float64)

@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mmcggm.balancers import OPM
@@ -25,7 +25,6 @@ def dropping(q, **settings):
     return balancer
 
 
-@settings(deadline=None)
 @given(sums, sums, st.floats(0.05, 1), st.floats(0, 2))
 def test_probabilities_of_two_modalities_are_the_papers(first, second, q_base, lam):
     found = opm_probabilities(torch.tensor([first, second], dtype=torch.float64), q_base, lam).tolist()
@@ -34,7 +33,6 @@ def test_probabilities_of_two_modalities_are_the_papers(first, second, q_base, l
     assert found == pytest.approx(expected, rel=1e-6)
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0, 50), min_size=2, max_size=6))
 def test_one_modality_is_always_kept(found):
     q = opm_probabilities(torch.tensor(found, dtype=torch.float64), 1.0, 1.0)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from mmcggm.benchmark import Benchmark, read_result, summarise, to_markdown, write_result, write_tables
-from mmcggm.benchmark.table import paired_p_value
+from mmcggm.benchmark.table import holm, paired_p_value
 
 SCORES = {'plain': [0.70, 0.72, 0.69], 'fast': [0.75, 0.74, 0.78]}
 
@@ -72,10 +72,10 @@ def test_markdown_is_what_it_looks_like(benchmark_of_two, tmp_path):
     assert to_markdown(
         summarise(benchmark_of_two, benchmark_of_two.finals(), tmp_path), benchmark_of_two.metrics
     ) == (
-        '| setting | method | accuracy | guide/audio | Δ accuracy | p | seeds |\n'
-        '| --- | --- | --- | --- | --- | --- | --- |\n'
-        '| clean | plain | 0.703 ± 0.015 | 0.352 ± 0.008 | – | – | 3 |\n'
-        '| clean | fast | 0.750 | 0.375 | +0.050 | – | 1 |\n'
+        '| setting | method | accuracy | guide/audio | Δ accuracy | p | p (Holm) | seeds |\n'
+        '| --- | --- | --- | --- | --- | --- | --- | --- |\n'
+        '| clean | plain | 0.703 ± 0.015 | 0.352 ± 0.008 | – | – | – | 3 |\n'
+        '| clean | fast | 0.750 | 0.375 | +0.050 | – | – | 1 |\n'
     )
 
 
@@ -86,7 +86,7 @@ def test_markdown_tells_significance(benchmark_of_two, tmp_path, monkeypatch, ga
     monkeypatch.setitem(SCORES, 'plain', plain)
     monkeypatch.setitem(SCORES, 'fast', [v + 0.03 + i * gap for i, v in enumerate(plain)])
     finish(benchmark_of_two, tmp_path)
-    assert f'| {cell} | 3 |' in to_markdown(
+    assert f'| {cell} | {cell} | 3 |' in to_markdown(
         summarise(benchmark_of_two, benchmark_of_two.finals(), tmp_path), ['accuracy']
     )
 
@@ -131,3 +131,31 @@ def test_p_value_is_scipys(values, data):
 
 def test_equal_differences_have_a_p_value():
     assert paired_p_value(np.zeros(3)) == 1.0 and paired_p_value(np.full(3, 0.25)) == 0.0
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_rejects_as_its_steps_do(p_values):
+    """Holm rejects the smallest p values as long as each is within α over the number that is left."""
+    corrected = holm(p_values)
+    for level in (0.01, 0.05, 0.2):
+        rejected, left = set(), len(p_values)
+        for index in sorted(range(len(p_values)), key=p_values.__getitem__):
+            if p_values[index] * left > level:
+                break
+            rejected.add(p_values[index])
+            left -= 1
+        assert {p for p, c in zip(p_values, corrected, strict=True) if c <= level} == rejected
+
+
+def test_methods_of_a_setting_are_corrected_together(tmp_path):
+    (tmp_path / 'method.py').write_text('x = 1\n')
+    values = {'plain': [0.5, 0.6, 0.7], 'near': [0.51, 0.62, 0.7], 'far': [0.6, 0.71, 0.8]}
+    methods = {name: dict(config='method.py', overrides={'name': name}) for name in values}
+    cfg = dict(settings={'clean': {}}, seeds=[0, 1, 2], baseline='plain', checkpoint='last', metrics=['a'])
+    benchmark = Benchmark(dict(cfg, methods=methods), root=tmp_path)
+    for run in benchmark.finals():
+        (tmp_path / run.folder).mkdir(parents=True)
+        write_result(tmp_path / run.folder, run.fingerprint, metrics={'a': values[run.method][run.seed]})
+    plain, near, far = summarise(benchmark, benchmark.finals(), tmp_path)
+    assert math.isnan(plain.p_holm)
+    assert near.p_holm == pytest.approx(near.p_value) and far.p_holm == pytest.approx(2 * far.p_value)

@@ -74,7 +74,7 @@ def test_file_holds_each_sample_once_with_its_label(root):
             assert np.array_equal(stored[view], values[stored['row']].astype(np.float32))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**32 - 1), copies=st.lists(st.integers(0, 1998), max_size=12), data=st.data())
 def test_split_is_stratified_and_parts_no_copies(seed, copies, data):
     labels = np.array(data.draw(st.permutations(range(10))))[LABELS]

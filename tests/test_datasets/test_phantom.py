@@ -233,7 +233,7 @@ def test_signal(tr, te, t1, t2, agent):
     assert phantom.signal(tissue, tr, te, ti=null) == pytest.approx(0, abs=1e-9)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     shape=st.tuples(*[st.integers(1, 40)] * 3),
     scale=st.floats(2, 50),

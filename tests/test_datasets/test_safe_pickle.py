@@ -67,7 +67,7 @@ def test_both_module_names_of_numpy(tmp_path, core, protocol):
     assert array.tolist() == [0, 1, 2] and scalar == 2
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     array=hnp.arrays(
         st.one_of(hnp.floating_dtypes(), hnp.integer_dtypes(), hnp.unicode_string_dtypes(max_len=4)),

@@ -35,7 +35,7 @@ def boxes(draw, shape):
     return tuple((low, high) for low, high in bounds)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(data=st.data(), name=st.sampled_from(CASES), modalities=modality_choices)
 def test_slices_boxes_and_the_volume_agree(brats_store, data, name, modalities):
     case = StoredCase(case_path(brats_store, name))

@@ -71,7 +71,7 @@ def test_unknown_rule():
         get_rule('brats1999')
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(volumes, volumes, st.tuples(*[st.integers(0, 3)] * 6))
 def test_background_changes_nothing(pred, truth, padding):
     """Neither the crop to the bounding box nor the place of the tumour in the volume matters."""
@@ -83,7 +83,7 @@ def test_background_changes_nothing(pred, truth, padding):
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(volumes, volumes)
 def test_equals_panoptica_without_crop(pred, truth):
     from panoptica.metrics import Metric
@@ -109,7 +109,7 @@ def challenge_evaluator():
     return Panoptica_Evaluator.load_from_config(Path(spec.origin).parent / 'configs' / 'config_gli.yaml')
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(volumes, volumes)
 def test_equals_challenge_evaluator(challenge_evaluator, pred, truth):
     skip = ['snfh', 'netc', 'rc']

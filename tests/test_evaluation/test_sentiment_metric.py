@@ -79,7 +79,7 @@ halves = hnp.arrays(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(pred=st.one_of(sentiments, halves), truth=st.one_of(sentiments, halves))
 def test_agrees_with_scikit_learn_and_scipy(pred, truth):
     found = evaluate(pred, truth)

@@ -72,7 +72,7 @@ def test_film_is_linear_in_what_it_modulates():
 
 
 @given(widths=st.lists(st.integers(1, 4), min_size=1, max_size=4), rank=st.integers(1, 4))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_low_rank_tensor_is_the_contraction_of_the_outer_product(widths, rank):
     model, x = fusion('LowRankTensorFusion', len(widths), in_channels=widths, rank=rank), vectors(widths)
     outer, weight = torch.ones(5, 1), torch.ones(rank, DIM, 1)

@@ -189,7 +189,7 @@ def streams_batch(kind: str = 'linear', modalities: int = 2, size: int = 6) -> d
     return dict(**inputs, target=torch.randint(0, 3, (size, *space)))
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(
     kind=st.sampled_from(list(LAYERS)),
     bias=st.booleans(),

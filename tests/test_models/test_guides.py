@@ -18,7 +18,7 @@ HEADS = {
 }
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     kind=st.sampled_from(list(HEADS)),
     width=st.integers(1, 6),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mmcggm.models import ForegroundDiceLoss
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(classes=st.integers(2, 5), seed=st.integers(0, 100), smooth=st.floats(1e-3, 1))
 def test_foreground_dice_is_its_formula(classes, seed, smooth):
     generator = torch.Generator().manual_seed(seed)

@@ -46,7 +46,7 @@ def test_the_papers_model_and_guide():
     filler=st.sampled_from([0.0, 1e4, float('nan'), float('inf')]),
     guided_modality=st.sampled_from(['text', 'audio']),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_padding_changes_nothing(lengths, extra, filler, guided_modality):
     """Neither what padding holds nor how much of it there is, in the model and in a guide."""
     model = build(predictor_config()).eval()

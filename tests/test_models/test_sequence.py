@@ -74,7 +74,7 @@ def test_layers_start_with_weights_of_their_own():
 
 
 @given(dim=st.integers(1, 9), shift=st.integers(0, 20))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_positions_tell_distances(dim, shift):
     """The scalar product of two positions depends on their distance alone (for sine and cosine pairs)."""
     positions = sinusoidal_positions(torch.arange(30), 2 * dim).double()

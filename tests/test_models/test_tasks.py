@@ -70,7 +70,7 @@ def test_regression_does_not_broadcast():
     assert task.counts(None, prediction, dict(score=target))[0, 1] == 4
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(size=st.integers(2, 9), cut=st.integers(1, 8), seed=st.integers(0, 100))
 def test_counts_of_parts_are_those_of_the_whole(size, cut, seed):
     generator = torch.Generator().manual_seed(seed)

@@ -1,0 +1,59 @@
+"""Every method with its own range, for a benchmark that names its ``data`` and adds the single modalities.
+
+UMT also needs the teachers that come before it, see ``after`` in the benchmarks of this folder.
+"""
+
+methods = {
+    'joint': dict(config='configs/baseline/{data}.py'),
+    'CGGM': dict(
+        config='configs/cggm/{data}.py',
+        space={
+            'optim_wrapper.balancer.rho': [1.0, 1.3, 'neutral'],
+            'optim_wrapper.balancer.lam': [0.05, 0.1, 0.2],
+        },
+    ),
+    'CGGM smoothed': dict(
+        config='configs/cggm/{data}_smoothed.py', space={'optim_wrapper.balancer.lam': [0.0, 0.1, 0.2]}
+    ),
+    'CGGM teaching': dict(
+        config='configs/cggm/{data}_teaching.py', space={'optim_wrapper.balancer.teach': [0.3, 1.0, 2.0]}
+    ),
+    'OGM': dict(config='configs/ogm/{data}.py', space={'optim_wrapper.balancer.alpha': [0.1, 0.3, 0.8]}),
+    'OGM-GE': dict(
+        config='configs/ogm/{data}_ge.py', space={'optim_wrapper.balancer.alpha': [0.1, 0.3, 0.8]}
+    ),
+    'AGM': dict(config='configs/agm/{data}.py', space={'optim_wrapper.balancer.alpha': [0.5, 1.0, 2.5]}),
+    'OPM': dict(config='configs/opm/{data}.py', space={'optim_wrapper.balancer.q_base': [0.3, 0.5, 0.7]}),
+    'PMR': dict(config='configs/pmr/{data}.py', space={'optim_wrapper.balancer.alpha': [0.5, 1.0, 2.0]}),
+    'MMPareto': dict(
+        config='configs/mmpareto/{data}.py', space={'optim_wrapper.balancer.gamma': [1.2, 1.5, 2.0]}
+    ),
+    'MSLR': dict(config='configs/mslr/{data}.py', space={'optim_wrapper.balancer.history': [3, 5]}),
+    'MSES': dict(config='configs/mses/{data}.py', space={'optim_wrapper.balancer.patience': [2, 3, 5]}),
+    'Gradient-Blending': dict(
+        config='configs/gradient_blending/{data}.py',
+        space={'optim_wrapper.balancer.super_epoch': [2, 3, 4]},
+    ),
+    'Greedy': dict(config='configs/greedy/{data}.py', space={'optim_wrapper.balancer.window': [5, 10, 20]}),
+    'ReLearning': dict(
+        config='configs/relearning/{data}.py', space={'optim_wrapper.balancer.lam': [1.0, 3.0, 10.0]}
+    ),
+    'MLA': dict(config='configs/mla/{data}.py', space={'optim_wrapper.balancer.alpha': [0.01, 0.03, 0.1]}),
+    'ReconBoost': dict(
+        config='configs/reconboost/{data}.py', space={'optim_wrapper.balancer.lam': [0.1, 0.2, 0.5]}
+    ),
+    'SMV': dict(
+        config='configs/smv/{data}.py', space={'optim_wrapper.balancer.level': ['sample', 'modality']}
+    ),
+    'LFM': dict(config='configs/lfm/{data}.py'),
+    'AMCo': dict(config='configs/amco/{data}.py', space={'optim_wrapper.balancer.sigma': [0.3, 0.5, 0.7]}),
+    'CML': dict(config='configs/cml/{data}.py', space={'optim_wrapper.balancer.lam': [0.1, 1.0, 6.4]}),
+    'MBSD': dict(config='configs/mbsd/{data}.py'),
+    'MMCosine': dict(
+        config='configs/mmcosine/{data}.py', space={'model.model.head.scale': [5.0, 10.0, 20.0]}
+    ),
+    'UMT': dict(config='configs/umt/{data}.py', space={'optim_wrapper.balancer.lam': [0.1, 1.0, 10.0]}),
+}
+baseline = 'joint'
+seeds = list(range(5))
+checkpoint = 'best'
