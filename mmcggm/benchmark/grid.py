@@ -73,7 +73,8 @@ class Benchmark:
     - ``settings``: by name, overrides for all methods;
     - ``seeds``: a list of integers;
     - ``baseline``: the method that others are compared with;
-    - ``metrics``: of the test, to be shown, the one that decides first;
+    - ``metrics``: of the test, to be shown, the one that decides first; ``'validation'`` is the best value on
+      the validation split;
     - ``checkpoint``: ``'best'``, the one that the config's ``CheckpointHook`` found best on the
       validation split (``save_best``), or ``'last'``. It is tested once;
     - ``search``, at will: ``dict(budget=N, seeds=[...], space={key: [values]})``. Each method tries up to

@@ -59,11 +59,15 @@ def summarise(benchmark: Benchmark, runs: Sequence[Run], work_dir: Path) -> list
     found: dict[tuple[str, str, str], dict[int, float]] = {}
     for run in runs:
         result = read_result(work_dir / run.folder, run.fingerprint)
-        for metric in benchmark.metrics if result is not None else ():
-            if metric not in result['metrics']:
-                raise ValueError(f"`metrics` names '{metric}', but {run} has {sorted(result['metrics'])}.")
-            values = found.setdefault((run.setting, run.method, metric), {})
-            values[run.seed] = result['metrics'][metric]
+        if result is None:
+            continue
+        reached = dict(result['metrics'])
+        if 'validation' in result:
+            reached['validation'] = result['validation']['value']
+        for metric in benchmark.metrics:
+            if metric not in reached:
+                raise ValueError(f"`metrics` names '{metric}', but {run} has {sorted(reached)}.")
+            found.setdefault((run.setting, run.method, metric), {})[run.seed] = reached[metric]
     rows = [
         _row(setting, method, metric, found[setting, method, metric], baseline)
         for setting in benchmark.settings

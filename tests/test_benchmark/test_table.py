@@ -113,6 +113,16 @@ def test_absent_metric_is_named(benchmark_of_two, tmp_path):
         summarise(benchmark_of_two, benchmark_of_two.finals(), tmp_path)
 
 
+def test_the_best_value_on_the_validation_split_is_a_metric_too(benchmark_of_two, tmp_path):
+    benchmark_of_two.metrics = ('validation', 'accuracy')
+    run = benchmark_of_two.finals()[0]
+    (tmp_path / run.folder).mkdir(parents=True)
+    validation = dict(metric='accuracy', value=0.8, rule='greater')
+    write_result(tmp_path / run.folder, run.fingerprint, metrics={'accuracy': 0.7}, validation=validation)
+    rows = summarise(benchmark_of_two, benchmark_of_two.finals(), tmp_path)
+    assert [(row.metric, row.mean) for row in rows] == [('validation', 0.8), ('accuracy', 0.7)]
+
+
 def test_broken_result_is_named(tmp_path):
     (tmp_path / 'result.json').write_text('{"metrics": ')
     with pytest.raises(ValueError, match=r'result.json is not a result .*delete it'):
