@@ -1,6 +1,6 @@
 """Every method on spoken and handwritten digits, in two balances of the modalities.
 
-Each method tries three candidates of its config in each setting, drawn from the learning rates and limits on
+Each method tries four candidates of its config in each setting, drawn from the learning rates and limits on
 the gradient below and from its own range, and is tested as the one that is best on the validation split.
 """
 
@@ -19,7 +19,7 @@ settings = {
     for noise in (0.3, 0.7)
 }
 search = dict(
-    budget=3,
+    budget=4,
     seeds=[100],
     space={'optim_wrapper.optimizer.lr': [0.1, 0.2, 0.4], 'optim_wrapper.clip_grad.max_norm': [0.8, 3.0]},
 )
