@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,7 @@ class Benchmark:
                     else [{}]
                 )
 
-    @property
+    @cached_property
     def trials(self) -> list[Run]:
         """Runs of the search: without one, none."""
         return [

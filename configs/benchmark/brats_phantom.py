@@ -1,0 +1,26 @@
+"""CGGM and joint training on the BraTS phantom, whose lesions are synthetic: half of the demo's training.
+
+Its data is that of ``make demo``. Nothing is searched, and the last epoch is tested on whole volumes.
+"""
+
+config = 'configs/cggm/brats_unet_demo.py'
+balancer = 'optim_wrapper.balancer'
+methods = {
+    'joint': dict(config=config, overrides={balancer: None, 'custom_hooks': []}),
+    'CGGM': dict(config=config, overrides={f'{balancer}.progress': dict(type='StepProgress', _delete_=True)}),
+    'CGGM smoothed': dict(config=config),
+    'CGGM teaching': dict(config=config, overrides={balancer: dict(type='TeachingCGGM', _delete_=True)}),
+}
+epochs = 3
+settings = {
+    'phantom': {
+        'train_cfg.max_epochs': epochs,
+        'train_cfg.val_interval': epochs,
+        'param_scheduler.1.end': epochs,
+        'param_scheduler.1.T_max': epochs,
+    }
+}
+seeds = list(range(3))
+baseline = 'joint'
+metrics = ['Dice_mean', 'Dice_WT', 'Dice_TC', 'Dice_ET', 'HD95_mean']
+checkpoint = 'last'
