@@ -5,7 +5,8 @@ from .grid import Benchmark, Run
 from .pool import run_all
 from .results import read_result, write_result
 from .search import choose
-from .table import Row, summarise, to_markdown, write_tables
+from .summary import Row, summarise
+from .table import to_markdown, write_tables
 
 __all__ = [
     'Benchmark',

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,9 +13,7 @@ from typing import Any
 from mmengine.config import Config
 
 from .candidates import candidates
-
-NAME = re.compile(r'[\w.+= -]+')
-CHECKPOINTS = ('best', 'last')
+from .checks import check, check_save_best, folder_name
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +42,7 @@ class Run:
     @property
     def folder(self) -> Path:
         """Where it belongs, below the benchmark's folder."""
-        parts = [_folder(self.setting), _folder(self.method)]
+        parts = [folder_name(self.setting), folder_name(self.method)]
         return Path(*parts, *([] if self.trial is None else [f'trial_{self.trial}']), f'seed_{self.seed}')
 
     @property
@@ -123,7 +120,7 @@ class Benchmark:
                 for part in (setting_overrides, entry.get('overrides', {}), overrides or {}):
                     run_cfg.merge_from_dict(dict(part))
                 if search or self._checkpoint == 'best':
-                    _check_save_best(run_cfg, method)
+                    check_save_best(run_cfg, method)
                 self._cfgs[setting, method] = run_cfg
                 self.candidates[setting, method] = (
                     candidates(run_cfg, {**search['space'], **entry.get('space', {})}, search['budget'])
@@ -174,54 +171,6 @@ class Benchmark:
         return Run(setting, method, seed, cfg, self._checkpoint, trial, after)
 
 
-def check(cfg: Mapping[str, Any]) -> None:
-    """Check a benchmark's config.
-
-    Raises:
-        ValueError: If it is malformed; it names the key.
-    """
-    missing = {'methods', 'settings', 'seeds', 'baseline', 'metrics', 'checkpoint'} - set(cfg)
-    if missing:
-        raise ValueError(f'The benchmark config lacks {sorted(missing)}.')
-    for key in ('methods', 'settings', 'seeds', 'metrics'):
-        if not cfg[key]:
-            raise ValueError(f'`{key}` in the benchmark config is empty.')
-    for key in ('methods', 'settings'):
-        for name in cfg[key]:
-            if not NAME.fullmatch(name) or name.strip('. ') != name:
-                raise ValueError(f'`{key}` has an entry {name!r}, which can not name a folder.')
-        folders = [_folder(name) for name in cfg[key]]
-        if len(set(folders)) < len(folders):
-            raise ValueError(f'Two entries of `{key}` share a folder: {sorted(folders)}.')
-    for method, entry in cfg['methods'].items():
-        if 'config' not in entry or set(entry) - {'config', 'overrides', 'space', 'after'}:
-            raise ValueError(
-                f"`methods['{method}']` must be dict(config=PATH), with `overrides`, `space` and `after` at "
-                f'will, got {dict(entry)}.'
-            )
-        for other in entry.get('after', {}).values():
-            if other not in cfg['methods'] or cfg['methods'][other].get('after'):
-                raise ValueError(
-                    f"`methods['{method}'].after` names '{other}', which must be another method, without "
-                    '`after`.'
-                )
-    _check_seeds('seeds', cfg['seeds'])
-    if cfg['baseline'] not in cfg['methods']:
-        raise ValueError(f"`baseline` is '{cfg['baseline']}', but `methods` are {sorted(cfg['methods'])}.")
-    if cfg['checkpoint'] not in CHECKPOINTS:
-        raise ValueError(f"`checkpoint` is '{cfg['checkpoint']}'; it must be one of {list(CHECKPOINTS)}.")
-    search = cfg.get('search')
-    if search is not None:
-        if set(search) != {'budget', 'seeds', 'space'} or search['budget'] < 1 or not search['seeds']:
-            raise ValueError(
-                '`search` must be dict(budget=N, seeds=[...], space={key: [values]}) with N >= 1 and a seed, '
-                f'got {dict(search)}.'
-            )
-        _check_seeds('search.seeds', search['seeds'])
-    elif any('space' in entry for entry in cfg['methods'].values()):
-        raise ValueError('A method has a `space`, but the benchmark config has no `search`.')
-
-
 def _select(cfg: Mapping[str, Any], only: Sequence[str]) -> dict[str, Any]:
     """Return the entries of ``methods`` that are needed for those named."""
     unknown = sorted(set(only) - set(cfg['methods']))
@@ -233,25 +182,7 @@ def _select(cfg: Mapping[str, Any], only: Sequence[str]) -> dict[str, Any]:
     return {name: entry for name, entry in cfg['methods'].items() if name in needed}
 
 
-def _folder(name: str) -> str:
-    return name.replace(' ', '_')
-
-
-def _check_seeds(key: str, seeds: Sequence[int]) -> None:
-    if not all(isinstance(seed, int) for seed in seeds) or len(set(seeds)) < len(seeds):
-        raise ValueError(f'`{key}` must be different integers, got {list(seeds)}.')
-
-
 def _existing(path: Path, method: str) -> Path:
     if not path.exists():
         raise FileNotFoundError(f"`methods['{method}'].config` is {path}, which does not exist.")
     return path
-
-
-def _check_save_best(cfg: Config, method: str) -> None:
-    if not cfg.get('default_hooks', {}).get('checkpoint', {}).get('save_best'):
-        raise ValueError(
-            f"The benchmark asks what is best, but the config of '{method}' does not say what that is: set "
-            "its `default_hooks.checkpoint.save_best`, or `checkpoint='last'` and no `search` in the "
-            "benchmark's config."
-        )

@@ -1,0 +1,117 @@
+"""What the results of a benchmark say: mean, deviation, and what sets a method apart from the baseline."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+from .grid import Benchmark, Run
+from .results import read_result
+
+
+@dataclass(frozen=True)
+class Row:
+    """One metric of one method in one setting.
+
+    Attributes:
+        setting: Name of the setting.
+        method: Name of the method.
+        metric: Name of the metric.
+        seeds: The seeds whose runs are finished.
+        values: Of these runs.
+        mean: Of the values.
+        std: Of the values, with n - 1 in the denominator; NaN for one.
+        difference: Mean difference to the baseline over the seeds that both have; NaN without any, and
+            for the baseline itself.
+        p_value: Two-sided, of a paired t-test over these seeds; NaN for fewer than two.
+        p_holm: The same, corrected for the number of methods that are compared in this setting and metric.
+    """
+
+    setting: str
+    method: str
+    metric: str
+    seeds: tuple[int, ...]
+    values: tuple[float, ...]
+    mean: float
+    std: float
+    difference: float
+    p_value: float
+    p_holm: float = math.nan
+
+
+def summarise(benchmark: Benchmark, runs: Sequence[Run], work_dir: Path) -> list[Row]:
+    """Return a row for each setting, method and metric with a finished run among ``runs``.
+
+    Raises:
+        ValueError: If a result lacks a metric; it names those that there are.
+    """
+    found: dict[tuple[str, str, str], dict[int, float]] = {}
+    for run in runs:
+        result = read_result(work_dir / run.folder, run.fingerprint)
+        if result is None:
+            continue
+        reached = dict(result['metrics'])
+        if 'validation' in result:
+            reached['validation'] = result['validation']['value']
+        for metric in benchmark.metrics:
+            if metric not in reached:
+                raise ValueError(f"`metrics` names '{metric}', but {run} has {sorted(reached)}.")
+            found.setdefault((run.setting, run.method, metric), {})[run.seed] = reached[metric]
+    rows = [
+        _row(setting, method, metric, found[setting, method, metric], baseline)
+        for setting in benchmark.settings
+        for method in benchmark.methods
+        for metric in benchmark.metrics
+        if (setting, method, metric) in found
+        for baseline in [
+            {} if method == benchmark.baseline else found.get((setting, benchmark.baseline, metric), {})
+        ]
+    ]
+    families: dict[tuple[str, str], list[float]] = {}
+    for row in rows:
+        if not math.isnan(row.p_value):
+            families.setdefault((row.setting, row.metric), []).append(row.p_value)
+    corrected = {family: dict(zip(ps, holm(ps), strict=True)) for family, ps in families.items()}
+    return [
+        replace(row, p_holm=corrected.get((row.setting, row.metric), {}).get(row.p_value, math.nan))
+        for row in rows
+    ]
+
+
+def _row(setting: str, method: str, metric: str, values: dict[int, float], baseline: dict[int, float]) -> Row:
+    own = np.array(list(values.values()))
+    differences = np.array([value - baseline[seed] for seed, value in values.items() if seed in baseline])
+    return Row(
+        setting=setting,
+        method=method,
+        metric=metric,
+        seeds=tuple(values),
+        values=tuple(own.tolist()),
+        mean=float(own.mean()),
+        std=float(own.std(ddof=1)) if len(own) > 1 else math.nan,
+        difference=float(differences.mean()) if len(differences) else math.nan,
+        p_value=paired_p_value(differences),
+    )
+
+
+def paired_p_value(differences: np.ndarray) -> float:
+    """Return the p value of the hypothesis that the differences have mean zero."""
+    if len(differences) < 2:
+        return math.nan
+    if np.ptp(differences) == 0:  # where the t-test divides by zero
+        return 1.0 if differences[0] == 0 else 0.0
+    return float(stats.ttest_1samp(differences, 0.0).pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p values that are corrected for their number (Holm, Scandinavian J. of Statistics 6, 1979)."""
+    order = np.argsort(p_values)
+    steps = np.array(p_values)[order] * np.arange(len(p_values), 0, -1)
+    corrected = np.empty(len(p_values))
+    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return corrected.tolist()
