@@ -76,14 +76,16 @@ def _name(ax: Axes, rows: Sequence[Row], times: Sequence[float], baseline: str, 
             va='center',
             fontsize=7,
             color=COLOURS[row.method != baseline],
-            arrowprops=dict(arrowstyle='-', color='0.8', linewidth=0.5, shrinkA=0, shrinkB=2),
+            arrowprops=dict(
+                arrowstyle='-', color='0.8', linewidth=0.5, shrinkA=0, shrinkB=2, relpos=(0, 0.5)
+            ),
         )
 
 
 def spread(places: Sequence[float], gap: float) -> list[float]:
     """Return ``places``, in rising order, moved apart so that each is ``gap`` above the one before.
 
-    Groups that touch stay centred where their members were: the least squares solution.
+    They stay in [0, 1] as long as there is room, and move as little as possible (least squares).
     """
     groups: list[list[float]] = []  # each: the wished places of its members, less i gap
     for i, place in enumerate(places):
@@ -91,7 +93,8 @@ def spread(places: Sequence[float], gap: float) -> list[float]:
         while len(groups) > 1 and _mean(groups[-2]) >= _mean(groups[-1]):
             last = groups.pop()
             groups[-1].extend(last)
-    flat = [_mean(group) for group in groups for _ in group]
+    last = max(0.0, 1 - (len(places) - 1) * gap)
+    flat = [min(max(_mean(group), 0.0), last) for group in groups for _ in group]
     return [place + i * gap for i, place in enumerate(flat)]
 
 

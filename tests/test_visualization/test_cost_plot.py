@@ -19,16 +19,19 @@ PLACES = st.lists(st.floats(0, 1), min_size=1, max_size=6).map(sorted)
 def test_names_keep_their_order_and_distance(places, gap):
     moved = spread(places, gap)
     assert all(b - a >= gap - 1e-9 for a, b in pairwise(moved))
-    assert np.mean(moved) == pytest.approx(np.mean(places))
+    if (len(places) - 1) * gap <= 1:
+        assert min(moved) >= 0 and max(moved) <= 1 + 1e-9
     assert spread(moved, gap) == pytest.approx(moved)
 
 
 @given(PLACES.filter(lambda p: len(p) < 5))
 def test_names_move_as_little_as_possible(places):
     wished, gap = np.array(places), 0.2
-    start = wished[0] + gap * np.arange(len(wished))
+    start = gap * np.arange(len(wished))
     limits = [dict(type='ineq', fun=lambda x, i=i: x[i + 1] - x[i] - gap) for i in range(len(wished) - 1)]
-    best = minimize(lambda x: ((x - wished) ** 2).sum(), start, constraints=limits, method='SLSQP')
+    best = minimize(
+        lambda x: ((x - wished) ** 2).sum(), start, constraints=limits, bounds=[(0, 1)] * len(wished)
+    )
     assert spread(places, gap) == pytest.approx(best.x, abs=1e-3)
 
 
