@@ -26,7 +26,7 @@ class TeachingCGGM(CGGM):
     ``w_i`` is 1 where all modalities progress equally. Of the micro-batches of an update each uses the
     scores summed so far. A modality that the batch lacks teaches nothing.
 
-    The defaults are ours too; ``docs/model_zoo.md`` has what was measured.
+    The defaults are ours too; ``docs/comparison.md`` has what was measured.
 
     Args:
         teach: γ, a number or a schedule's points, not negative. At zero this is :class:`CGGM`.
