@@ -63,11 +63,12 @@ class Benchmark:
 
     Its config holds
 
-    - ``methods``: by name ``dict(config=PATH)``, where ``{data}`` stands for the entry ``data``, if there is
-      one; with ``overrides`` where the method is that config with
+    - ``methods``: by name ``dict(config=PATH)``, with ``overrides`` where the method is that config with
       changes, written as ``--cfg-options`` takes them: ``{'optim_wrapper.balancer.rho': 1.3}``. ``after``
       names, by config key, a method whose training of the same setting and seed must come first, such
       as that of a teacher; its folder is set there;
+    - ``data``, at will: a name that stands for ``{data}`` in the paths, so that one list of methods serves
+      several data sets;
     - ``settings``: by name, overrides for all methods;
     - ``seeds``: a list of integers;
     - ``baseline``: the method that others are compared with;
