@@ -20,7 +20,7 @@ settings = {
         'param_scheduler.1.T_max': epochs,
     }
 }
-seeds = list(range(3))
+seeds = [0, 1]
 baseline = 'joint'
 metrics = ['Dice_mean', 'Dice_WT', 'Dice_TC', 'Dice_ET', 'HD95_mean']
 checkpoint = 'last'
