@@ -4,19 +4,13 @@ Each method tries four candidates of its config in each setting, drawn from the 
 the gradient below and from its own range, and is tested as the one that is best on the validation split.
 """
 
-_base_ = ['./_base_/methods.py']
+_base_ = ['./_base_/methods.py', './_base_/av_digits.py']
 
-data = 'av_digits'
 modalities = ('audio', 'image')
 methods = {
     'joint 24 epochs': dict(config='configs/baseline/{data}.py', overrides={'train_cfg.max_epochs': 24}),
     **{f'{name} alone': dict(config=f'configs/single/{{data}}_{name}.py') for name in modalities},
     'UMT': dict(after={f'model.teachers.{name}': f'{name} alone' for name in modalities}),
-}
-# Noise on the images moves the balance to the audio.
-settings = {
-    f'noise {noise}': {f'{split}_dataloader.dataset.image_noise': noise for split in ('train', 'val', 'test')}
-    for noise in (0.3, 0.7)
 }
 search = dict(
     budget=4,
