@@ -8,7 +8,7 @@ balancer = 'optim_wrapper.balancer'
 methods = {
     'joint': dict(config=config, overrides={balancer: None, 'custom_hooks': []}),
     'CGGM': dict(config=config, overrides={f'{balancer}.progress': dict(type='StepProgress', _delete_=True)}),
-    'CGGM smoothed': dict(config=config),
+    'CGGM of the demo': dict(config=config),  # smoothed progress, but ρ = 1.0 and λ = 0.1
     'CGGM teaching': dict(config=config, overrides={balancer: dict(type='TeachingCGGM', _delete_=True)}),
 }
 epochs = 3

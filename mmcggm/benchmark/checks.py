@@ -56,8 +56,10 @@ def check(cfg: Mapping[str, Any]) -> None:
                 f'got {dict(search)}.'
             )
         _check_seeds('search.seeds', search['seeds'])
-    elif any('space' in entry for entry in cfg['methods'].values()):
-        raise ValueError('A method has a `space`, but the benchmark config has no `search`.')
+    elif 'search' not in cfg and any('space' in entry for entry in cfg['methods'].values()):
+        raise ValueError(
+            'A method has a `space`, but the benchmark config has no `search` (None: search nothing).'
+        )
 
 
 def check_save_best(cfg: Config, method: str) -> None:

@@ -79,7 +79,8 @@ class Benchmark:
     - ``search``, at will: ``dict(budget=N, seeds=[...], space={key: [values]})``. Each method tries up to
       ``N`` candidates of its config in each setting, the first as it is, the others drawn from the
       product of ``search['space']`` and the method's own ``space``, and is tested as the one that is best
-      on the validation split, in the mean over ``search['seeds']``.
+      on the validation split, in the mean over ``search['seeds']``. None searches nothing, whatever
+      ``space`` the methods have.
 
     Args:
         cfg: The config.

@@ -10,6 +10,7 @@ from mmengine.logging import print_log
 from prettytable import PrettyTable
 
 from mmcggm.registry import METRICS
+from mmcggm.utils import import_optional
 
 from .regions import REGIONS, get_rule, region_scores
 from .reports import write_csv
@@ -39,6 +40,7 @@ class BraTSMetric(BaseMetric):
         **kwargs: Arguments of MMEngine's ``BaseMetric``.
 
     Raises:
+        ImportError: If panoptica is not installed.
         ValueError: On a case without ground truth.
     """
 
@@ -46,6 +48,7 @@ class BraTSMetric(BaseMetric):
 
     def __init__(self, rule: str = 'challenge', per_case_csv: str | None = None, **kwargs) -> None:
         super().__init__(**kwargs)
+        import_optional('panoptica', extra='brats')  # before training, not after it
         self.rule = get_rule(rule)
         self.per_case_csv = per_case_csv
 

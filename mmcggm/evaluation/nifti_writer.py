@@ -28,7 +28,7 @@ class NiftiWriter(BaseMetric):
         **kwargs: Arguments of MMEngine's ``BaseMetric``.
 
     Raises:
-        ValueError: If there is no such convention.
+        ValueError: If there is no such convention, or on a sample that is no segmentation of a stored case.
     """
 
     default_prefix = ''  # None makes MMEngine warn about a missing prefix
@@ -46,6 +46,11 @@ class NiftiWriter(BaseMetric):
     def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
         """Write the predictions of a batch."""
         for sample in data_samples:
+            if 'case_path' not in sample or 'pred_sem_seg' not in sample:
+                raise ValueError(
+                    'Only segmentations of BraTSDataset are written as NIfTI (`--out` of tools/test.py); '
+                    f'this sample has {sorted(sample)}.'
+                )
             path = self.out_dir / f'{sample["case"]}.nii.gz'
             stored = StoredCase(sample['case_path'])
             stored.write_nifti(predicted_volume(sample), path, convention=self.convention)

@@ -102,6 +102,13 @@ def test_bad_configs_are_refused(root, changes, message):
         Benchmark(config(**changes), root=root)
 
 
+def test_a_search_is_switched_off_by_none(root):
+    methods = {'plain': dict(config='method.py', space={'lr': [0.3, 0.4]})}
+    benchmark = Benchmark(config(methods=methods, search=None), root=root)
+    assert not benchmark.trials
+    assert {run.cfg.lr for run in benchmark.finals()} == {0.1}
+
+
 def test_missing_keys_and_files_are_named(root):
     with pytest.raises(ValueError, match=r"lacks \['metrics', 'seeds'\]"):
         Benchmark({k: v for k, v in config().items() if k not in ('seeds', 'metrics')}, root=root)

@@ -1,6 +1,7 @@
 import csv
 import json
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -132,3 +133,9 @@ def test_two_processes_equal_one(tmp_path):
     for rank in range(2):
         assert json.loads((tmp_path / f'{rank}.json').read_text()) == alone
     assert (tmp_path / 'cases.csv').read_text() == (tmp_path / 'alone.csv').read_text()
+
+
+def test_missing_panoptica_is_said_before_training(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'panoptica', None)
+    with pytest.raises(ImportError, match=r"'panoptica' is not installed.*mmcggm\[brats\]"):
+        BraTSMetric()

@@ -57,3 +57,9 @@ def test_unknown_convention(tmp_path):
     with pytest.raises(ValueError, match=r"'2020'; choose one of source, 2021, 2023"):
         NiftiWriter(str(tmp_path / 'out'), label_convention='2020')
     assert not (tmp_path / 'out').exists()
+
+
+def test_what_is_no_segmentation_is_refused(tmp_path):
+    writer = NiftiWriter(str(tmp_path / 'out'))
+    with pytest.raises(ValueError, match=r"Only segmentations .* this sample has \['pred', 'target'\]"):
+        writer.process({}, [dict(pred=1, target=1)])
