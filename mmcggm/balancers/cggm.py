@@ -14,8 +14,14 @@ from torch.optim import Optimizer
 from mmcggm.registry import BALANCERS
 
 from .base import Balancer, GuidedStep, over_processes, scores_from_counts
-from .cggm_formulas import balancing_terms, direction_gradient, direction_loss, last_layer_gradients
-from .checks import by_encoder, check_guide_weights, measured_counts
+from .cggm_formulas import (
+    balancing_terms,
+    direction_gradient,
+    direction_loss,
+    last_layer_gradients,
+    last_layer_weights,
+)
+from .checks import by_encoder, check_arguments, check_guide_weights, measured_counts
 from .overflow import committed
 from .progress import Progress
 from .scaled_rates import scaled_rates
@@ -38,14 +44,11 @@ class CGGM(Balancer):
     Both use the scores of the same iteration. ``g`` keeps its graph, so the direction term reaches
     every parameter of the fused model, at the price of differentiating the head's last layer twice.
 
-    Several processes: scores are summed as counts and gradients averaged over processes. With the
-    mean ``ḡ`` and ``v = ∂L_gm/∂ḡ`` in closed form, the term added to the loss is ``λ ⟨v, g⟩``, whose
-    gradient averages to that of ``λ L_gm(ḡ)``; its value is not ``L_gm``, which is in ``stats``.
-
-    Gradient accumulation: counts are summed over the micro-batches of an update, and magnitude uses
-    them all. The direction term of a micro-batch uses the scores summed so far in its update.
-
-    A score that is not finite (a guide's input was not) counts as unchanged.
+    Scores are summed as counts over the processes and over the micro-batches of an update (direction
+    uses those so far), gradients averaged over processes. With their mean ``ḡ`` and ``v = ∂L_gm/∂ḡ``
+    in closed form, the term added to the loss is ``λ ⟨v, g⟩``, whose gradient averages to that of
+    ``λ L_gm(ḡ)``; its value is not ``L_gm``, which is in ``stats``. A score that is not finite (a
+    guide's input was not) counts as unchanged.
 
     Args:
         rho: ρ, a number or a :class:`Schedule`'s points, or ``'neutral'`` for ``M / (M - 1)``: the
@@ -84,36 +87,26 @@ class CGGM(Balancer):
         super().__init__()
         self.rho = None if rho == 'neutral' else Schedule(rho, 'rho')
         self.lam = Schedule(lam, 'lam')
-        for holds, needed in (
+        check_arguments(
+            'CGGM',
             (self.rho is None or min(self.rho.values) > 0, f'rho > 0, got {rho}'),
             (min(self.lam.values) >= 0, f'lam >= 0, got {lam}'),
             (direction in DIRECTIONS, f"direction in {DIRECTIONS}, got '{direction}'"),
             (magnitude in MAGNITUDES, f"magnitude in {MAGNITUDES}, got '{magnitude}'"),
-            (
-                bounds is None or bounds[0] < bounds[1],
-                f'bounds (low, high) with low < high, got {bounds}',
-            ),
+            (bounds is None or bounds[0] < bounds[1], f'bounds (low, high), low < high, got {bounds}'),
             (tolerance is None or tolerance >= 0, f'tolerance >= 0 or None, got {tolerance}'),
             (interval >= 1, f'interval >= 1, got {interval}'),
-        ):
-            if not holds:
-                raise ValueError(f'CGGM needs {needed}.')
-        self.direction = direction
-        self.magnitude = magnitude
+        )
+        self.direction, self.magnitude = direction, magnitude
         self.needs_groups = magnitude == 'update'
         if not isinstance(progress, Progress):
             progress = BALANCERS.build(progress, key='optim_wrapper.balancer.progress', kind=Progress)
         self.progress = progress
-        self.bounds = bounds
-        self.tolerance = tolerance
-        self.interval = interval
+        self.bounds, self.tolerance, self.interval = bounds, tolerance, interval
         self.process_group = process_group
         self._updates = 0
         self._committed: dict[str, Tensor] = {}
-        # Of the update under way:
-        self._observed = False
-        self._counts: Tensor | None = None
-        self._pending: dict[str, Tensor] = {}  # what it will commit
+        self._begin_update()
 
     def adjust_loss(self, step: GuidedStep) -> Tensor | None:
         """Measure B, and return the direction term of this pass, or None if there is none.
@@ -129,9 +122,7 @@ class CGGM(Balancer):
         if not self.active or lam == 0 or self.direction == 'none':
             return None
         check_guide_weights(step)
-        if self.direction == 'weight':
-            return self._weight_term(step, lam)
-        return self._gradient_term(step, lam) if measures else None
+        return self._direction_term(step, lam) if measures or self.direction == 'weight' else None
 
     def adjust_gradients(
         self, encoders: Sequence[Sequence[nn.Parameter]], overflow: Tensor | None = None
@@ -154,7 +145,7 @@ class CGGM(Balancer):
         for name, new in self._pending.items():
             self._committed[name] = committed(new, self._committed.get(name), overflow)
         self._updates += 1
-        self._observed, self._counts, self._pending = False, None, {}
+        self._begin_update()
 
     @contextmanager
     def scaled_updates(self, optimizer: Optimizer) -> Iterator[None]:
@@ -178,7 +169,12 @@ class CGGM(Balancer):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._committed = dict(state_dict)
         self._updates = self._committed.pop('updates')
-        self._observed, self._counts, self._pending = False, None, {}
+        self._begin_update()
+
+    def _begin_update(self) -> None:
+        self._observed = False
+        self._counts: Tensor | None = None
+        self._pending: dict[str, Tensor] = {}  # what this update will commit
 
     def _measure(self, step: GuidedStep) -> None:
         """Set B and the scores from the counts of this update so far."""
@@ -194,29 +190,20 @@ class CGGM(Balancer):
         self.count_event('B at a pole, taken as neutral', pole)
         self.count_event('score not finite, taken as unchanged', ~finite.all())
 
-    def _gradient_term(self, step: GuidedStep, lam: float) -> Tensor:
-        """Return ``λ ⟨v, g⟩`` with ``v = ∂L_gm/∂ḡ``, for the direction of the paper."""
-        grad, guide_grads = last_layer_gradients(step)
-        gradient = self._direction(grad, guide_grads)
-        return lam * torch.dot(gradient.to(grad.dtype), grad)
-
-    def _weight_term(self, step: GuidedStep, lam: float) -> Tensor | None:
-        """Return the last update's term, linear in W, and prepare the next one's from the weights."""
-        weight = step.head_weight.flatten()
-        guide_weights = [w.detach().flatten() for w in step.guide_weights]
-        self._pending['weight_gradient'] = self._direction(weight, guide_weights)
-        last = self._committed.get('weight_gradient')
-        return None if last is None else lam * torch.dot(last.to(weight), weight)
-
-    def _direction(self, vector: Tensor, guide_vectors: Sequence[Tensor]) -> Tensor:
-        """Return ``∂L_gm/∂vector``, for means over the processes."""
-        vectors = torch.stack([vector.detach(), *guide_vectors])
-        vectors = vectors.to(torch.promote_types(vectors.dtype, torch.float32))
-        vectors = over_processes(vectors, self.process_group, mean=True)
-        terms = self._terms().to(vectors)
-        gradient, cosines = direction_gradient(terms, vectors[0], vectors[1:])
+    def _direction_term(self, step: GuidedStep, lam: float) -> Tensor | None:
+        """Return ``λ ⟨v, g⟩`` with ``v = ∂L_gm/∂ḡ``; for weights, ``λ ⟨v, W⟩`` with the last update's v."""
+        of_weights = self.direction == 'weight'
+        vector, guide_vectors = last_layer_weights(step) if of_weights else last_layer_gradients(step)
+        means = torch.stack([vector.detach(), *guide_vectors])
+        means = means.to(torch.promote_types(means.dtype, torch.float32))
+        means = over_processes(means, self.process_group, mean=True)
+        terms = self._terms().to(means)
+        gradient, cosines = direction_gradient(terms, means[0], means[1:])
         self.stats |= {'cos': cosines, 'L_gm': direction_loss(terms, cosines)}
-        return gradient
+        if of_weights:
+            self._pending['weight_gradient'] = gradient
+            gradient = self._committed.get('weight_gradient')
+        return None if gradient is None else lam * torch.dot(gradient.to(vector), vector)
 
     def _terms(self) -> Tensor:
         """Return B of this update, or of the last one that measured."""

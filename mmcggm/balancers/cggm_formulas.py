@@ -66,3 +66,8 @@ def last_layer_gradients(step: GuidedStep) -> tuple[Tensor, list[Tensor]]:
     ]
     (grad,) = torch.autograd.grad(step.task_loss, step.head_weight, create_graph=True)
     return grad.flatten(), guide_grads
+
+
+def last_layer_weights(step: GuidedStep) -> tuple[Tensor, list[Tensor]]:
+    """Return W with its graph and the W_i without, each flattened."""
+    return step.head_weight.flatten(), [weight.detach().flatten() for weight in step.guide_weights]

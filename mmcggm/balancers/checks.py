@@ -10,6 +10,13 @@ from torch import Tensor, nn
 from .base import Balancer, GuidedStep
 
 
+def check_arguments(owner: str, *needs: tuple[bool, str]) -> None:
+    """Raise a ValueError that says the first of ``needs``, ``(holds, needed)``, that doesn't hold."""
+    for holds, needed in needs:
+        if not holds:
+            raise ValueError(f'{owner} needs {needed}.')
+
+
 def measured_counts(step: GuidedStep) -> Tensor:
     """Return ``step.counts()``, or raise a ValueError if its shape is not ``(M, K, 2)``."""
     counts, modalities = step.counts(), len(step.guide_losses)
