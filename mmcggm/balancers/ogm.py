@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from mmcggm.registry import BALANCERS
 
-from .base import Balancer, GuidedStep, mean_of_others, over_processes, present
+from .base import Balancer, GuidedStep
 from .checks import by_encoder
+from .discrepancy import ConfidenceSums, discrepancy_ratios
 
 
 @BALANCERS.register_module()
@@ -48,20 +49,18 @@ class OGM(Balancer):
             raise ValueError(f'OGM needs alpha > 0, got {alpha}.')
         self.alpha = alpha
         self.enhance = enhance
-        self.process_group = process_group
-        self._sums: Tensor | None = None
+        self._confidence = ConfidenceSums(process_group)
 
     def adjust_loss(self, step: GuidedStep) -> None:
         """Add up the probabilities of the truth over the micro-batches of the update."""
-        sums = confidence_sums(step, self, self.process_group)
-        self._sums = sums if self._sums is None else self._sums + sums
+        self._confidence.add(step, self)
 
     def adjust_gradients(
         self, encoders: Sequence[Sequence[nn.Parameter]], overflow: Tensor | None = None
     ) -> None:
-        coefficients = ogm_coefficients(self._sums, self.alpha)
-        self.stats = {'k': coefficients, 'confidence': self._sums}
-        self._sums = None
+        sums = self._confidence.take()
+        coefficients = ogm_coefficients(sums, self.alpha)
+        self.stats = {'k': coefficients, 'confidence': sums}
         if not self.active:
             return
         for parameters, coefficient in by_encoder(self, encoders, coefficients):
@@ -71,22 +70,6 @@ class OGM(Balancer):
                 grad.mul_(coefficient)
                 if noisy:
                     grad.add_(torch.randn_like(grad) * deviation)
-
-
-def confidence_sums(step: GuidedStep, balancer: Balancer, process_group: dist.ProcessGroup | None) -> Tensor:
-    """Return ``s`` ``(M,)`` of a pass over all processes; zero for a modality that the batch lacks."""
-    found = present(step.guided_pass, balancer).confidences()
-    sums = torch.stack([step.task_loss.new_zeros(()) if c is None else c.sum() for c in found])
-    return over_processes(sums.detach(), process_group)
-
-
-def discrepancy_ratios(sums: Tensor) -> Tensor:
-    """Return ``r_i`` ``(M,)`` for the sums ``s_i`` ``(M,)`` of probabilities.
-
-    A modality without a sum is left out of the means; one that has no other to compare with has ``r_i = 1``.
-    """
-    others = mean_of_others(sums, counted=sums > 0)
-    return torch.where(others > 0, sums / others, torch.ones_like(sums))
 
 
 def ogm_coefficients(sums: Tensor, alpha: float) -> Tensor:

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from mmcggm.registry import BALANCERS
 
 from .base import Balancer, GuidedStep
+from .discrepancy import ConfidenceSums, discrepancy_ratios
 from .guided_pass import Change
-from .ogm import confidence_sums, discrepancy_ratios
 from .overflow import committed
 
 
@@ -61,9 +61,8 @@ class OPM(Balancer):
         self.q_base = q_base
         self.lam = lam
         self.p_exe = p_exe
-        self.process_group = process_group
         self._committed: dict[str, Tensor] = {}
-        self._sums: Tensor | None = None  # of the update under way
+        self._confidence = ConfidenceSums(process_group)
 
     def changes(self) -> Mapping[int, Change]:
         """Return what drops and scales, or nothing: before the first update, and as ``p_exe`` has it."""
@@ -75,22 +74,23 @@ class OPM(Balancer):
 
     def adjust_loss(self, step: GuidedStep) -> None:
         """Add up the probabilities of the truth over the micro-batches of the update."""
-        sums = confidence_sums(step, self, self.process_group)
-        self._sums = sums if self._sums is None else self._sums + sums
+        self._confidence.add(step, self)
 
     def adjust_gradients(
         self, encoders: Sequence[Sequence[nn.Parameter]], overflow: Tensor | None = None
     ) -> None:
         """Commit the probabilities for the passes of the next update."""
-        q = opm_probabilities(self._sums, self.q_base, self.lam)
-        self.stats = {'q': q, 'confidence': self._sums}
-        self._committed, self._sums = {'q': committed(q, self._committed.get('q'), overflow)}, None
+        sums = self._confidence.take()
+        q = opm_probabilities(sums, self.q_base, self.lam)
+        self.stats = {'q': q, 'confidence': sums}
+        self._committed = {'q': committed(q, self._committed.get('q'), overflow)}
 
     def state_dict(self) -> dict[str, Any]:
         return dict(self._committed)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._committed, self._sums = dict(state_dict), None
+        self._committed = dict(state_dict)
+        self._confidence.take()  # nothing of an update that was under way
 
 
 def opm_probabilities(sums: Tensor, q_base: float, lam: float) -> Tensor:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from mmcggm.registry import BALANCERS
 
 from .base import Balancer, GuidedStep, over_processes, present
-from .ogm import discrepancy_ratios
+from .discrepancy import discrepancy_ratios
 from .overflow import in_effect
 
 
