@@ -26,12 +26,12 @@ from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
 from mmengine.registry import WEIGHT_INITIALIZERS as MMENGINE_WEIGHT_INITIALIZERS
 from mmengine.registry import DefaultScope, Registry, build_from_cfg
 
-from mmcggm.utils.hints import did_you_mean
+from mmcggm.utils.spelling import did_you_mean
 
 DATASETS = Registry('dataset', parent=MMENGINE_DATASETS, locations=['mmcggm.datasets'])
 DATA_SAMPLERS = Registry('data sampler', parent=MMENGINE_DATA_SAMPLERS, locations=['mmcggm.datasets'])
 TRANSFORMS = Registry('transform', parent=MMENGINE_TRANSFORMS, locations=['mmcggm.datasets.transforms'])
-MODELS = Registry('model', parent=MMENGINE_MODELS, locations=['mmcggm.models'])
+MODELS = Registry('model', parent=MMENGINE_MODELS, locations=['mmcggm.models', 'mmcggm.guided'])
 WEIGHT_INITIALIZERS = Registry(
     'weight initializer', parent=MMENGINE_WEIGHT_INITIALIZERS, locations=['mmcggm.models']
 )
@@ -123,4 +123,4 @@ BALANCERS = Registry(
     build_func=partial(build_in_own_scope, key='optim_wrapper.balancer'),
     locations=['mmcggm.balancers'],
 )
-TASKS = Registry('task', build_func=partial(build_in_own_scope, key='task'), locations=['mmcggm.models'])
+TASKS = Registry('task', build_func=partial(build_in_own_scope, key='task'), locations=['mmcggm.guided'])

@@ -11,7 +11,7 @@ import torch
 from hypothesis import settings
 from mmengine.registry import DefaultScope
 
-from .synthetic import write_synthetic_case
+from tests.synthetic import write_synthetic_case
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -59,7 +59,7 @@ def brats_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def brats_store(brats_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The store made from ``brats_source``, not to be changed."""
     pytest.importorskip('h5py')
-    from mmcggm.datasets.convert_brats import convert_folder
+    from mmcggm.datasets.brats.converter import convert_folder
 
     store = tmp_path_factory.mktemp('brats_store')
     convert_folder(brats_source, store)

@@ -6,10 +6,9 @@ import torch
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
-from mmcggm.models import GuidedModel
+from mmcggm.guided import GuidedModel
 from mmcggm.registry import MODELS
-
-from .tiny import classifier_guided
+from tests.tiny import classifier_guided
 
 
 @MODELS.register_module()

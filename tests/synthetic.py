@@ -5,7 +5,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from mmcggm.datasets.brats_cases import NAMINGS
+from mmcggm.datasets.brats.cases import NAMINGS
 
 SHAPE = (32, 40, 24)
 LPS = np.array([[-1.0, 0, 0, 0], [0, -1, 0, 39], [0, 0, 1, 0], [0, 0, 0, 1]])

@@ -9,7 +9,7 @@ from mmengine.registry import DefaultScope
 
 from mmcggm.balancers import CGGM, OGM, Balancer
 from mmcggm.engine import CGGMOptimWrapper
-from mmcggm.models import SegmentationTask
+from mmcggm.guided import SegmentationTask
 from mmcggm.registry import BALANCERS, TASKS
 
 

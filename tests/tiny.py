@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from mmcggm.engine import CGGMHook
-from mmcggm.models import Guide, GuidedModel, Task
+from mmcggm.guided import Guide, GuidedModel, Task
 from mmcggm.registry import MODELS, TASKS
 
 ENCODERS = dict(left='left_encoder', right='right_encoder')

@@ -1,33 +1,34 @@
 """Balancing methods in pure PyTorch, one file a method."""
 
-from .agm import AGM
-from .amco import AMCo
-from .base import Balancer, GuidedStep, over_processes, present
-from .cggm import CGGM
-from .cml import CML
+from mmcggm.balancers.methods.agm import AGM
+from mmcggm.balancers.methods.amco import AMCo
+from mmcggm.balancers.methods.cggm import CGGM
+from mmcggm.balancers.methods.cml import CML
+from mmcggm.balancers.methods.gradient_blending import GradientBlending, blend_weights
+from mmcggm.balancers.methods.greedy import Greedy
+from mmcggm.balancers.methods.lfm import LFM
+from mmcggm.balancers.methods.mbsd import MBSD
+from mmcggm.balancers.methods.mla import MLA
+from mmcggm.balancers.methods.mmpareto import MMPareto
+from mmcggm.balancers.methods.mses import MSES
+from mmcggm.balancers.methods.mslr import MSLR
+from mmcggm.balancers.methods.ogm import OGM
+from mmcggm.balancers.methods.opm import OPM
+from mmcggm.balancers.methods.pmr import PMR
+from mmcggm.balancers.methods.reconboost import ReconBoost
+from mmcggm.balancers.methods.relearning import ReLearning
+from mmcggm.balancers.methods.single_modality import SingleModality
+from mmcggm.balancers.methods.smv import SMV
+from mmcggm.balancers.methods.teaching_cggm import TeachingCGGM
+from mmcggm.balancers.methods.umt import UMT
+
+from .balancer import Balancer, GuidedStep, over_processes, present
 from .coalitions import Coalition, coalitions, masking, shapley_values
-from .gradient_blending import GradientBlending, blend_weights
-from .greedy import Greedy
-from .guided_pass import Change, GuidedPass, Outcome
-from .lfm import LFM
-from .mbsd import MBSD
-from .mla import MLA
-from .mmpareto import MMPareto
-from .mses import MSES
-from .mslr import MSLR
-from .ogm import OGM
-from .opm import OPM
-from .pmr import PMR
+from .pass_record import Change, GuidedPass, Outcome
 from .progress import Progress, SmoothedProgress, StepProgress
-from .reconboost import ReconBoost
-from .relearning import ReLearning
 from .scaled_rates import scaled_rates
 from .schedule import Schedule
 from .shared_backward import differentiated_once
-from .single_modality import SingleModality
-from .smv import SMV
-from .teaching_cggm import TeachingCGGM
-from .umt import UMT
 
 __all__ = [
     'AGM',

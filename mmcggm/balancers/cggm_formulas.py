@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .base import GuidedStep
+from .balancer import GuidedStep
 
 
 def balancing_terms(

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from .base import Balancer, GuidedStep
+from .balancer import Balancer, GuidedStep
 
 
 def check_arguments(owner: str, *needs: tuple[bool, str]) -> None:

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from .guided_pass import Change
+from .pass_record import Change
 
 # Indices of the modalities that take part; the others are masked.
 Coalition: TypeAlias = frozenset[int]

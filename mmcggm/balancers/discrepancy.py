@@ -6,7 +6,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from .base import Balancer, GuidedStep, mean_of_others, over_processes, present
+from .balancer import Balancer, GuidedStep, mean_of_others, over_processes, present
 
 
 class ConfidenceSums:

@@ -12,9 +12,8 @@ from tqdm import tqdm
 
 from .grid import Benchmark, Run
 from .pool import start_context
-from .results import read_result
+from .results import COST_FILE, COST_LOG, read_result
 
-FILE, LOG = 'cost.json', 'cost_log.txt'  # in the folder of a run
 TURNS = 20
 
 
@@ -62,7 +61,7 @@ def measure_costs(benchmark: Benchmark, runs: Sequence[Run], work_dir: Path) -> 
             process.join()
             found = _read(folder, fingerprints)
         if found is None:
-            tqdm.write(f'FAILED cost of {method}: see {folder / LOG}', file=sys.stderr)
+            tqdm.write(f'FAILED cost of {method}: see {folder / COST_LOG}', file=sys.stderr)
         else:
             steps = results[run]['train_steps'] / results[baseline]['train_steps']
             costs[method] = Cost(found['step_time'], found['memory'], steps)
@@ -70,7 +69,7 @@ def measure_costs(benchmark: Benchmark, runs: Sequence[Run], work_dir: Path) -> 
 
 
 def _read(folder: Path, fingerprints: Sequence[str]) -> dict[str, float] | None:
-    path = folder / FILE
+    path = folder / COST_FILE
     content = json.loads(path.read_text(encoding='utf-8')) if path.exists() else None
     return content if content is not None and content['fingerprints'] == fingerprints else None
 

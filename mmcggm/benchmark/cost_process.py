@@ -17,9 +17,8 @@ from mmcggm.engine.launch import build_runner
 from mmcggm.utils.atomic import replacing
 from mmcggm.utils.processes import end_with_parent, redirect_output
 
-from .cost import FILE, LOG
 from .measure import peak_bytes, time_in_turns
-from .results import CONFIG
+from .results import CONFIG, COST_FILE, COST_LOG
 
 
 @LOOPS.register_module()
@@ -51,7 +50,7 @@ def measure_in_process(folder: Path, baseline: Path, fingerprints: Sequence[str]
         turns: Steps of each that count.
     """
     end_with_parent()
-    redirect_output(folder / LOG)
+    redirect_output(folder / COST_LOG)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as scratch:
         runners = {
@@ -71,7 +70,7 @@ def measure_in_process(folder: Path, baseline: Path, fingerprints: Sequence[str]
         step_time=statistics.median(ratios),
         memory=peaks['method'] / peaks['baseline'],
     )
-    with replacing(folder / FILE) as temporary:
+    with replacing(folder / COST_FILE) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
 
 

@@ -8,7 +8,9 @@ from typing import Any
 
 from mmcggm.utils.atomic import replacing
 
-CONFIG, LOG, FILE = 'config.py', 'log.txt', 'result.json'  # in the folder of a run
+# Files in the folder of a run.
+CONFIG, LOG, FILE = 'config.py', 'log.txt', 'result.json'
+COST_LOG, COST_FILE = 'cost_log.txt', 'cost.json'
 
 
 def write_result(folder: Path, fingerprint: str, **content: Any) -> None:

@@ -1,12 +1,12 @@
 """Data sets; the data of BraTS also from its source files to the store."""
 
-from .av_digits import AVDigitsDataset
-from .brats import BraTSDataset
-from .feature_cache import CachedFeatureDataset
-from .food101 import Food101Dataset
-from .iemocap import IEMOCAPDataset
-from .mfeat import MfeatDataset
-from .sentiment import SentimentDataset
+from mmcggm.datasets.av_digits.dataset import AVDigitsDataset
+from mmcggm.datasets.brats.dataset import BraTSDataset
+from mmcggm.datasets.feature_cache.dataset import CachedFeatureDataset
+from mmcggm.datasets.food101.dataset import Food101Dataset
+from mmcggm.datasets.iemocap.dataset import IEMOCAPDataset
+from mmcggm.datasets.mfeat.dataset import MfeatDataset
+from mmcggm.datasets.sentiment.dataset import SentimentDataset
 
 __all__ = [
     'AVDigitsDataset',

@@ -1,10 +1,7 @@
 """The balancers' adapter to MMEngine: optimizer wrappers, hooks and a strategy."""
 
 from .fsdp_strategy import FSDP2Strategy
-from .gradient_stats_hook import GradientStatsHook
-from .guide_score_hook import GuideScoreHook
-from .hooks import CGGMHook
-from .modality_contribution_hook import ModalityContributionHook
+from .hooks import CGGMHook, GradientStatsHook, GuideScoreHook, ModalityContributionHook
 from .optim_wrapper import CGGMAmpOptimWrapper, CGGMOptimWrapper
 from .optim_wrapper_constructor import GuidedOptimWrapperConstructor
 

@@ -22,7 +22,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 from torch.utils._pytree import tree_map
 
-from mmcggm.models.guided import GuidedModel
+from mmcggm.guided.guided_model import GuidedModel
 from mmcggm.registry import STRATEGIES
 
 

@@ -17,7 +17,7 @@ from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from mmcggm.balancers import Balancer, GuidedStep
-from mmcggm.models.guided import GuidedModel
+from mmcggm.guided.guided_model import GuidedModel
 from mmcggm.registry import BALANCERS, OPTIM_WRAPPERS
 
 
@@ -166,7 +166,7 @@ class BalancingMixin:
 class CGGMOptimWrapper(BalancingMixin, OptimWrapper):
     """``OptimWrapper`` with a balancer.
 
-    The model must be a :class:`~mmcggm.models.GuidedModel`, also inside a distributed wrapper.
+    The model must be a :class:`~mmcggm.guided.GuidedModel`, also inside a distributed wrapper.
     Accumulation and clipping are ``OptimWrapper``'s; the balancer's state is in the checkpoint's
     optimizer state.
 

@@ -8,7 +8,7 @@ from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from mmengine.registry import OPTIMIZERS
 from torch import nn
 
-from mmcggm.models.guided import GuidedModel
+from mmcggm.guided.guided_model import GuidedModel
 from mmcggm.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 

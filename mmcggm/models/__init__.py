@@ -1,6 +1,5 @@
-"""Models: encoders, fusion, heads, guides, losses and the guided wrapper."""
+"""Networks: encoders, fusions, heads, losses, and models made of them."""
 
-from .checkpoints import strip_guides
 from .data_preprocessor import MultimodalDataPreprocessor
 from .encoders import (
     BertTextEncoder,
@@ -25,33 +24,23 @@ from .fusions import (
     TransformerFusion,
     VectorFusion,
 )
-from .guided import GuidedModel
-from .guides import AutoGuide, DecodeHeadGuide, Guide
 from .heads import CosineHead, DeepLabV3PlusHead, UNetHead
 from .losses import ForegroundDiceLoss
 from .multimodal_backbone import MultimodalBackbone
 from .predictor import MultimodalPredictor
-from .scores import SliceDice
 from .segmentor import MultimodalSegmentor
-from .sequence_guide import SequenceGuide
-from .tasks import ClassificationTask, RegressionTask, SegmentationTask, Task
 
 __all__ = [
-    'AutoGuide',
     'BertTextEncoder',
-    'ClassificationTask',
     'ConcatFusion',
     'CosineHead',
     'CrossAttentionFusion',
-    'DecodeHeadGuide',
     'DeepLabEncoder',
     'DeepLabV3PlusHead',
     'FiLMFusion',
     'ForegroundDiceLoss',
     'Fusion',
     'GatedFusion',
-    'Guide',
-    'GuidedModel',
     'LowRankTensorFusion',
     'MultimodalBackbone',
     'MultimodalDataPreprocessor',
@@ -59,20 +48,14 @@ __all__ = [
     'MultimodalSegmentor',
     'PretrainedSequenceEncoder',
     'PyramidConcatFusion',
-    'RegressionTask',
-    'SegmentationTask',
     'SequenceEncoder',
-    'SequenceGuide',
     'SequenceTransformer',
-    'SliceDice',
     'SmallCNN',
     'SumFusion',
-    'Task',
     'TokenFusion',
     'TransformerFusion',
     'UNetEncoder',
     'UNetHead',
     'VectorFusion',
     'ViTImageEncoder',
-    'strip_guides',
 ]

@@ -7,8 +7,7 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor
 
 from mmcggm.registry import MODELS
-
-from .sequences import Sequences, padding_mask
+from mmcggm.structures.sequences import Sequences, padding_mask
 
 
 @MODELS.register_module()

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from mmcggm.datasets import BraTSDataset
-from mmcggm.datasets.volume_store import StoredCase
-from mmcggm.evaluation.regions import get_rule, region_scores
+from mmcggm.datasets.brats.volume_store import StoredCase
+from mmcggm.evaluation.brats.regions import get_rule, region_scores
 
 SEQUENCE_NAMES = dict(flair='FLAIR', t1='T1', t1ce='T1ce', t2='T2')
 ABBREVIATIONS = ('NCR', 'ED', 'ET')

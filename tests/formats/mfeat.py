@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmcggm.datasets.convert_mfeat import VIEWS
+from mmcggm.datasets.mfeat.converter import VIEWS
 
 LABELS = np.repeat(np.arange(10), 200)
 

@@ -8,7 +8,7 @@ import torch
 from accelerate import Accelerator
 
 from mmcggm.balancers import CGGM, GuidedStep
-from tests.test_balancers.test_cggm_variants import batches, groups, train
+from tests.test_balancers.test_methods.test_cggm_variants import batches, groups, train
 from tests.toy import ToyModel, toy_batch
 
 OPTIMIZERS = ['SGD', 'Adam', 'AdamW', 'NAdam', 'RAdam', 'Adamax', 'Adagrad', 'Adadelta', 'RMSprop', 'ASGD']

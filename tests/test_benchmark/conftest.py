@@ -3,8 +3,7 @@
 import pytest
 
 from mmcggm.benchmark import Benchmark
-
-from .finished import SCORES
+from tests.test_benchmark.finished import SCORES
 
 
 @pytest.fixture

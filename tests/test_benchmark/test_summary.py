@@ -10,8 +10,7 @@ from scipy import stats
 
 from mmcggm.benchmark import Benchmark, read_result, summarise, write_result
 from mmcggm.benchmark.summary import holm, paired_p_value
-
-from .finished import SCORES, finish
+from tests.test_benchmark.finished import SCORES, finish
 
 
 def test_rows_hold_mean_deviation_and_paired_significance(benchmark_of_two, tmp_path):

@@ -6,8 +6,7 @@ import json
 import pytest
 
 from mmcggm.benchmark import summarise, to_markdown, write_tables
-
-from .finished import SCORES, finish
+from tests.test_benchmark.finished import SCORES, finish
 
 
 def test_markdown_is_what_it_looks_like(benchmark_of_two, tmp_path):

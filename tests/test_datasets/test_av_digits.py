@@ -15,7 +15,7 @@ from scipy.io import wavfile
 from sklearn.datasets import load_digits
 
 from mmcggm.datasets import AVDigitsDataset
-from mmcggm.datasets.convert_av_digits import FILE, convert_folder, log_mel
+from mmcggm.datasets.av_digits.converter import FILE, convert_folder, log_mel
 from tests.formats.av_digits import SPEAKERS, write_synthetic_recordings
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'dataset_converters' / 'av_digits.py'

@@ -12,12 +12,11 @@ from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader
 
 from mmcggm.datasets import CachedFeatureDataset, Food101Dataset
-from mmcggm.datasets.feature_cache import FeatureCache
-from mmcggm.engine import feature_writer
-from mmcggm.engine.feature_writer import write_features
+from mmcggm.datasets.feature_cache import writer as feature_writer
+from mmcggm.datasets.feature_cache.dataset import FeatureCache
+from mmcggm.datasets.feature_cache.writer import write_features
 from mmcggm.models import BertTextEncoder, ViTImageEncoder
-
-from ..formats.food101 import HIDDEN, write_bert, write_food101, write_vit
+from tests.formats.food101 import HIDDEN, write_bert, write_food101, write_vit
 
 RESIZE = dict(type='Resize', scale=(32, 32), backend='pillow')
 BLUR = dict(type='mmpretrain.GaussianBlur', magnitude_range=(0.1, 2.0), magnitude_std='inf', prob=1.0)
@@ -198,7 +197,7 @@ def test_stale_cache_is_refused(settings, files, tmp_path, change, parts):
 
 def test_other_layout_of_the_cache_is_refused(settings, tmp_path, monkeypatch):
     write(tmp_path, settings)
-    monkeypatch.setattr('mmcggm.datasets.feature_cache.FORMAT', 2)
+    monkeypatch.setattr('mmcggm.datasets.feature_cache.dataset.FORMAT', 2)
     with pytest.raises(ValueError, match='stale: format changed'):
         read(tmp_path, settings)
 

@@ -10,8 +10,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from mmcggm.datasets import Food101Dataset
-
-from ..formats.food101 import WORDS, write_bert, write_food101
+from tests.formats.food101 import WORDS, write_bert, write_food101
 
 RESIZE = dict(type='Resize', scale=(32, 24), backend='pillow')
 CONFIG = Path(__file__).parents[2] / 'configs' / '_base_' / 'datasets' / 'food101.py'

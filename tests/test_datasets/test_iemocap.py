@@ -14,8 +14,7 @@ from mmengine.dataset import default_collate
 
 from mmcggm.datasets import IEMOCAPDataset, h5_features, iemocap
 from mmcggm.registry import DATASETS
-
-from ..formats.iemocap import CHANNELS, write_synthetic_iemocap
+from tests.formats.iemocap import CHANNELS, write_synthetic_iemocap
 
 MODALITIES = ('text', 'audio', 'vision')
 

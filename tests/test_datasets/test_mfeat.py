@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmcggm.datasets import MfeatDataset
-from mmcggm.datasets.convert_mfeat import (
+from mmcggm.datasets.mfeat.converter import (
     FILE,
     SPLIT_SIZES,
     VIEWS,

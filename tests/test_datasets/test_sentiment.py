@@ -10,11 +10,10 @@ from mmengine.logging import MMLogger
 from torch.utils.data import DataLoader
 
 from mmcggm.datasets import SentimentDataset
-from mmcggm.datasets.convert_sentiment import convert_pickle
-from mmcggm.datasets.safe_pickle import UnsafePickleError
-from mmcggm.datasets.sentiment_pickle import parse_split
-
-from ..formats.mosi import MODALITIES, SIZES, UNALIGNED, WIDTHS, mmsa_data, mult_data, write_pickle
+from mmcggm.datasets.readers.safe_pickle import UnsafePickleError
+from mmcggm.datasets.sentiment.converter import convert_pickle
+from mmcggm.datasets.sentiment.pickle_file import parse_split
+from tests.formats.mosi import MODALITIES, SIZES, UNALIGNED, WIDTHS, mmsa_data, mult_data, write_pickle
 
 FORMATS = dict(
     mult=mult_data(),

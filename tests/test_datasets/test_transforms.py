@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import DefaultScope
 
+from mmcggm.datasets.brats.volume_store import StoredCase, case_path
 from mmcggm.datasets.transforms import (
     CenterCropOrPad,
     LoadBraTSSlice,
@@ -13,9 +14,7 @@ from mmcggm.datasets.transforms import (
     PackMultimodalInputs,
     RandomRot90,
 )
-from mmcggm.datasets.volume_store import StoredCase, case_path
-
-from .test_volume_store import write_random_case
+from tests.test_datasets.test_brats.test_volume_store import write_random_case
 
 SIX = tuple(f'm{index}' for index in range(6))
 PUBLISHED = [

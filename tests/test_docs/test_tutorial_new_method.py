@@ -14,7 +14,7 @@ import torch
 from mmengine.config import Config
 
 from mmcggm.benchmark import Benchmark
-from mmcggm.datasets.convert_av_digits import convert_folder
+from mmcggm.datasets.av_digits.converter import convert_folder
 from tests.formats.av_digits import write_synthetic_recordings
 from tests.test_engine.test_optim_wrapper import batches
 from tests.tiny import build_wrapper, classifier_guided

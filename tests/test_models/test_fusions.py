@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmcggm.models.sequences import padding_mask
+from mmcggm.structures.sequences import padding_mask
 from tests.test_models.predictors import TRANSFORMER, batch, build, guided_config
 from tests.tiny import build_wrapper
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from mmengine.config import Config
 from torch import nn
 
-from mmcggm.models.sequences import padding_mask
 from mmcggm.registry import MODELS
+from mmcggm.structures.sequences import padding_mask
 from tests.test_models.predictors import TRANSFORMER, WIDTHS, batch, build, guided_config, predictor_config
 from tests.tiny import build_wrapper
 

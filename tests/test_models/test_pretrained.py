@@ -13,8 +13,7 @@ from transformers import (
 )
 
 from mmcggm.models import BertTextEncoder, PretrainedSequenceEncoder, ViTImageEncoder
-
-from ..formats.food101 import HIDDEN, write_bert, write_vit
+from tests.formats.food101 import HIDDEN, write_bert, write_vit
 
 
 @pytest.fixture(scope='module')

@@ -8,7 +8,7 @@ from torch import nn
 
 from mmcggm.models import SequenceEncoder, SequenceTransformer
 from mmcggm.models.encoders.sequence import TransformerLayer, add_positions, sinusoidal_positions
-from mmcggm.models.sequences import padding_mask, pool_tokens
+from mmcggm.structures.sequences import padding_mask, pool_tokens
 from tests.test_models.predictors import TRANSFORMER, build
 
 

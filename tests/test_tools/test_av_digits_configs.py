@@ -11,7 +11,7 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from mmcggm.datasets.convert_av_digits import convert_folder
+from mmcggm.datasets.av_digits.converter import convert_folder
 from tests.formats.av_digits import write_synthetic_recordings
 
 ROOT = Path(__file__).parents[2]

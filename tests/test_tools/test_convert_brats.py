@@ -14,12 +14,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from mmcggm.datasets.brats_cases import MODALITIES
-from mmcggm.datasets.convert_brats import brain_mask, convert_folder, normalise
-from mmcggm.datasets.splits import read_splits
-from mmcggm.datasets.volume_store import StoredCase, case_path
-
-from ..synthetic import LPS, write_synthetic_case
+from mmcggm.datasets.brats.cases import MODALITIES
+from mmcggm.datasets.brats.converter import brain_mask, convert_folder, normalise
+from mmcggm.datasets.brats.splits import read_splits
+from mmcggm.datasets.brats.volume_store import StoredCase, case_path
+from tests.synthetic import LPS, write_synthetic_case
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'dataset_converters' / 'brats.py'
 

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from ..formats.mosi import SIZES, mmsa_data, mult_data, write_pickle
+from tests.formats.mosi import SIZES, mmsa_data, mult_data, write_pickle
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'dataset_converters' / 'sentiment.py'
 

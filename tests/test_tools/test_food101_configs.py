@@ -11,7 +11,7 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from ..formats.food101 import HIDDEN, write_bert, write_food101, write_vit
+from tests.formats.food101 import HIDDEN, write_bert, write_food101, write_vit
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ('baseline/food101', 'cggm/food101', 'cggm/food101_cached')

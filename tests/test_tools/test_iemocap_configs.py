@@ -13,8 +13,7 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
 from mmcggm.registry import MODELS
-
-from ..formats.iemocap import CHANNELS, write_synthetic_iemocap
+from tests.formats.iemocap import CHANNELS, write_synthetic_iemocap
 
 ROOT = Path(__file__).parents[2]
 METHODS = ('baseline', 'cggm')

@@ -11,7 +11,7 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from mmcggm.datasets.convert_mfeat import VIEWS, convert_folder
+from mmcggm.datasets.mfeat.converter import VIEWS, convert_folder
 from tests.formats.mfeat import write_synthetic_mfeat
 
 ROOT = Path(__file__).parents[2]

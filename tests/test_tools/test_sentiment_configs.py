@@ -8,9 +8,8 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from mmcggm.datasets.convert_sentiment import convert_pickle
-
-from ..formats.mosi import UNALIGNED, mmsa_data, mult_data, write_pickle
+from mmcggm.datasets.sentiment.converter import convert_pickle
+from tests.formats.mosi import UNALIGNED, mmsa_data, mult_data, write_pickle
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 NAMES = ('baseline/cmu_mosi', 'baseline/cmu_mosei', 'cggm/cmu_mosi', 'cggm/cmu_mosei')

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from mmcggm.datasets import BraTSDataset
-from mmcggm.datasets.volume_store import StoredCase, case_path, write_case
+from mmcggm.datasets.brats.volume_store import StoredCase, case_path, write_case
 from mmcggm.visualization.slices import draw_cases, most_tumour, radiological
 
 pytest.importorskip('h5py')

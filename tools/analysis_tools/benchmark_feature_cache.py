@@ -29,9 +29,9 @@ from PIL import Image
 from torch.utils.data import DataLoader
 from transformers import BertConfig, BertModel, BertTokenizerFast, ViTConfig, ViTModel
 
-from mmcggm.datasets.feature_cache import FeatureCache
-from mmcggm.datasets.food101 import Food101Dataset
-from mmcggm.engine.feature_writer import write_features
+from mmcggm.datasets.feature_cache.dataset import FeatureCache
+from mmcggm.datasets.feature_cache.writer import write_features
+from mmcggm.datasets.food101.dataset import Food101Dataset
 from mmcggm.registry import MODELS
 from mmcggm.utils.atomic import replacing
 

@@ -26,8 +26,8 @@ import numpy as np
 from mmengine.registry import init_default_scope
 
 from mmcggm.datasets import BraTSDataset
-from mmcggm.datasets.brats_cases import MODALITIES, SourceCase, find_cases
-from mmcggm.datasets.volume_store import StoredCase, case_path
+from mmcggm.datasets.brats.cases import MODALITIES, SourceCase, find_cases
+from mmcggm.datasets.brats.volume_store import StoredCase, case_path
 from mmcggm.utils import import_optional
 from mmcggm.utils.atomic import replacing
 

@@ -34,10 +34,10 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from mmcggm.datasets.convert_sentiment import convert_pickle
+from mmcggm.datasets.sentiment.converter import convert_pickle
 from mmcggm.models.encoders.sequence import sinusoidal_positions
-from mmcggm.models.sequences import padding_mask
 from mmcggm.registry import MODELS
+from mmcggm.structures.sequences import padding_mask
 from mmcggm.utils.atomic import replacing
 
 CONFIG = Path(__file__).parents[2] / 'configs' / 'baseline' / 'cmu_mosi.py'

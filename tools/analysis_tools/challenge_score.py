@@ -23,10 +23,10 @@ import nibabel as nib
 import numpy as np
 from prettytable import PrettyTable
 
-from mmcggm.evaluation.label_files import read_labels
-from mmcggm.evaluation.regions import REGIONS, get_rule, region_scores
-from mmcggm.evaluation.reports import write_csv
+from mmcggm.evaluation.brats.label_files import read_labels
+from mmcggm.evaluation.brats.regions import REGIONS, get_rule, region_scores
 from mmcggm.utils.atomic import replacing
+from mmcggm.utils.csv_files import write_csv
 
 TOLERANCE = dict(Dice=1e-6, HD95=1e-3)
 THEIR_NAME = dict(Dice='dsc', HD95='hd95')

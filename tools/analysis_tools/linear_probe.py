@@ -26,8 +26,8 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from mmcggm.engine.optim_wrapper import find_guided
-from mmcggm.models.guided import GuidedModel
-from mmcggm.models.model_pass import pooled_vector
+from mmcggm.guided.guided_model import GuidedModel
+from mmcggm.guided.guided_pass import pooled_vector
 from mmcggm.registry import MODELS
 from mmcggm.utils import import_optional
 from mmcggm.utils.atomic import replacing

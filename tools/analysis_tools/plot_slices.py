@@ -7,8 +7,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmcggm.datasets.volume_store import StoredCase, case_path
-from mmcggm.evaluation.label_files import read_labels
+from mmcggm.datasets.brats.volume_store import StoredCase, case_path
+from mmcggm.evaluation.brats.label_files import read_labels
 from mmcggm.visualization.figures import save_figure
 from mmcggm.visualization.slices import draw_cases
 

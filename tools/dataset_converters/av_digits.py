@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmcggm.datasets.convert_av_digits import FILE, convert_folder
+from mmcggm.datasets.av_digits.converter import FILE, convert_folder
 
 
 def parse_args() -> argparse.Namespace:

@@ -12,7 +12,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from mmcggm.datasets.convert_brats import convert_folder
+from mmcggm.datasets.brats.converter import convert_folder
 
 
 def parse_args() -> argparse.Namespace:

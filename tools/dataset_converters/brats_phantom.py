@@ -10,8 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-from mmcggm.datasets.brats_cases import NAMINGS
-from mmcggm.datasets.write_phantoms import write_phantoms
+from mmcggm.datasets.brats.cases import NAMINGS
+from mmcggm.datasets.brats.phantom_writer import write_phantoms
 
 
 def parse_args() -> argparse.Namespace:

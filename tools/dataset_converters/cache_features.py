@@ -16,8 +16,8 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmcggm.datasets.feature_cache import FeatureCache
-from mmcggm.engine.feature_writer import write_features
+from mmcggm.datasets.feature_cache.dataset import FeatureCache
+from mmcggm.datasets.feature_cache.writer import write_features
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 

@@ -12,7 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmcggm.datasets.convert_mfeat import FILE, convert_folder
+from mmcggm.datasets.mfeat.converter import FILE, convert_folder
 
 
 def parse_args() -> argparse.Namespace:

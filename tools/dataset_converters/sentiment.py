@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmcggm.datasets.convert_sentiment import convert_pickle
+from mmcggm.datasets.sentiment.converter import convert_pickle
 
 
 def parse_args() -> argparse.Namespace:

@@ -5,7 +5,7 @@ import argparse
 import torch
 from mmengine.runner import CheckpointLoader
 
-from mmcggm.models import strip_guides
+from mmcggm.guided import strip_guides
 from mmcggm.utils.atomic import replacing
 
 

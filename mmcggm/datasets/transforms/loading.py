@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from mmcggm.datasets.volume_store import StoredCase
+from mmcggm.datasets.brats.volume_store import StoredCase
 from mmcggm.registry import TRANSFORMS
 
 

@@ -9,9 +9,9 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmcggm.registry import MODELS
+from mmcggm.structures.sequences import Sequences, split_padding
 from mmcggm.utils.pretrained import load_pretrained
 
-from ..sequences import Sequences, split_padding
 from .sequence import SequenceEncoder
 
 

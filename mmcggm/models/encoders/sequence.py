@@ -9,8 +9,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmcggm.registry import MODELS
-
-from ..sequences import Sequences, split_padding, without_padding
+from mmcggm.structures.sequences import Sequences, split_padding, without_padding
 
 
 def sinusoidal_positions(positions: Tensor, dim: int) -> Tensor:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from ..nested import describe
-from ..sequences import Sequences, pool_tokens, split_padding, without_padding
+from mmcggm.structures.nested import describe
+from mmcggm.structures.sequences import Sequences, pool_tokens, split_padding, without_padding
 
 POOLS = ('mean', 'first')
 

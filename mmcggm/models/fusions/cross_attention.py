@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from mmcggm.models.encoders.sequence import SequenceTransformer
 from mmcggm.registry import MODELS
+from mmcggm.structures.sequences import pool_tokens
 
-from ..encoders.sequence import SequenceTransformer
-from ..sequences import pool_tokens
 from .base import TokenFusion, check_pool
 
 

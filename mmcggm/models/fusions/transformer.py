@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from mmcggm.models.encoders.sequence import SequenceTransformer
 from mmcggm.registry import MODELS
 
-from ..encoders.sequence import SequenceTransformer
 from .base import TokenFusion
 
 

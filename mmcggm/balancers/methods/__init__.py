@@ -1,0 +1,1 @@
+"""Balancing methods, one file a method."""

@@ -1,0 +1,122 @@
+"""Adaptive Mask Co-optimization (Zhou et al., ICASSP 2023, doi 10.1109/ICASSP49357.2023.10096641)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from mmcggm.balancers.balancer import Balancer, GuidedStep, over_processes, present
+from mmcggm.balancers.overflow import committed
+from mmcggm.balancers.pass_record import Change, sample_logits
+from mmcggm.registry import BALANCERS
+
+
+@BALANCERS.register_module()
+class AMCo(Balancer):
+    """Masks features of the modality that the others lean on, more and more as training goes on.
+
+    With the logits ``z_i`` of modality ``i``, its share of the batch is the mean over samples of
+
+        ``q_i = Σ_c exp z_ic / Σ_k Σ_c exp z_kc``
+
+    If it exceeds σ, a part ``ρ = sin(π/2 · min(t, ε) / ε)`` of the modality's features, drawn anew for
+    each batch, is zero in the next step. (Co-optimization:) the losses of the modalities alone are added
+    to that of the task, so that a masked encoder goes on learning.
+
+    The paper has three modalities and is not freely available; the terms are those of BalanceBenchmark
+    (arXiv 2502.10816), also for two. There the mask is on the modality's part of the fused logits, and
+    ``t`` grows by a tenth of the epoch's number with each batch and restarts with each epoch, which
+    masks everything from the third batch on; here the mask is on the channels of the representation, so
+    that any fusion will do, and ``t`` is the fraction of training that is done. As there, the share of a
+    modality under a mask is measured with as large a part of its logits at zero, so it is not masked for
+    good. For classification with one label a sample.
+
+    Args:
+        sigma: σ, in (0, 1). At most one modality exceeds a half, the published value.
+        eps: ε, in (0, 1]: the fraction of training after which everything is masked.
+        process_group: The processes that train together. Default: all, if distributed.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+    """
+
+    def __init__(
+        self, sigma: float = 0.5, eps: float = 0.3, process_group: dist.ProcessGroup | None = None
+    ) -> None:
+        super().__init__()
+        if not 0 < sigma < 1 or not 0 < eps <= 1:
+            raise ValueError(f'AMCo needs 0 < sigma < 1 and 0 < eps <= 1, got sigma={sigma} and eps={eps}.')
+        self.sigma = sigma
+        self.eps = eps
+        self.process_group = process_group
+        self._masked: Tensor | None = None  # which modalities are, bool (M,)
+        self._sums: Tensor | None = None  # of the update under way: shares and samples, (M + 1,)
+
+    @property
+    def part(self) -> float:
+        """ρ."""
+        return math.sin(math.pi / 2 * min(self.training_progress, self.eps) / self.eps)
+
+    def changes(self) -> Mapping[int, Change]:
+        if not self.active or self._masked is None:
+            return {}
+        return {
+            index: partial(mask_features, where=where, part=self.part)
+            for index, where in enumerate(self._masked.unbind())
+        }
+
+    def adjust_loss(self, step: GuidedStep) -> Tensor | None:
+        """Add up the shares over the micro-batches; return the losses of the modalities alone."""
+        guided_pass = present(step.guided_pass, self)
+        samples = len(guided_pass.labels())
+        found = [None if z is None else sample_logits(z.detach()) for z in guided_pass.predictions()]
+        changes = self.changes()
+        logits = [z if z is None or i not in changes else changes[i](z) for i, z in enumerate(found)]
+        sums = torch.cat([shares(logits).sum(1), step.task_loss.new_tensor([samples])])
+        sums = over_processes(sums, self.process_group)
+        self._sums = sums if self._sums is None else self._sums + sums
+        if self.active:
+            return sum(loss for loss in guided_pass.unimodal_losses() if loss is not None)
+        return None
+
+    def adjust_gradients(
+        self, encoders: Sequence[Sequence[nn.Parameter]], overflow: Tensor | None = None
+    ) -> None:
+        """Decide which modalities are masked in the next step."""
+        share = self._sums[:-1] / self._sums[-1]
+        masked = committed(share > self.sigma, self._masked, overflow)
+        self.stats = {'share': share, 'masked': masked.float() * self.part}
+        self._masked, self._sums = masked, None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {'masked': self._masked}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._masked, self._sums = state_dict['masked'], None
+
+
+def shares(logits: Sequence[Tensor | None]) -> Tensor:
+    """Return ``q`` ``(M, N)`` of logits ``(N, C)``; zero for a modality that has none."""
+    nothing = next(z for z in logits if z is not None).new_full((1, 1), -torch.inf)
+    sizes = [(nothing if z is None else z).logsumexp(1) for z in logits]
+    return torch.stack(torch.broadcast_tensors(*sizes)).softmax(0)
+
+
+def mask_features(tensor: Tensor, where: Tensor, part: float) -> Tensor:
+    """Return ``tensor`` with a random ``part`` of its channels at zero, if the scalar ``where`` is true.
+
+    Channels are the second axis of maps, the last of sequences and vectors; what has one axis stays.
+    """
+    if tensor.ndim < 2:
+        return tensor
+    axis = 1 if tensor.ndim > 3 else tensor.ndim - 1
+    channels = tensor.shape[axis]
+    masked = torch.randperm(channels, device=tensor.device) < int(part * channels)
+    shape = [channels if i == axis else 1 for i in range(tensor.ndim)]
+    return tensor.masked_fill((masked & where.to(tensor.device)).view(shape), 0)

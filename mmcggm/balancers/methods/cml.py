@@ -1,0 +1,78 @@
+"""Calibrating Multimodal Learning (Ma et al., ICML 2023, arXiv 2306.01265)."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mmcggm.balancers.balancer import Balancer, GuidedStep, present
+from mmcggm.balancers.pass_record import sample_logits
+from mmcggm.registry import BALANCERS
+
+
+@BALANCERS.register_module()
+class CML(Balancer):
+    """Punishes a model that grows more confident when a modality is taken from it.
+
+    Modalities are removed one by one in random order. With ``S_0`` all of them, ``S_k`` what is left
+    after ``k``, and the probability ``Conf`` of the predicted class, the loss is
+
+        ``(1/M) Σ_{k=0}^{M-1} L(S_k) + λ Σ_{k=1}^{M-1} mean_n max(0, Conf_n(S_k) - Conf_n(S_{k-1}))``
+
+    A sample that is right only once the modality is gone is let off, as in the authors' code.
+
+    The paper has any number of modalities; a random chain stands for all nested pairs of subsets, and
+    the losses of the chain are averaged, as in BalanceBenchmark (arXiv 2502.10816). There a modality goes
+    by its part of the fused linear layer; here it is zero on its way into fusion, so that any fusion will
+    do. The penalty is a mean over samples where the authors' code has a sum, so that λ does not depend on
+    the batch. Confidences are compared in evaluation mode, since dropout would disturb them. For
+    classification with one label a sample.
+
+    A step costs ``M`` more forward passes.
+
+    Args:
+        lam: λ, not negative.
+
+    Raises:
+        ValueError: If ``lam`` is negative.
+    """
+
+    def __init__(self, lam: float = 1.0) -> None:
+        super().__init__()
+        if lam < 0:
+            raise ValueError(f'CML needs lam >= 0, got {lam}.')
+        self.lam = lam
+
+    def adjust_loss(self, step: GuidedStep) -> Tensor | None:
+        if not self.active:
+            return None
+        guided_pass = present(step.guided_pass, self)
+        labels = guided_pass.labels()
+        order = torch.randperm(len(step.guide_weights)).tolist()
+        chain = [
+            guided_pass.rerun(dict.fromkeys(order[:removed], torch.zeros_like))
+            for removed in range(len(order))
+        ]
+        rises = torch.stack(
+            [confidence_rises(after.output, before.output, labels) for before, after in pairwise(chain)]
+        )
+        self.stats = {'rise': rises.detach().mean(), 'rises': (rises > 0).float().mean()}
+        fused = guided_pass.task_loss()
+        partial = sum(outcome.loss for outcome in chain[1:])
+        return (fused + partial) / len(chain) - fused + self.lam * rises.mean(1).sum()
+
+
+def confidence_rises(after: Tensor, before: Tensor, labels: Tensor) -> Tensor:
+    """Return ``max(0, Conf(after) - Conf(before))`` ``(N,)``, zero where ``after`` mends the prediction.
+
+    Args:
+        after: Logits ``(N, C, *)`` without the modality.
+        before: The same with it.
+        labels: ``(N,)``.
+    """
+    (new, new_class), (old, old_class) = (sample_logits(z).softmax(1).max(1) for z in (after, before))
+    mended = (new_class == labels) & (old_class != labels)
+    return F.relu(new - old).masked_fill(mended, 0)

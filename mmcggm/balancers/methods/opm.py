@@ -1,0 +1,113 @@
+"""On-the-fly Prediction Modulation (Wei et al., TPAMI 2024, arXiv 2410.11582)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from mmcggm.balancers.balancer import Balancer, GuidedStep
+from mmcggm.balancers.discrepancy import ConfidenceSums, discrepancy_ratios
+from mmcggm.balancers.overflow import committed
+from mmcggm.balancers.pass_record import Change
+from mmcggm.registry import BALANCERS
+
+
+@BALANCERS.register_module()
+class OPM(Balancer):
+    """Drops the representation of the modality that predicts better, so that fusion must use the others.
+
+    With OGM's discrepancy ratio ``r_i``, sample by sample the representation of modality ``i`` becomes
+    zero on its way into fusion, with probability
+
+        ``q_i = q_base (1 + λ tanh(r_i - 1))`` (at most 1) if ``r_i > 1``, else 0
+
+    and all that is kept grows by ``1 / (1 - mean_i q_i)``. It happens in a fraction ``p_exe`` of the passes.
+
+    Published for two modalities; as in :class:`OGM`, ``r_i`` compares with the mean over the others. So
+    one of them always has ``q_i = 0``, and no sample loses everything (but one that lacks that one). The
+    authors' code finds ``r_i`` in the same pass, from the fused linear layer, split by modality; here the
+    guides of the last update give it, so that any fusion will do. It weights ``mean_i q_i`` by the sizes of
+    the representations, which it has equal. For tasks with probabilities.
+
+    The authors' code leaves the first 6 of 100 epochs alone: ``CGGMHook(begin=...)``.
+
+    Args:
+        q_base: Probability at which dropping starts, in (0, 1].
+        lam: λ, how much it grows with the discrepancy, not negative.
+        p_exe: Fraction of the passes in which anything is dropped, in (0, 1].
+        process_group: The processes that train together. Default: all, if distributed.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        q_base: float = 0.5,
+        lam: float = 0.5,
+        p_exe: float = 0.7,
+        process_group: dist.ProcessGroup | None = None,
+    ) -> None:
+        super().__init__()
+        if not 0 < q_base <= 1 or not 0 < p_exe <= 1:
+            raise ValueError(f'OPM needs q_base and p_exe in (0, 1], got {q_base} and {p_exe}.')
+        if lam < 0:
+            raise ValueError(f'OPM needs lam >= 0, got {lam}.')
+        self.q_base = q_base
+        self.lam = lam
+        self.p_exe = p_exe
+        self._committed: dict[str, Tensor] = {}
+        self._confidence = ConfidenceSums(process_group)
+
+    def changes(self) -> Mapping[int, Change]:
+        """Return what drops and scales, or nothing: before the first update, and as ``p_exe`` has it."""
+        if not self.active or not self._committed or torch.rand(()).item() >= self.p_exe:
+            return {}
+        q = self._committed['q']
+        scale = 1 / (1 - q.mean())
+        return {index: _dropping(probability, scale) for index, probability in enumerate(q)}
+
+    def adjust_loss(self, step: GuidedStep) -> None:
+        """Add up the probabilities of the truth over the micro-batches of the update."""
+        self._confidence.add(step, self)
+
+    def adjust_gradients(
+        self, encoders: Sequence[Sequence[nn.Parameter]], overflow: Tensor | None = None
+    ) -> None:
+        """Commit the probabilities for the passes of the next update."""
+        sums = self._confidence.take()
+        q = opm_probabilities(sums, self.q_base, self.lam)
+        self.stats = {'q': q, 'confidence': sums}
+        self._committed = {'q': committed(q, self._committed.get('q'), overflow)}
+
+    def state_dict(self) -> dict[str, Any]:
+        return dict(self._committed)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._committed = dict(state_dict)
+        self._confidence.take()  # nothing of an update that was under way
+
+
+def opm_probabilities(sums: Tensor, q_base: float, lam: float) -> Tensor:
+    """Return ``q`` ``(M,)`` for the sums ``(M,)`` of the probabilities that the truth is given."""
+    ratios = discrepancy_ratios(sums)
+    q = (q_base * (1 + lam * torch.tanh(ratios - 1))).clamp(max=1)
+    # With a margin for rounding, so that equal modalities are not all dropped.
+    return torch.where(ratios > 1 + 1e-5, q, torch.zeros_like(q))
+
+
+def _dropping(probability: Tensor, scale: Tensor) -> Change:
+    """Return a change that draws once which samples lose their representation, of however many tensors."""
+    drawn: list[Tensor] = []
+
+    def change(x: Tensor) -> Tensor:
+        if not drawn:
+            kept = torch.rand(len(x), device=x.device) >= probability.to(x.device)
+            drawn.append(kept * scale.to(x.device))
+        return x * drawn[0].to(x.dtype).view(-1, *[1] * (x.ndim - 1))
+
+    return change

@@ -1,0 +1,147 @@
+"""ReconBoost (Hua et al., ICML 2024, arXiv 2405.09321)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmcggm.balancers.balancer import Balancer, GuidedStep, present
+from mmcggm.balancers.pass_record import Change, Outcome
+from mmcggm.balancers.turn_taking import alone, let_rest
+from mmcggm.registry import BALANCERS
+
+
+@BALANCERS.register_module()
+class ReconBoost(Balancer):
+    """Lets modalities take turns at what the others get wrong, and corrects all together between turns.
+
+    A learner ``φ_i`` is modality ``i`` alone in the model. In its turn it fits the truth ``y`` and avoids
+    what the others together already say, with probabilities ``p`` of ``φ_i`` and ``q`` of the others:
+
+        ``L_i = CE(p, y) - λ KL(q ‖ p)``,  so that  ``∂L_i/∂φ_i = (1 - λ) p - (y - λ q)``
+
+    With ``λ = 1`` it fits the residual ``y - q``, as gradient boosting does. ``L_i`` has no minimum where
+    ``λ q`` is above zero for a wrong class; the authors' code leaves the truth alone in the divergence,
+
+        ``L_i = -(1 - λ q_y) log p_y``
+
+    which weights samples by what the others miss. That is ``classes='truth'``, the default. After
+    ``turn_epochs`` of a turn follow ``rectify_epochs`` in which all train on the task's loss: global
+    rectification. Then the next modality has its turn.
+
+    Published, and released, for two and three modalities; it is the same for any number, with the others
+    masked as in :class:`MLA`. The published model adds up the learners of one head: give the model a fusion
+    that adds up (``SumFusion``, ``ConcatFusion``), or modalities meet for the first time between turns.
+    Memory consolidation, ``α ‖p - p_prev‖² / C`` to the modality whose turn was before, is detached in the
+    authors' code, where it moves nothing; here it pulls ``φ_i``, if asked for. Their factor ``weight1 / C``
+    of ``L_i`` is left to the learning rate, their learnt scale of the sum to the head, and each of their
+    stages has a new optimizer, where here momentum waits. For tasks with probabilities.
+
+    A step of a turn costs one more forward pass, without gradients; two with consolidation. Epochs are
+    counted while the method is active, so a plain loop must call ``end_epoch``. (The formulas are those of
+    the code; the paper's text could not be had but for its abstract.)
+
+    Args:
+        lam: λ in [0, 1]: ``weight2 / weight1`` of the authors' code, 0.2 for CREMA-D, elsewhere 0.25.
+        classes: ``'truth'``, or ``'all'`` for the whole divergence.
+        consolidation: α, not negative.
+        turn_epochs: Length of a turn, at least 1.
+        rectify_epochs: Length of a rectification, or 0 for none.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        lam: float = 0.25,
+        classes: str = 'truth',
+        consolidation: float = 0.0,
+        turn_epochs: int = 4,
+        rectify_epochs: int = 4,
+    ) -> None:
+        super().__init__()
+        if not 0 <= lam <= 1 or consolidation < 0:
+            raise ValueError(
+                'ReconBoost needs lam in [0, 1] and consolidation >= 0, '
+                f'got lam={lam} and consolidation={consolidation}.'
+            )
+        if classes not in ('truth', 'all'):
+            raise ValueError(f"ReconBoost needs classes='truth' or 'all', got {classes!r}.")
+        if turn_epochs < 1 or rectify_epochs < 0:
+            raise ValueError(
+                'ReconBoost needs turn_epochs >= 1 and rectify_epochs >= 0, '
+                f'got {turn_epochs} and {rectify_epochs}.'
+            )
+        self.lam = lam
+        self.classes = classes
+        self.consolidation = consolidation
+        self.turn_epochs = turn_epochs
+        self.rectify_epochs = rectify_epochs
+        self._epochs = 0
+
+    @property
+    def turn(self) -> int | None:
+        """Index of the modality whose turn it is, or None while all train."""
+        stage, epoch = divmod(self._epochs, self.turn_epochs + self.rectify_epochs)
+        return stage % len(self.modalities) if self.active and epoch < self.turn_epochs else None
+
+    def changes(self) -> Mapping[int, Change]:
+        """Return what leaves the modality whose turn it is alone."""
+        return {} if self.turn is None else alone(self.turn, len(self.modalities))
+
+    def adjust_loss(self, step: GuidedStep) -> Tensor | None:
+        """Return ``-λ KL(q ‖ p)``, but for a constant, and memory consolidation."""
+        turn, count = self.turn, len(step.guide_losses)
+        guided_pass = present(step.guided_pass, self)
+        if turn is None:
+            self.stats = {'turn': step.task_loss.new_zeros(count)}
+            return None
+        learner = guided_pass.fused()
+        with torch.no_grad():
+            others = guided_pass.rerun({turn: torch.zeros_like})
+        self.stats = {
+            'turn': F.one_hot(torch.tensor(turn), count).to(step.task_loss),
+            'others': others.confidences.mean(),
+        }
+        term = self.lam * overlap(learner, others, self.classes)
+        if self.consolidation and self._epochs >= self.turn_epochs + self.rectify_epochs:
+            with torch.no_grad():
+                previous = guided_pass.rerun(alone((turn - 1) % count, count))
+            gap = F.mse_loss(learner.output.softmax(1), previous.output.softmax(1))
+            term = term + self.consolidation * gap
+        return term
+
+    def adjust_gradients(
+        self, encoders: Sequence[Sequence[nn.Parameter]], overflow: Tensor | None = None
+    ) -> None:
+        """Let the others' encoders rest in a turn."""
+        if self.turn is not None:
+            let_rest(encoders, self.turn)
+
+    def end_epoch(self, encoders: Sequence[Sequence[nn.Parameter]]) -> None:
+        """Count the epoch."""
+        self._epochs += self.active
+
+    def state_dict(self) -> dict[str, Any]:
+        return {'epochs': self._epochs}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._epochs = state_dict['epochs']
+
+
+def overlap(learner: Outcome, others: Outcome, classes: str) -> Tensor:
+    """Return ``mean_n Σ_c q_c log p_c``, a scalar, over the true class alone or ``'all'``.
+
+    It is ``-KL(q ‖ p)`` but for a constant; gradients reach ``p``, the learner's probabilities, alone.
+    """
+    if classes == 'truth':
+        # At 1e-8, as AGM has it, where the cross-entropy alone is left to pull.
+        truth = learner.confidences.float().clamp(min=1e-8).log()
+        return (others.confidences.detach() * truth).mean()
+    taken = others.output.detach().float().softmax(1)
+    return (taken * learner.output.float().log_softmax(1)).sum(1).mean()

@@ -1,0 +1,50 @@
+"""Uni-Modal Teacher (Du et al., ICML 2023, arXiv 2305.01233)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mmcggm.balancers.balancer import Balancer, GuidedStep, present
+from mmcggm.registry import BALANCERS
+
+
+@BALANCERS.register_module()
+class UMT(Balancer):
+    """Teaches each encoder the representation that it would have learnt alone.
+
+    A teacher is the frozen encoder of a training of its modality alone. With its representation
+    ``t_i`` of the batch, the loss is
+
+        ``L = L_task + λ Σ_i MSE(h_i, t_i)``
+
+    for any number of modalities, as published. Representations are compared as vectors, averaged over
+    positions: the paper fuses late, where they are vectors. For every task.
+
+    It needs ``model.teachers``, the checkpoints of a training of each modality alone
+    (:class:`SingleModality`); a modality without one is not taught.
+
+    Args:
+        lam: λ, positive.
+
+    Raises:
+        ValueError: If ``lam`` is not positive.
+    """
+
+    def __init__(self, lam: float = 10.0) -> None:
+        super().__init__()
+        if lam <= 0:
+            raise ValueError(f'UMT needs lam > 0, got {lam}.')
+        self.lam = lam
+
+    def adjust_loss(self, step: GuidedStep) -> Tensor | None:
+        if not self.active:
+            return None
+        guided_pass = present(step.guided_pass, self)
+        distances = [
+            step.task_loss.new_zeros(()) if taught is None else F.mse_loss(own.to(taught.dtype), taught)
+            for own, taught in zip(guided_pass.vectors(), guided_pass.teachers(), strict=True)
+        ]
+        self.stats = {'distance': torch.stack(distances).detach()}
+        return self.lam * sum(distances)

@@ -1,0 +1,1 @@
+"""Spoken and handwritten digits: data set and converter."""

@@ -1,0 +1,155 @@
+"""Spoken digits paired with images of handwritten ones."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.dataset import BaseDataset
+from torch import Tensor
+
+from mmcggm.datasets.readers.npz import read_arrays
+from mmcggm.registry import DATASETS
+
+from .converter import FILE
+
+FIELDS = ('audio', 'label', 'speaker', 'index', 'image', 'image_label', 'image_split')
+SPLITS = ('train', 'val', 'test')
+BRIGHTEST = 16  # of scikit-learn's digits
+
+
+@DATASETS.register_module()
+class AVDigitsDataset(BaseDataset):
+    """Digits that are heard and seen: 3,000 recordings of 6 speakers, 1,797 images of 8 x 8 pixels.
+
+    The recordings are the Free Spoken Digit Dataset's (https://github.com/Jakobovski/free-spoken-digit-dataset),
+    the images scikit-learn's. Both show the same digit; they come from different people, so each
+    modality tells the digit on its own. Images that test or validate never train.
+
+    A sample is ``dict(inputs=dict(audio=(1, 40, 50), image=(1, 8, 8)), labels=())``, float32 and int64:
+    a log-mel spectrogram, and an image whose values are from 0 to 1 before noise. Noise and occlusion
+    make the image worse, and so move the balance to the audio. They are drawn afresh in training
+    (from torch's global generator) and are fixed for each recording in validation and test.
+
+    Args:
+        data_root: Folder of the file that ``tools/dataset_converters/av_digits.py`` writes.
+        split: ``'train'``, ``'val'`` or ``'test'``.
+        split_by: ``'index'``: every speaker is in every split; of a speaker's recordings of a digit
+            the first 5 test, the next 5 validate, and 40 train. ``'speaker'``: nobody who tests or
+            validates is heard in training.
+        val_speaker: Who validates, with ``split_by='speaker'``.
+        test_speaker: Who tests, likewise.
+        image_noise: Standard deviation of Gaussian noise on each pixel.
+        image_occlusion: Share of the image that a black square hides, in [0, 1], to whole pixels.
+        pipeline: Transforms of a sample.
+        **kwargs: Of :class:`mmengine.dataset.BaseDataset`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If an argument is out of its range, or the file isn't the converter's.
+    """
+
+    METAINFO = dict(classes=tuple('0123456789'))
+
+    def __init__(
+        self,
+        data_root: str,
+        split: str = 'train',
+        split_by: str = 'index',
+        val_speaker: str = 'theo',
+        test_speaker: str = 'yweweler',
+        image_noise: float = 0.0,
+        image_occlusion: float = 0.0,
+        pipeline: Sequence = (),
+        **kwargs,
+    ) -> None:
+        for name, value, known in (
+            ('split', split, SPLITS),
+            ('split_by', split_by, ('index', 'speaker')),
+        ):
+            if value not in known:
+                raise ValueError(f"`{name}` is '{value}'; it must be one of {list(known)}.")
+        if image_noise < 0:
+            raise ValueError(f'`image_noise` is {image_noise}; it must not be negative.')
+        if not 0 <= image_occlusion <= 1:
+            raise ValueError(f'`image_occlusion` is {image_occlusion}; it must be in [0, 1].')
+        if val_speaker == test_speaker:
+            raise ValueError(f"`val_speaker` and `test_speaker` are both '{test_speaker}'; name two.")
+        self.split = split
+        self.split_by = split_by
+        self.val_speaker = val_speaker
+        self.test_speaker = test_speaker
+        self.image_noise = image_noise
+        self.image_occlusion = image_occlusion
+        super().__init__(data_root=data_root, pipeline=list(pipeline), **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """Read the file; return for each recording of the split its number, its image's, and the label."""
+        stored = self._read(Path(self.data_root) / FILE)
+        self._audio = torch.from_numpy(stored['audio']).unsqueeze(1)
+        self._images = torch.from_numpy(stored['image']).unsqueeze(1).float() / BRIGHTEST
+        pools = {
+            label: np.flatnonzero((stored['image_split'] == self.split) & (stored['image_label'] == label))
+            for label in range(10)
+        }
+        items, seen = [], Counter()
+        for recording in np.flatnonzero(self._splits(stored) == self.split):
+            label = int(stored['label'][recording])
+            image = pools[label][seen[label] % len(pools[label])]  # the file's order is random
+            seen[label] += 1
+            items.append(dict(recording=int(recording), image=int(image), label=label))
+        if not items:
+            raise ValueError(
+                f"{self.data_root}/{FILE} leaves no recording for `split='{self.split}'` with "
+                f"`split_by='{self.split_by}'`: convert the complete data set."
+            )
+        return items
+
+    def prepare_data(self, idx: int) -> dict:
+        """Return the sample, see the class."""
+        item = self.get_data_info(idx)
+        generator = None if self.split == 'train' else torch.Generator().manual_seed(item['recording'])
+        sample = dict(
+            inputs=dict(
+                audio=self._audio[item['recording']].float(),
+                image=self._degraded(self._images[item['image']], generator),
+            ),
+            labels=torch.tensor(item['label']),
+        )
+        return self.pipeline(sample)
+
+    def _degraded(self, image: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Return a copy of the image ``(1, H, W)``, with noise and then a black square."""
+        image = image + self.image_noise * torch.randn(image.shape, generator=generator)
+        size = image.shape[-1]
+        side = round(size * math.sqrt(self.image_occlusion))
+        top, left = torch.randint(size - side + 1, (2,), generator=generator).tolist()
+        image[:, top : top + side, left : left + side] = 0
+        return image
+
+    def _splits(self, stored: dict[str, np.ndarray]) -> np.ndarray:
+        """Return the split of each recording."""
+        if self.split_by == 'index':
+            index = stored['index']
+            return np.select([index < 5, index < 10], ['test', 'val'], 'train')
+        speaker = stored['speaker']
+        known = sorted(set(speaker.tolist()))
+        for name in ('val_speaker', 'test_speaker'):
+            if getattr(self, name) not in known:
+                raise ValueError(f"`{name}` is '{getattr(self, name)}'; {self.data_root}/{FILE} has {known}.")
+        return np.select(
+            [speaker == self.test_speaker, speaker == self.val_speaker], ['test', 'val'], 'train'
+        )
+
+    def _read(self, path: Path) -> dict[str, np.ndarray]:
+        if not path.exists():
+            raise FileNotFoundError(
+                f"No AV digits in '{self.data_root}': download the Free Spoken Digit Dataset with `git clone "
+                'https://github.com/Jakobovski/free-spoken-digit-dataset data/fsdd` and run `python '
+                f'tools/dataset_converters/av_digits.py data/fsdd/recordings --out {self.data_root}`.'
+            )
+        return read_arrays(path, FIELDS, converter='tools/dataset_converters/av_digits.py')

@@ -1,0 +1,158 @@
+"""Brain tumour segmentation from several MRI sequences: the BraTS challenges' data."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from mmengine.dataset import BaseDataset
+from mmengine.logging import print_log
+
+from mmcggm.registry import DATASETS
+
+from .splits import KEYS, SPLITS, read_splits
+from .volume_store import StoredCase, case_path
+
+SAMPLES = ('random_tumour_slice', 'tumour_slices', 'all_slices', 'volume')
+
+
+@DATASETS.register_module()
+class BraTSDataset(BaseDataset):
+    """Slices or volumes of BraTS cases, from the store that ``tools/dataset_converters/brats.py`` writes.
+
+    An item names a case and, unless it is a volume, a slice; the pipeline starts with
+    ``LoadBraTSSlice`` or ``LoadBraTSVolume``, which read it.
+
+    Args:
+        data_root: The store.
+        split: ``'train'``, ``'val'``, ``'test'`` or ``'unlabelled'`` as in the store's ``splits.json``,
+            a list of these, or ``'all'`` (``'unlabelled'`` only if the sample needs no segmentation).
+        modalities: The sequences to read, in this order: ``'flair'``, ``'t1ce'``, ``'t1'``, ``'t2'``.
+        sample: What an item is. ``'random_tumour_slice'``: one item a case, a random slice with
+            tumour each time it is read (the protocol of CGGM, https://arxiv.org/abs/2411.01409).
+            ``'tumour_slices'``: one item a slice with tumour. ``'all_slices'``: one item a slice.
+            ``'volume'``: one item a case, the whole volume. The two with tumour need segmentations,
+            and leave out cases that have no tumour.
+        background: With ``'tumour_slices'``, how many slices without tumour a case adds, as a share of its
+            slices with tumour: evenly spread, so that a network learns where there is none.
+        pipeline: Transforms.
+        **kwargs: Of :class:`mmengine.dataset.BaseDataset`.
+
+    Raises:
+        FileNotFoundError: If the store, its ``splits.json`` or a case in it is missing.
+        ValueError: If an argument or ``splits.json`` does not fit the store.
+    """
+
+    METAINFO = dict(
+        classes=('background', 'necrotic core', 'edema', 'enhancing tumour'),
+        palette=[[0, 0, 0], [255, 80, 60], [80, 200, 120], [255, 215, 70]],
+        regions=dict(WT=(1, 2, 3), TC=(1, 3), ET=(3,)),
+    )
+
+    def __init__(
+        self,
+        data_root: str,
+        split: str | Sequence[str] = 'train',
+        modalities: Sequence[str] = ('flair', 't1ce', 't1', 't2'),
+        sample: str = 'random_tumour_slice',
+        background: float = 0.0,
+        pipeline: Sequence = (),
+        **kwargs,
+    ) -> None:
+        if split == 'all':
+            split = KEYS if sample in ('all_slices', 'volume') else SPLITS
+        self.splits = (split,) if isinstance(split, str) else tuple(split)
+        unknown = [name for name in self.splits if name not in KEYS]
+        if unknown:
+            raise ValueError(f"`split` holds {unknown}; there are {list(KEYS)} and 'all'.")
+        if sample not in SAMPLES:
+            raise ValueError(f"`sample` is '{sample}'; it must be one of {list(SAMPLES)}.")
+        if not modalities or len(set(modalities)) != len(modalities):
+            raise ValueError(
+                f'`modalities` must name at least one sequence, each once: got {list(modalities)}.'
+            )
+        if background < 0 or (background and sample != 'tumour_slices'):
+            raise ValueError(
+                f'`background` is {background}; it must not be negative, and needs '
+                f"sample='tumour_slices', not '{sample}'."
+            )
+        self.modalities = tuple(modalities)
+        self.background = background
+        self.sample = sample
+        super().__init__(data_root=data_root, pipeline=list(pipeline), **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """Return an item a case or a slice, see ``sample``."""
+        root = Path(self.data_root)
+        if not (root / 'cases').is_dir():
+            raise FileNotFoundError(
+                f"No BraTS data in '{root}': download the training data of RSNA-ASNR-MICCAI BraTS 2021 "
+                '(https://www.synapse.org/Synapse:syn25829067) to data/BraTS2021 and run '
+                f'`python tools/dataset_converters/brats.py data/BraTS2021 --out {root}`, or run '
+                '`make demo`, which needs no data.'
+            )
+        splits = read_splits(root / 'splits.json')
+        items = [item for split in self.splits for case in splits[split] for item in self._items(case, split)]
+        if not items:
+            raise ValueError(
+                f"{root / 'splits.json'} leaves no '{self.sample}' item in {list(self.splits)}; "
+                'move cases there, or choose another `split`.'
+            )
+        return items
+
+    def prepare_data(self, idx: int) -> dict | None:
+        """Draw the slice if the sample is random (NumPy's global state, as mmcv draws), run the pipeline."""
+        item = self.get_data_info(idx)
+        if self.sample == 'random_tumour_slice':
+            item['slice_index'] = int(np.random.choice(item.pop('tumour_slices')))  # noqa: NPY002
+        return self.pipeline(item)
+
+    def _items(self, case: str, split: str) -> list[dict]:
+        stored = self._open(case, split)
+        item = dict(
+            case=case,
+            case_path=str(stored.path),
+            ori_shape=stored.shape,
+            spacing=stored.spacing,
+            modalities=self.modalities,
+        )
+        if self.sample == 'volume':
+            return [item]
+        if self.sample == 'all_slices':
+            return [dict(item, slice_index=z) for z in range(stored.shape[0])]
+        if not stored.has_seg:
+            raise ValueError(
+                f"{self.data_root}/splits.json names case '{case}' in '{split}', but it has no segmentation, "
+                f"which sample='{self.sample}' needs. Move it to 'unlabelled', or choose another `split`."
+            )
+        if not len(stored.tumour_slices):
+            print_log(f"Case '{case}' has no tumour; it is left out.", 'current', logging.WARNING)
+            return []
+        if self.sample == 'tumour_slices':
+            slices = [*stored.tumour_slices, *self._background(stored)]
+            return [dict(item, slice_index=int(z)) for z in sorted(slices)]
+        return [dict(item, tumour_slices=stored.tumour_slices)]
+
+    def _background(self, stored: StoredCase) -> np.ndarray:
+        """Return slices without tumour, evenly spread over those that there are."""
+        without = np.setdiff1d(np.arange(stored.shape[0]), stored.tumour_slices)
+        count = min(round(self.background * len(stored.tumour_slices)), len(without))
+        return without[(np.arange(count) * len(without) + len(without) // 2) // max(count, 1)]
+
+    def _open(self, case: str, split: str) -> StoredCase:
+        try:
+            stored = StoredCase(case_path(self.data_root, case))
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                f"{self.data_root}/splits.json names case '{case}' in '{split}', but the store does not hold "
+                'it. Convert it, or take it out of splits.json.'
+            ) from error
+        missing = [modality for modality in self.modalities if modality not in stored.modalities]
+        if missing:
+            raise ValueError(
+                f"`modalities` in the config names {missing}, which case '{case}' in {self.data_root} "
+                f'lacks; it has {list(stored.modalities)}.'
+            )
+        return stored

@@ -1,0 +1,1 @@
+"""Features of frozen encoders: computing, storing and reading them."""

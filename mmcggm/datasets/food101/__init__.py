@@ -1,0 +1,1 @@
+"""UPMC Food-101: data set."""

@@ -1,0 +1,1 @@
+"""IEMOCAP: feature files, labels and data set."""

@@ -1,0 +1,1 @@
+"""UCI Multiple Features: data set and converter."""

@@ -1,0 +1,1 @@
+"""CMU-MOSI and CMU-MOSEI: pickles, their store, converter and data set."""

@@ -1,0 +1,118 @@
+"""Sentiment of spoken clips from text, audio and vision: CMU-MOSI and CMU-MOSEI."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.dataset import BaseDataset
+
+from mmcggm.registry import DATASETS
+
+from .pickle_file import MODALITIES, SentimentSplit, parse_split, read_pickle
+from .store import SUFFIXES, read_store
+
+PADDINGS = ('end', 'file')
+
+
+@DATASETS.register_module()
+class SentimentDataset(BaseDataset):
+    """Features of clips and their sentiment, from negative (−3) to positive (3).
+
+    Reads the published pickles into memory, without running code, or what
+    ``tools/dataset_converters/sentiment.py`` makes of them, sample by sample. The formats, what counts as
+    padding, and −inf in audio: see :func:`~mmcggm.datasets.sentiment.pickle_file.parse_split`.
+
+    An item is ``dict(inputs={modality: float32 (L, C)}, labels=float32 scalar)`` and, with
+    ``padding='end'``, ``lengths={modality: int64 scalar}``.
+
+    Args:
+        data_root: Folder of the file.
+        ann_file: The file in it: a pickle (``.pkl``) or the converted file (``.h5``).
+        split: ``'train'``, ``'valid'`` or ``'test'``.
+        modalities: Those to read, of ``'text'``, ``'audio'`` and ``'vision'``.
+        channels: Expected C by modality, so that a file with other features is noticed. Default: any.
+        padding: ``'end'``: sequences start with their first token that counts, are zero after the last,
+            and come with lengths. ``'file'``: as the file has them, at the front or at the end, without
+            lengths, as in the code of CGGM.
+        pipeline: Transforms of items.
+        **kwargs: Of :class:`mmengine.dataset.BaseDataset`.
+
+    Raises:
+        FileNotFoundError: If the file is missing.
+        UnsafePickleError: If the pickle would run code.
+        ValueError: If an argument does not fit the file, or the file is damaged.
+    """
+
+    def __init__(
+        self,
+        data_root: str,
+        ann_file: str = 'aligned_50.pkl',
+        split: str = 'train',
+        modalities: Sequence[str] = MODALITIES,
+        channels: dict[str, int] | None = None,
+        padding: str = 'end',
+        pipeline: Sequence = (),
+        **kwargs,
+    ) -> None:
+        unknown = [modality for modality in modalities if modality not in MODALITIES]
+        if unknown or not modalities:
+            raise ValueError(f'`modalities` must be some of {list(MODALITIES)}, got {list(modalities)}.')
+        if padding not in PADDINGS:
+            raise ValueError(f"`padding` must be 'end' or 'file', got {padding!r}.")
+        self.split = split
+        self.modalities = tuple(modalities)
+        self.channels = channels or {}
+        self.padding = padding
+        kwargs.setdefault('serialize_data', False)  # the list holds nothing but indices
+        super().__init__(data_root=data_root, ann_file=ann_file, pipeline=list(pipeline), **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """Open the file; an item of the list is a sample's index in it."""
+        path = Path(self.ann_file)
+        if not path.is_file():
+            pickle = path.with_suffix('.pkl')
+            convert = f' and run `python tools/dataset_converters/sentiment.py {pickle}`'
+            raise FileNotFoundError(
+                f"No sentiment data at '{path}': download {pickle.name} of CMU-MOSI or CMU-MOSEI from "
+                'https://github.com/thuiar/MMSA#2-datasets (the pickles in the format of MulT from '
+                f"https://github.com/yaohungt/Multimodal-Transformer#datasets) to '{path.parent}'"
+                f'{convert if path.suffix in SUFFIXES else ""}.'
+            )
+        self._data = self._read(path)
+        for modality, channels in self.channels.items():
+            found = self._data.features[modality].shape[2]
+            if found != channels:
+                raise ValueError(
+                    f"{path}: '{modality}' has {found} channels, the config says {channels}. Set "
+                    f"`channels['{modality}']` of the data sets and `in_channels` of its encoder to {found}, "
+                    'or choose another file.'
+                )
+        return [dict(index=index) for index in range(len(self._data))]
+
+    def prepare_data(self, idx: int) -> dict:
+        """Read a sample and run the pipeline."""
+        index = self.get_data_info(idx)['index']
+        inputs, lengths = {}, {}
+        for modality in self.modalities:
+            features = self._data.features[modality]
+            if self.padding == 'file':
+                x = np.array(features[index])  # a copy, which transforms may write to
+            else:
+                start, stop = self._data.spans[modality][index]
+                x = np.zeros(features.shape[1:], np.float32)
+                x[: stop - start] = features[index][start:stop]
+                lengths[modality] = torch.tensor(stop - start)
+            inputs[modality] = torch.from_numpy(x)
+        item = dict(inputs=inputs, labels=torch.tensor(self._data.labels[index]))
+        return self.pipeline({**item, 'lengths': lengths} if lengths else item)
+
+    def _read(self, path: Path) -> SentimentSplit:
+        if path.suffix in SUFFIXES:
+            return read_store(path, self.split)
+        splits = read_pickle(path)
+        if self.split not in splits:
+            raise ValueError(f"{path} has no split '{self.split}'; it has {list(splits)}.")
+        return parse_split(splits[self.split], f"{path}, split '{self.split}'")

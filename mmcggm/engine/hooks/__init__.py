@@ -1,0 +1,13 @@
+"""Hooks: the balancer's schedule and log, and measurements of what encoders learn."""
+
+from .balancing_hook import CGGMHook
+from .gradient_stats_hook import GradientStatsHook
+from .guide_score_hook import GuideScoreHook
+from .modality_contribution_hook import ModalityContributionHook
+
+__all__ = [
+    'CGGMHook',
+    'GradientStatsHook',
+    'GuideScoreHook',
+    'ModalityContributionHook',
+]

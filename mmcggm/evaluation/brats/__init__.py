@@ -1,0 +1,1 @@
+"""BraTS: regions, metrics and segmentations as NIfTI files."""

@@ -1,0 +1,62 @@
+"""Predictions as NIfTI files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
+
+from mmcggm.datasets.brats.cases import NAMINGS
+from mmcggm.datasets.brats.volume_store import StoredCase
+from mmcggm.registry import METRICS
+
+from .volumes import predicted_volume
+
+
+@METRICS.register_module()
+class NiftiWriter(BaseMetric):
+    """Writes each case's segmentation to ``{out_dir}/{case}.nii.gz`` in its source's geometry.
+
+    It computes no figure and needs no ground truth, so it also serves cases without labels.
+
+    Args:
+        out_dir: Folder for the files; created where missing.
+        label_convention: What enhancing tumour is called: ``'source'`` as in the case's own files,
+            ``'2021'`` 4, ``'2023'`` 3.
+        **kwargs: Arguments of MMEngine's ``BaseMetric``.
+
+    Raises:
+        ValueError: If there is no such convention, or on a sample that is no segmentation of a stored case.
+    """
+
+    default_prefix = ''  # None makes MMEngine warn about a missing prefix
+
+    def __init__(self, out_dir: str, label_convention: str = 'source', **kwargs) -> None:
+        super().__init__(**kwargs)
+        if label_convention not in ('source', *NAMINGS):
+            raise ValueError(
+                f"label_convention is '{label_convention}'; choose one of {', '.join(('source', *NAMINGS))}."
+            )
+        self.out_dir = Path(out_dir)
+        self.convention = None if label_convention == 'source' else label_convention
+        self.out_dir.mkdir(parents=True, exist_ok=True)
+
+    def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
+        """Write the predictions of a batch."""
+        for sample in data_samples:
+            if 'case_path' not in sample or 'pred_sem_seg' not in sample:
+                raise ValueError(
+                    'Only segmentations of BraTSDataset are written as NIfTI (`--out` of tools/test.py); '
+                    f'this sample has {sorted(sample)}.'
+                )
+            path = self.out_dir / f'{sample["case"]}.nii.gz'
+            stored = StoredCase(sample['case_path'])
+            stored.write_nifti(predicted_volume(sample), path, convention=self.convention)
+            self.results.append(sample['case'])
+
+    def compute_metrics(self, results: list[str]) -> dict[str, float]:
+        """Report how many files were written; there is no figure to return."""
+        print_log(f'Wrote {len(results)} segmentations to {self.out_dir}', logger='current')
+        return {}

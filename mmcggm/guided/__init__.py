@@ -1,0 +1,22 @@
+"""What wraps and watches a model: guided model, passes, guides, tasks and teachers."""
+
+from .checkpoints import strip_guides
+from .guided_model import GuidedModel
+from .guides import AutoGuide, DecodeHeadGuide, Guide
+from .sequence_guide import SequenceGuide
+from .slice_dice_score import SliceDice
+from .tasks import ClassificationTask, RegressionTask, SegmentationTask, Task
+
+__all__ = [
+    'AutoGuide',
+    'ClassificationTask',
+    'DecodeHeadGuide',
+    'Guide',
+    'GuidedModel',
+    'RegressionTask',
+    'SegmentationTask',
+    'SequenceGuide',
+    'SliceDice',
+    'Task',
+    'strip_guides',
+]

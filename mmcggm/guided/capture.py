@@ -1,0 +1,106 @@
+"""The representations that a model makes in a forward pass, read and changed through forward hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+
+from mmcggm.structures.nested import map_part, map_tensors
+
+from .encoder_paths import ModalityEncoder
+
+Change = Callable[[Tensor], Tensor]
+
+
+@contextmanager
+def captured(
+    model: nn.Module, encoders: Sequence[ModalityEncoder], changes: Mapping[str, Change] | None = None
+) -> Iterator[dict[str, Any]]:
+    """Collect the representations of one forward pass inside the context, by modality, with their graphs.
+
+    Args:
+        model: The model that is run in the context.
+        encoders: Where the representations appear.
+        changes: By modality, a function that is applied to each floating point tensor of the
+            representation on its way into the rest of the model. What is collected is from before.
+
+    Raises:
+        RuntimeError: If a representation appears twice in the pass, or is changed in place after it
+            appeared.
+        KeyError: If a ``key`` names nothing.
+    """
+    found: dict[str, Any] = {}
+    versions: dict[str, list[int]] = {}
+
+    def keep(encoder: ModalityEncoder, value: Any) -> None:
+        if encoder.modality in found:
+            raise RuntimeError(
+                f"`encoders.{encoder.modality}`: '{encoder.representation}' was called more than once in a "
+                'forward pass, so its representation is ambiguous. Name as `representation` a module that '
+                'is called once.'
+            )
+        found[encoder.modality] = encoder.pick(value)
+        versions[encoder.modality] = _versions(found[encoder.modality])
+
+    handles = []
+    for encoder in encoders:
+        module, change = model.get_submodule(encoder.representation), (changes or {}).get(encoder.modality)
+        if encoder.source == 'output':
+            handles.append(module.register_forward_hook(_output_hook(encoder, keep, change)))
+        else:
+            hook = _input_hook(encoder, keep, change)
+            handles.append(module.register_forward_pre_hook(hook, with_kwargs=True))
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()
+    for encoder in encoders:
+        if encoder.modality in found and versions[encoder.modality] != _versions(found[encoder.modality]):
+            raise RuntimeError(
+                f"`encoders.{encoder.modality}`: the {encoder.source} of '{encoder.representation}' was "
+                'changed in place after it appeared. Name as `representation` the module that changes it, '
+                'or one before it.'
+            )
+
+
+def _output_hook(encoder: ModalityEncoder, keep: Callable, change: Change | None) -> Callable:
+    def hook(module: nn.Module, args: tuple, output: Any) -> Any:
+        keep(encoder, output)
+        return None if change is None else map_part(_on_floats(change), output, encoder.key)
+
+    return hook
+
+
+def _input_hook(encoder: ModalityEncoder, keep: Callable, change: Change | None) -> Callable:
+    def hook(module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
+        # By position and by name, unless there is only one.
+        arguments = {**dict(enumerate(args)), **kwargs}
+        name = next(iter(arguments))
+        keep(encoder, arguments[name] if len(arguments) == 1 else arguments)
+        if change is None:
+            return None
+        key = (name, *encoder.key) if len(arguments) == 1 else encoder.key
+        arguments = map_part(_on_floats(change), arguments, key)
+        return tuple(arguments[i] for i in range(len(args))), {n: arguments[n] for n in kwargs}
+
+    return hook
+
+
+def _on_floats(change: Change) -> Change:
+    return lambda tensor: change(tensor) if tensor.is_floating_point() else tensor
+
+
+def _versions(value: Any) -> list[int]:
+    """Return how often each tensor of ``value``, or one that shares its memory, was changed in place."""
+    versions: list[int] = []
+
+    def look(tensor: Tensor) -> Tensor:
+        versions.append(0 if tensor.is_inference() else tensor._version)
+        return tensor
+
+    map_tensors(look, value)
+    return versions

@@ -1,0 +1,132 @@
+"""Modules of a model that is not ours, found by path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from mmcggm.structures.nested import describe, entries
+from mmcggm.utils.spelling import did_you_mean, one_of
+
+
+@dataclass(frozen=True)
+class ModalityEncoder:
+    """Where a model has the encoder of a modality, and where its representation appears.
+
+    Attributes:
+        modality: Name of the modality.
+        modules: Paths of the modules whose parameters are the encoder's.
+        representation: Path of the module that the representation leaves or enters.
+        source: ``'output'`` or ``'input'`` of that module.
+        key: What to pick there, step by step: entries of dicts, tuples and lists, fields of dataclasses.
+    """
+
+    modality: str
+    modules: tuple[str, ...]
+    representation: str
+    source: str = 'output'
+    key: tuple[int | str, ...] = ()
+
+    @classmethod
+    def from_config(cls, modality: str, config: str | Sequence[str] | dict) -> ModalityEncoder:
+        """Read an entry of ``encoders``: a path, a list of paths, or a dict, see ``GuidedModel``.
+
+        Raises:
+            ValueError: If the entry has no or unknown settings.
+        """
+        name = f'encoders.{modality}'
+        config = dict(config) if isinstance(config, Mapping) else dict(modules=config)
+        unknown = set(config) - {'modules', 'representation', 'source', 'key'}
+        if unknown or not config.get('modules'):
+            raise ValueError(
+                f'`{name}` needs `modules` and takes `representation`, `source` and `key`, got {config}.'
+            )
+        modules, key = config['modules'], config.get('key')
+        modules = (modules,) if isinstance(modules, str) else tuple(modules)
+        source = config.get('source', 'output')
+        if source not in ('output', 'input'):
+            raise ValueError(f"`{name}.source` must be 'output' or 'input', got {source!r}.")
+        return cls(
+            modality=modality,
+            modules=modules,
+            representation=config.get('representation', modules[-1]),
+            source=source,
+            key=() if key is None else (key,) if isinstance(key, (int, str)) else tuple(key),
+        )
+
+    def check(self, model: nn.Module) -> None:
+        """Raise a ValueError unless every path is a module of ``model``."""
+        for path in self.modules:
+            find_module(model, path, f'encoders.{self.modality}')
+        find_module(model, self.representation, f'encoders.{self.modality}.representation')
+
+    def parameters(self, model: nn.Module) -> list[nn.Parameter]:
+        """Return the trainable parameters of the encoder, each once."""
+        modules = [model.get_submodule(path) for path in self.modules]
+        return list(dict.fromkeys(p for module in modules for p in module.parameters() if p.requires_grad))
+
+    def last_module(self, model: nn.Module) -> nn.Module:
+        """Return the module that makes the representation, as far as paths tell."""
+        return model.get_submodule(self.representation if self.source == 'output' else self.modules[-1])
+
+    def pick(self, value: Any) -> Any:
+        """Return what ``key`` names in ``value``.
+
+        Raises:
+            KeyError: If there is nothing under it.
+        """
+        part = value
+        for step in self.key:
+            found = entries(part)
+            if step not in found:
+                raise KeyError(
+                    f'`encoders.{self.modality}.key`: nothing under {step!r}; the {self.source} of '
+                    f"'{self.representation}' is {describe(value)}."
+                )
+            part = found[step]
+        return part
+
+
+def find_module(model: nn.Module, path: str, setting: str) -> nn.Module:
+    """Return the module of ``model`` at ``path``.
+
+    Raises:
+        ValueError: If there is none; it names ``setting`` and the closest paths.
+    """
+    modules = dict(model.named_modules(remove_duplicate=False))
+    if not path or path not in modules:
+        hint = did_you_mean(path, filter(None, modules))
+        raise ValueError(f"`{setting}`: {type(model).__name__} has no module '{path}'.{hint}")
+    return modules[path]
+
+
+def check_disjoint(model: nn.Module, encoders: Sequence[ModalityEncoder]) -> None:
+    """Raise a ValueError if two encoders share a trainable parameter."""
+    owners: dict[nn.Parameter, ModalityEncoder] = {}
+    for encoder in encoders:
+        for parameter in encoder.parameters(model):
+            other = owners.setdefault(parameter, encoder)
+            if other is not encoder:
+                raise ValueError(
+                    f"The encoders of '{other.modality}' ({', '.join(other.modules)}) and "
+                    f"'{encoder.modality}' ({', '.join(encoder.modules)}) share parameters, and one "
+                    "parameter can't be scaled for two modalities: give each an encoder of its own, or "
+                    'name in `encoders` only the modules that each has for itself.'
+                )
+
+
+def check_head(model: nn.Module, path: str) -> None:
+    """Raise a ValueError unless there is a layer with a trainable ``weight`` at ``path``."""
+    head = find_module(model, path, 'head')
+    weight = getattr(head, 'weight', None)
+    if not isinstance(weight, nn.Parameter):
+        layers = [f'{path}.{name}' for name, module in head.named_modules() if hasattr(module, 'weight')]
+        raise ValueError(
+            f"`head`: '{path}' is a {type(head).__name__} without a parameter `weight`. Name the last layer "
+            f'of the head.{one_of(layers[-3:])}'
+        )
+    if not weight.requires_grad:
+        raise ValueError(f"`head`: the weight of '{path}' is frozen; CGGM compares its gradient.")

@@ -1,0 +1,269 @@
+"""Guides: small networks that predict the task from one modality's representation."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from typing import Any
+
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from mmcggm.registry import MODELS
+from mmcggm.structures.nested import check_pyramid, describe
+from mmcggm.structures.sequences import is_padded, pool_tokens
+
+from .encoder_paths import ModalityEncoder
+
+
+class Guide(BaseModule):
+    """A guide of one modality; the paper calls it a classifier.
+
+    It sees the representation detached, so it learns from the encoder without moving it.
+    """
+
+    @property
+    @abstractmethod
+    def last_layer(self) -> nn.Module:
+        """The layer whose ``weight`` has the shape of the head's last layer's."""
+
+    @abstractmethod
+    def forward(self, representation: Any) -> Tensor:
+        """Return a prediction in the form of the head's logits."""
+
+
+@MODELS.register_module()
+class AutoGuide(Guide):
+    """A guide made from the head's last layer, for any representation.
+
+    A projection to the width of the head's input, where widths differ; ``depth`` hidden layers with
+    ReLU; a new layer like the head's last. For a ``Linear`` head the representation is pooled to
+    ``(N, C)`` first: feature maps ``(N, C, *)`` by their mean, sequences, also ``(tokens, padding)`` with
+    padding ``(N, L)``, by ``pool``. For a
+    convolutional head it stays a map, and hidden layers have kernels of width 3.
+
+    Args:
+        head: The last layer of the model's head, ``Linear`` or ``Conv1d`` to ``Conv3d``, as a template.
+            ``GuidedModel`` gives it.
+        encoder: The module that makes the representation; its last layer tells ``in_channels``.
+            ``GuidedModel`` gives it.
+        in_channels: Channels C of the representation. Default: those of the encoder's last layer.
+        depth: Number of hidden layers. Zero makes a linear guide.
+        level: Which level of a pyramid (a tuple or list) is used.
+        layout: Axes of a sequence: ``'NLC'``, ``'NCL'`` or ``'LNC'``, for batch N, positions L and
+            channels C.
+        pool: What is taken from a sequence: ``'mean'``, ``'first'`` or ``'last'`` position that counts.
+        init_cfg: Initialisation.
+
+    Raises:
+        ValueError: If an argument is out of its range or ``in_channels`` can't be told.
+        TypeError: If the head is no layer of these kinds.
+    """
+
+    def __init__(
+        self,
+        head: nn.Module,
+        encoder: nn.Module | None = None,
+        in_channels: int | None = None,
+        depth: int = 1,
+        level: int = -1,
+        layout: str = 'NLC',
+        pool: str = 'mean',
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        for name, value, known in (
+            ('layout', layout, ('NLC', 'NCL', 'LNC')),
+            ('pool', pool, ('mean', 'first', 'last')),
+        ):
+            if value not in known:
+                raise ValueError(f'AutoGuide needs `{name}` in {known}, got {value!r}.')
+        if depth < 0:
+            raise ValueError(f'AutoGuide needs `depth` >= 0, got {depth}.')
+        self.in_channels = output_width(encoder) if in_channels is None else in_channels
+        if self.in_channels is None:
+            raise ValueError(
+                "AutoGuide can't tell the channels of the representation from the encoder "
+                f'({type(encoder).__name__}): set its `in_channels`.'
+            )
+        self.recurrent = isinstance(encoder, nn.RNNBase)
+        self.level = level
+        self.layout = layout
+        self.pool = pool
+        if isinstance(head, nn.Linear):
+            self.dims, width, hidden = 0, head.in_features, nn.Linear
+        elif isinstance(head, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
+            self.dims, width = head.weight.ndim - 2, head.in_channels
+            hidden = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[self.dims - 1]
+        else:
+            raise TypeError(
+                f"AutoGuide needs a head whose last layer is Linear or Conv1d to Conv3d, but it's a "
+                f'{type(head).__name__}: give a guide of your own.'
+            )
+        kernel = {} if self.dims == 0 else dict(kernel_size=3, padding=1)
+        layers: list[nn.Module] = []
+        if self.in_channels != width:
+            layers.append(hidden(self.in_channels, width, **{} if self.dims == 0 else dict(kernel_size=1)))
+        for _ in range(depth):
+            layers += [hidden(width, width, **kernel), nn.ReLU()]
+        last_layer = deepcopy(head).requires_grad_(True)
+        last_layer.reset_parameters()
+        self.layers = nn.Sequential(*layers, last_layer)
+
+    @property
+    def last_layer(self) -> nn.Module:
+        return self.layers[-1]
+
+    def forward(self, representation: Any) -> Tensor:
+        """Return logits like the head's: ``(N, K)``, or ``(N, K, *)`` for a convolutional head.
+
+        Raises:
+            ValueError: If the representation doesn't fit; it says what to set.
+        """
+        x, padding = representation if is_padded(representation) else (representation, None)
+        self._check_pyramid(x)
+        if isinstance(x, (list, tuple)) and -len(x) <= self.level < len(x):
+            x = x[self.level]
+        if not isinstance(x, Tensor):
+            raise ValueError(
+                f'the representation is {describe(representation)}, not a tensor or a pyramid of tensors '
+                f"with a level {self.level}: pick a part of it with the encoder's `key`."
+            )
+        x = self._pooled(x, padding) if self.dims == 0 else x
+        if x.ndim != self.dims + 2:
+            raise ValueError(
+                f"the representation is {describe(x)}, but the head's last layer takes {self.dims + 2} axes: "
+                'name another `representation`, or give a guide of your own.'
+            )
+        if x.shape[1] != self.in_channels:
+            raise ValueError(
+                f'the representation has {x.shape[1]} channels, but the guide was built for '
+                f"{self.in_channels}: set the guide's `in_channels={x.shape[1]}`, or its `layout` if another "
+                f'axis of {describe(representation)} holds the channels.'
+            )
+        return self.layers(x)
+
+    def _check_pyramid(self, x: Any) -> None:
+        if self.recurrent and isinstance(x, (list, tuple)):
+            raise ValueError(
+                f'the representation is {describe(x)}, outputs and states of a recurrent layer: pick the '
+                "outputs with the encoder's `key=0`."
+            )
+        sequences = self.dims == 0 and isinstance(x, (list, tuple)) and all(map(_is_sequence, x))
+        check_pyramid(x, self.layout.index('N') if sequences else 0)
+
+    def _pooled(self, x: Tensor, padding: Tensor | None) -> Tensor:
+        """Return ``(N, C)`` of a vector, a sequence or a feature map."""
+        if x.ndim > 3:
+            return x.flatten(2).mean(2)
+        if x.ndim < 3:
+            return x
+        return pool_tokens((x.permute(*(self.layout.index(axis) for axis in 'NLC')), padding), self.pool)
+
+
+@MODELS.register_module()
+class DecodeHeadGuide(Guide):
+    """A segmentation guide: any decode head of ``mmseg``'s kind on the encoder's feature maps.
+
+    Args:
+        head: Config of the decode head. Its losses are not used: the task's are.
+        init_cfg: Initialisation.
+    """
+
+    def __init__(self, head: dict, init_cfg: dict | None = None) -> None:
+        super().__init__(init_cfg)
+        # Never evaluated; without it the head looks for its default loss in this project's registry.
+        self.head = MODELS.build({'loss_decode': dict(type='mmseg.CrossEntropyLoss'), **head})
+
+    @property
+    def last_layer(self) -> nn.Module:
+        return self.head.conv_seg
+
+    def forward(self, representation: tuple[Tensor, ...]) -> Tensor:
+        """Return logits ``(N, num_classes, H', W')`` for a pyramid of feature maps."""
+        return self.head(representation)
+
+
+def build_guides(
+    model: nn.Module,
+    encoders: Sequence[ModalityEncoder],
+    head_path: str,
+    shared: dict | nn.Module,
+    own: Mapping[str, dict | nn.Module],
+) -> dict[str, nn.Module]:
+    """Return a guide for each modality.
+
+    Args:
+        model: The model that is guided.
+        encoders: Of its modalities.
+        head_path: Of the last layer of its head.
+        shared: Config of a guide, or a guide, of which each modality gets one of its own.
+        own: The same by modality, for those that differ.
+
+    Raises:
+        ValueError: If ``own`` names no modality, or a guide's last layer differs in shape from the head's.
+    """
+    modalities = [encoder.modality for encoder in encoders]
+    unknown = [modality for modality in own if modality not in modalities]
+    if unknown:
+        raise ValueError(f'`guides` names {unknown}, but `encoders` names {modalities}.')
+    return {
+        e.modality: _build_guide(
+            model, e, head_path, own[e.modality] if e.modality in own else deepcopy(shared)
+        )
+        for e in encoders
+    }
+
+
+def _build_guide(
+    model: nn.Module, encoder: ModalityEncoder, head_path: str, guide: dict | nn.Module
+) -> nn.Module:
+    head = model.get_submodule(head_path)
+    if isinstance(guide, dict):
+        kind = MODELS.get(guide['type']) if isinstance(guide['type'], str) else guide['type']
+        template = dict(head=head, encoder=encoder.last_module(model))
+        is_auto = isinstance(kind, type) and issubclass(kind, AutoGuide)
+        with naming_guide(encoder.modality):
+            guide = MODELS.build(guide, default_args=template if is_auto else None)
+    weight = getattr(getattr(guide, 'last_layer', None), 'weight', None)
+    if not isinstance(weight, nn.Parameter):
+        raise ValueError(
+            f"The guide of '{encoder.modality}', a {type(guide).__name__}, needs an attribute "
+            '`last_layer`, which has a parameter `weight`.'
+        )
+    shape, expected = tuple(weight.shape), tuple(head.weight.shape)
+    if shape != expected:
+        raise ValueError(
+            f"The last layer of the guide of '{encoder.modality}' has a weight of shape {shape}, but the "
+            f"head's ('{head_path}') has {expected}; CGGM compares their gradients, so set the "
+            "guide's channels to the head's."
+        )
+    return guide
+
+
+@contextmanager
+def naming_guide(modality: str) -> Iterator[None]:
+    """Add the modality to a ValueError of its guide."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"The guide of '{modality}': {error}") from error
+
+
+def _is_sequence(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.ndim == 3
+
+
+def output_width(encoder: nn.Module | None) -> int | None:
+    """Return the output channels of the last layer of ``encoder`` that has any, or None."""
+    for module in reversed(list(encoder.modules()) if encoder is not None else []):
+        if isinstance(module, nn.RNNBase):
+            return (module.proj_size or module.hidden_size) * (2 if module.bidirectional else 1)
+        if isinstance(module, nn.LayerNorm):
+            return module.normalized_shape[-1]
+        for name in ('out_features', 'out_channels', 'num_features'):
+            if isinstance(width := getattr(module, name, None), int):
+                return width
+    return None

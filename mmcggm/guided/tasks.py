@@ -1,0 +1,290 @@
+"""Tasks: how a guide's prediction is judged, with the loss of the model that it guides."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from mmengine.model import BaseModel
+from mmseg.models.utils import resize
+from torch import Tensor, nn
+
+from mmcggm.registry import TASKS
+from mmcggm.structures.nested import describe
+
+from .encoder_paths import find_module
+
+
+class Task(ABC):
+    """The loss and the score of a prediction on a batch, for the guides of one model."""
+
+    def check(self, model: BaseModel) -> None:  # noqa: B027, most tasks need no check
+        """Raise a ValueError that names the setting, unless the task fits the model."""
+
+    def fit(self, model: BaseModel, prediction: Tensor, batch: dict[str, Any]) -> Tensor:
+        """Return a guide's output in the form that :meth:`loss` and :meth:`counts` take; as it is here."""
+        return prediction
+
+    @abstractmethod
+    def loss(self, model: BaseModel, prediction: Tensor, batch: dict[str, Any]) -> Tensor:
+        """Return the task's loss, a scalar, of a guide's ``prediction``.
+
+        Args:
+            model: The guided model, whose loss functions serve.
+            prediction: What :meth:`fit` returned.
+            batch: What the model's ``forward`` was called with, by argument name.
+        """
+
+    @abstractmethod
+    def counts(self, model: BaseModel, prediction: Tensor, batch: dict[str, Any]) -> Tensor:
+        """Return the score of a guide's ``prediction`` as counts ``(K, 2)``, see ``GuidedStep``."""
+
+    def confidences(self, model: BaseModel, prediction: Tensor, batch: dict[str, Any]) -> Tensor:
+        """Return the probability that a prediction gives to the truth, by sample, ``(N,)``.
+
+        Raises:
+            ValueError: If predictions are no probabilities.
+        """
+        raise ValueError(f'{type(self).__name__} has no probabilities, which this balancer needs.')
+
+    def labels(self, batch: dict[str, Any]) -> Tensor:
+        """Return the class of each sample, int64 ``(N,)``.
+
+        Raises:
+            ValueError: If there is none.
+        """
+        raise ValueError(f'{type(self).__name__} has no class a sample, which this balancer needs.')
+
+
+class _TargetTask(Task):
+    """A task with targets in the batch and a loss of predictions and targets.
+
+    Args:
+        target: Path of the targets in the batch.
+        loss: A name in ``losses``, or the path of a loss module in the model.
+    """
+
+    losses: dict[str, nn.Module]
+
+    def __init__(self, target: str, loss: str) -> None:
+        self.target = target
+        self.loss_path = loss
+
+    def check(self, model: BaseModel) -> None:
+        if self.loss_path not in self.losses:
+            find_module(model, self.loss_path, 'task.loss')
+
+    def loss(self, model: BaseModel, prediction: Tensor, batch: dict[str, Any]) -> Tensor:
+        if self.loss_path in self.losses:
+            criterion = self.losses[self.loss_path]
+        else:
+            criterion = model.get_submodule(self.loss_path)
+        loss = criterion(*self._matched(prediction, batch))
+        if not isinstance(loss, Tensor) or loss.numel() != 1:
+            raise ValueError(f"`task.loss`: '{self.loss_path}' returned {describe(loss)}, not a scalar.")
+        return loss
+
+    @abstractmethod
+    def _matched(self, prediction: Tensor, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """Return prediction and target in shapes that fit each other, or raise a ValueError."""
+
+
+@TASKS.register_module()
+class ClassificationTask(_TargetTask):
+    """Classification; the score is the accuracy.
+
+    Predictions are logits ``(N, C)`` or ``(N, C, *)``. Targets are class indices ``(N,)``, ``(N, 1)`` or,
+    of dense predictions, ``(N, *)``; or probabilities in the shape of the prediction. Dense predictions
+    of one class a sample are averaged.
+
+    Args:
+        target: Path of the targets in the batch, which is what the model's ``forward`` was called with,
+            by argument name: ``'label'``, or ``'data_samples.gt_label'`` where each of a list of data
+            samples has a ``gt_label``.
+        loss: ``'cross_entropy'``, or the path of a loss module in the model, such as
+            ``'head.loss_module'``.
+    """
+
+    losses = {'cross_entropy': nn.CrossEntropyLoss()}
+
+    def __init__(self, target: str, loss: str = 'cross_entropy') -> None:
+        super().__init__(target, loss)
+
+    def counts(self, model: BaseModel, prediction: Tensor, batch: dict[str, Any]) -> Tensor:
+        prediction, target = self._matched(prediction, batch)
+        labels = target.argmax(1) if target.is_floating_point() else target
+        return _ratio(prediction.argmax(1) == labels)
+
+    def confidences(self, model: BaseModel, prediction: Tensor, batch: dict[str, Any]) -> Tensor:
+        prediction, target = self._matched(prediction, batch)
+        probabilities = prediction.softmax(1)
+        if target.is_floating_point():
+            found = (probabilities * target).sum(1)
+        else:
+            found = probabilities.gather(1, target.unsqueeze(1)).squeeze(1)
+        return found.flatten(1).mean(1) if found.ndim > 1 else found
+
+    def labels(self, batch: dict[str, Any]) -> Tensor:
+        target = find_target(batch, self.target)
+        if target.is_floating_point() and target.ndim == 2:
+            return target.argmax(1)
+        if target.ndim > 1 and target.shape[1:].numel() > 1:
+            return super().labels(batch)
+        return target.flatten().long()
+
+    def _matched(self, prediction: Tensor, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        target = find_target(batch, self.target)
+        if target.ndim > 1 and target.shape[1] == 1:
+            target = target.squeeze(1)
+        if prediction.ndim > 2 and target.ndim == 1:
+            prediction = prediction.flatten(2).mean(2)
+        indices = prediction.shape[:1] + prediction.shape[2:]
+        expected = prediction.shape if target.is_floating_point() else indices
+        if prediction.ndim < 2 or prediction.shape[1] < 2 or target.shape != expected:
+            raise ValueError(
+                'ClassificationTask needs logits (N, C, *) of at least two classes, and class indices (N, *) '
+                f'or probabilities (N, C, *), but a guide predicts {tuple(prediction.shape)} and '
+                f"'{self.target}' holds {target.dtype} of shape {tuple(target.shape)}."
+            )
+        return prediction, target if target.is_floating_point() else target.long()
+
+
+@TASKS.register_module()
+class RegressionTask(_TargetTask):
+    """Regression of targets ``(N,)`` or ``(N, D)``.
+
+    Args:
+        target: Path of the targets in the batch, see :class:`ClassificationTask`.
+        loss: ``'l1'``, ``'mse'``, or the path of a loss module in the model.
+        score: ``'sign'``, how often prediction and target agree in being positive, or
+            ``'negative_loss'``.
+
+    Raises:
+        ValueError: If the score is unknown.
+    """
+
+    losses = {'l1': nn.L1Loss(), 'mse': nn.MSELoss()}
+
+    def __init__(self, target: str, loss: str = 'l1', score: str = 'sign') -> None:
+        super().__init__(target, loss)
+        if score not in ('sign', 'negative_loss'):
+            raise ValueError(f"`task.score` must be 'sign' or 'negative_loss', got {score!r}.")
+        self.score = score
+
+    def counts(self, model: BaseModel, prediction: Tensor, batch: dict[str, Any]) -> Tensor:
+        if self.score == 'negative_loss':
+            loss, size = self.loss(model, prediction, batch), len(prediction)
+            return torch.stack([-loss.float() * size, loss.new_full((), size, dtype=torch.float)]).unsqueeze(
+                0
+            )
+        prediction, target = self._matched(prediction, batch)
+        return _ratio((prediction > 0) == (target > 0))
+
+    def _matched(self, prediction: Tensor, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        target = find_target(batch, self.target)
+        target = target.to(torch.promote_types(prediction.dtype, torch.float32))
+        if prediction.shape == (*target.shape, 1):
+            target = target.unsqueeze(-1)
+        if prediction.shape != target.shape:
+            raise ValueError(
+                f'RegressionTask needs predictions and targets of one shape, but a guide predicts '
+                f"{tuple(prediction.shape)} and '{self.target}' holds {tuple(target.shape)}."
+            )
+        return prediction, target
+
+
+@TASKS.register_module()
+class SegmentationTask(Task):
+    """Semantic segmentation with a model of ``mmseg``'s kind.
+
+    Args:
+        head: Path of the decode head in the model; its ``loss_decode``, with its sampler, judges the
+            guides as well.
+        score: Config of the score. Default: Dice of WT, TC and ET.
+    """
+
+    def __init__(self, head: str = 'decode_head', score: dict | str = 'SliceDice') -> None:
+        self.head = head
+        self.score = TASKS.build(score, key='task.score')
+
+    def check(self, model: BaseModel) -> None:
+        head = find_module(model, self.head, 'task.head')
+        if not hasattr(head, 'loss_decode'):
+            raise ValueError(
+                f"`task.head`: '{self.head}' is a {type(head).__name__} without `loss_decode`, not a decode "
+                "head of mmseg's kind."
+            )
+
+    def fit(self, model: BaseModel, prediction: Tensor, batch: dict[str, Any]) -> Tensor:
+        """Return logits ``(N, C, H, W)`` in the size of the labels, ``(N, H, W)``."""
+        size = batch['data_samples'][0].gt_sem_seg.data.shape[-2:]
+        if prediction.shape[2:] == size:
+            return prediction
+        align_corners = model.get_submodule(self.head).align_corners
+        return resize(prediction, size, mode='bilinear', align_corners=align_corners, warning=False)
+
+    def loss(self, model: BaseModel, prediction: Tensor, batch: dict[str, Any]) -> Tensor:
+        head, target = model.get_submodule(self.head), self._target(batch)
+        criteria = head.loss_decode if isinstance(head.loss_decode, nn.ModuleList) else [head.loss_decode]
+        weight = None if head.sampler is None else head.sampler.sample(prediction, target.unsqueeze(1))
+        return sum(
+            criterion(prediction, target, weight=weight, ignore_index=head.ignore_index)
+            for criterion in criteria
+        )
+
+    def counts(self, model: BaseModel, prediction: Tensor, batch: dict[str, Any]) -> Tensor:
+        head, target = model.get_submodule(self.head), self._target(batch)
+        if prediction.shape[1] == 1:  # one logit a pixel, positive above the head's threshold
+            threshold = torch.as_tensor(head.threshold, device=prediction.device).logit()
+            prediction = torch.cat([threshold.to(prediction).expand_as(prediction), prediction], dim=1)
+        return self.score(prediction, target, ignore_index=head.ignore_index)
+
+    def confidences(self, model: BaseModel, prediction: Tensor, batch: dict[str, Any]) -> Tensor:
+        """Return the probability of the true class, averaged over the pixels that count, ``(N,)``."""
+        target, ignore_index = self._target(batch), model.get_submodule(self.head).ignore_index
+        counted = target != ignore_index
+        logits = self.fit(model, prediction, batch)
+        if logits.shape[1] == 1:
+            logits = torch.cat([torch.zeros_like(logits), logits], dim=1)
+        found = logits.softmax(1).gather(1, target.where(counted, 0).unsqueeze(1)).squeeze(1)
+        return (found * counted).flatten(1).sum(1) / counted.flatten(1).sum(1).clamp(min=1)
+
+    @staticmethod
+    def _target(batch: dict[str, Any]) -> Tensor:
+        """Return the labels ``(N, H, W)``."""
+        return torch.stack([sample.gt_sem_seg.data for sample in batch['data_samples']]).squeeze(1)
+
+
+def find_target(batch: dict[str, Any], path: str) -> Tensor:
+    """Return the targets at ``path`` in ``batch``, stacked over samples.
+
+    A step of the path is an entry of a dict or an attribute; of a list, that of each element.
+
+    Raises:
+        ValueError: If there is nothing at ``path``; it says what the batch holds.
+    """
+
+    def step_into(value: Any, step: str) -> Any:
+        if isinstance(value, (list, tuple)):
+            return [step_into(element, step) for element in value]
+        try:
+            return value[step] if isinstance(value, Mapping) else getattr(value, step)
+        except (KeyError, AttributeError):
+            held = list(value) if isinstance(value, Mapping) else f'a {type(value).__name__}'
+            raise ValueError(f"`task.target`: no '{step}' of '{path}' in {held}.") from None
+
+    value: Any = batch
+    for step in path.split('.'):
+        value = step_into(value, step)
+    if isinstance(value, (list, tuple)):
+        value = torch.stack([torch.as_tensor(element) for element in value])
+    if not isinstance(value, Tensor):
+        raise ValueError(f"`task.target`: '{path}' is {describe(value)}, not a tensor.")
+    return value
+
+
+def _ratio(hits: Tensor) -> Tensor:
+    """Return counts ``(1, 2)``: how many of ``hits`` are true, and of how many."""
+    return torch.stack([hits.sum(), hits.new_full((), hits.numel(), dtype=torch.long)]).float().unsqueeze(0)

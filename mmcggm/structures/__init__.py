@@ -1,0 +1,1 @@
+"""Values that hold tensors: nested representations, and sequences with padding."""

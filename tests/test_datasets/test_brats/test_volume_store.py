@@ -1,0 +1,201 @@
+import os
+
+import h5py
+import nibabel as nib
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmcggm.datasets.brats.cases import MODALITIES
+from mmcggm.datasets.brats.converter import convert_folder
+from mmcggm.datasets.brats.volume_store import StoredCase, case_path, write_case
+from tests.synthetic import write_synthetic_case
+
+HEADER = nib.Nifti1Header().binaryblock
+CASES = ['BraTS2021_00001', 'BraTS2021_00002', 'BraTS-GLI-00003-000', 'BraTS-GLI-00004-000']
+modality_choices = st.permutations(MODALITIES).flatmap(
+    lambda order: st.integers(1, len(order)).map(lambda size: order[:size])
+)
+
+
+def write_random_case(path, modalities, shape=(4, 6, 5), seed=0, **kwargs):
+    rng = np.random.default_rng(seed)
+    image = rng.normal(size=(len(modalities), *shape)).astype(np.float32)
+    seg = rng.integers(0, 4, size=shape).astype(np.uint8)
+    options = dict(modalities=modalities, spacing=(1, 1, 1), header=HEADER, et_label=3, source=[]) | kwargs
+    write_case(path, image, seg, **options)
+    return image, seg
+
+
+@st.composite
+def boxes(draw, shape):
+    bounds = [sorted(draw(st.sets(st.integers(0, size), min_size=2, max_size=2))) for size in shape]
+    return tuple((low, high) for low, high in bounds)
+
+
+@settings(max_examples=40)
+@given(data=st.data(), name=st.sampled_from(CASES), modalities=modality_choices)
+def test_slices_boxes_and_the_volume_agree(brats_store, data, name, modalities):
+    case = StoredCase(case_path(brats_store, name))
+    volume, seg = case.read_volume(MODALITIES)
+    channels = [MODALITIES.index(modality) for modality in modalities]
+
+    z = data.draw(st.integers(-case.shape[0], case.shape[0] - 1))
+    image, labels = case.read_slice(z, modalities)
+    assert image.dtype == np.float32
+    np.testing.assert_array_equal(image, volume[channels, z])
+
+    box = data.draw(boxes(case.shape))
+    inside = tuple(slice(*bounds) for bounds in box)
+    part, part_seg = case.read_volume(modalities, box)
+    np.testing.assert_array_equal(part, volume[channels][(slice(None), *inside)])
+    if case.has_seg:
+        np.testing.assert_array_equal(labels, seg[z])
+        np.testing.assert_array_equal(part_seg, seg[inside])
+    else:
+        assert labels is None and part_seg is None and seg is None
+
+
+def test_a_slice_beyond_the_volume_is_an_error(brats_store):
+    case = StoredCase(case_path(brats_store, CASES[0]))
+    with pytest.raises(IndexError):
+        case.read_slice(case.shape[0], MODALITIES)
+
+
+def test_attributes_describe_the_case(brats_store):
+    case = StoredCase(case_path(brats_store, CASES[0]))
+    volume, seg = case.read_volume(MODALITIES)
+    (d0, d1), (h0, h1), (w0, w1) = case.brain_box
+    assert case.shape == volume.shape[1:] == (24, 32, 40)
+    assert case.tumour_slices.tolist() == [z for z in range(case.shape[0]) if seg[z].any()]
+    outside = volume.copy()
+    outside[:, d0:d1, h0:h1, w0:w1] = 0
+    assert not outside.any()
+    for face in (volume[:, d0], volume[:, d1 - 1], volume[:, :, h0], volume[..., w0], volume[..., w1 - 1]):
+        assert face.any()
+    unlabelled = StoredCase(case_path(brats_store, CASES[3]))
+    assert not unlabelled.has_seg and unlabelled.tumour_slices.size == 0
+
+
+def test_any_number_of_modalities_is_stored(tmp_path):
+    names = [f'm{index}' for index in range(6)]
+    image, seg = write_random_case(tmp_path / 'case.h5', names)
+    read, read_seg = StoredCase(tmp_path / 'case.h5').read_volume(names)
+    np.testing.assert_allclose(read, image, rtol=2**-10)
+    np.testing.assert_array_equal(read_seg, seg)
+
+
+@pytest.mark.parametrize('naming', ['2021', '2023'])
+@pytest.mark.parametrize('out_extension', ['.nii', '.nii.gz'])
+@pytest.mark.parametrize(
+    'options',
+    [
+        {},
+        dict(et=False),
+        dict(seg_dtype=np.int16, extension='.nii'),
+        dict(seg_dtype=np.float32),
+        dict(seg_dtype=np.int64),
+        dict(affine=np.array([[0.9, 0.2, 0, 5], [-0.2, 1.1, 0.1, -7], [0, -0.1, 2, 11], [0, 0, 0, 1]])),
+    ],
+    ids=['plain', 'no ET', 'int16', 'float32', 'int64', 'oblique'],
+)
+def test_the_sources_segmentation_is_written_as_it_was(tmp_path, naming, out_extension, options):
+    files = write_synthetic_case(tmp_path / 'source', 'a', naming, **options)
+    convert_folder(tmp_path / 'source', tmp_path / 'store')
+    case = StoredCase(case_path(tmp_path / 'store', 'a'))
+    out = tmp_path / f'out{out_extension}'
+    case.write_nifti(case.read_seg(), out)
+
+    expected, written = nib.load(files['seg']), nib.load(out)
+    np.testing.assert_array_equal(np.asarray(written.dataobj), np.asarray(expected.dataobj))
+    np.testing.assert_array_equal(written.affine, expected.affine)
+    assert written.header.binaryblock == expected.header.binaryblock
+    assert written.get_data_dtype() == expected.get_data_dtype()
+    assert [path.name for path in tmp_path.glob('*out*')] == [out.name]
+
+
+@pytest.mark.parametrize(('name', 'convention', 'et_label'), [
+    ('BraTS-GLI-00004-000', None, 3),
+    ('BraTS-GLI-00004-000', '2021', 4),
+    ('BraTS2021_00001', '2023', 3),
+])  # fmt: skip
+def test_labels_without_a_source_follow_naming_or_convention(
+    brats_store, tmp_path, name, convention, et_label
+):
+    case = StoredCase(case_path(brats_store, name))
+    labels = np.random.default_rng(0).integers(0, 4, size=case.shape).astype(np.uint8)
+    case.write_nifti(labels, tmp_path / 'out.nii.gz', convention=convention)
+    written = nib.load(tmp_path / 'out.nii.gz')
+    assert written.get_data_dtype() == np.uint8
+    expected = np.moveaxis(np.where(labels == 3, et_label, labels), 0, 2)
+    np.testing.assert_array_equal(np.asarray(written.dataobj), expected)
+
+
+@pytest.mark.parametrize(
+    ('labels', 'name', 'message'),
+    [
+        (np.zeros((24, 32, 39), np.uint8), 'out.nii', r'\(24, 32, 39\)'),
+        (np.full((24, 32, 40), 4, np.uint8), 'out.nii', r'\[4\]'),
+        (np.full((24, 32, 40), 0.5), 'out.nii', r'\[0.5\]'),
+        (np.zeros((24, 32, 40), np.uint8), 'out.mha', r'\.nii'),
+    ],
+)
+def test_wrong_labels_are_not_written(brats_store, tmp_path, labels, name, message):
+    with pytest.raises(ValueError, match=message):
+        StoredCase(case_path(brats_store, CASES[0])).write_nifti(labels, tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_modality_that_is_not_stored_names_the_config_key(brats_store):
+    with pytest.raises(ValueError, match=r"\['pet'\].*`modalities`"):
+        StoredCase(case_path(brats_store, CASES[0])).read_slice(0, ['flair', 'pet'])
+
+
+@pytest.mark.parametrize('image', [np.zeros((1, 2, 3, 4)), np.full((1, 2, 3, 4), 1e6), np.ones((2, 2, 3, 4))])
+def test_what_cannot_be_stored_leaves_nothing(tmp_path, image):
+    with pytest.raises(ValueError, match=r'case\.h5'):
+        write_case(
+            tmp_path / 'case.h5',
+            image,
+            None,
+            modalities=['a'],
+            spacing=(1, 1, 1),
+            header=HEADER,
+            et_label=3,
+            source=[],
+        )
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failed_write_keeps_the_older_file(tmp_path, monkeypatch):
+    path = tmp_path / 'case.h5'
+    image, _ = write_random_case(path, ['a'])
+
+    def fail(*args, **kwargs):
+        raise OSError('No space left on device')
+
+    monkeypatch.setattr(h5py.Group, 'create_dataset', fail)
+    with pytest.raises(OSError, match='No space'):
+        write_random_case(path, ['a'], seed=1)
+    assert os.listdir(tmp_path) == ['case.h5']
+    np.testing.assert_allclose(StoredCase(path).read_volume(['a'])[0], image, rtol=2**-10)
+
+
+def test_a_rewritten_case_is_read_anew(tmp_path):
+    path = tmp_path / 'case.h5'
+    write_random_case(path, ['a'], shape=(4, 6, 5))
+    assert StoredCase(path).shape == (4, 6, 5)
+    write_random_case(path, ['a'], shape=(3, 7, 2))
+    assert StoredCase(path).shape == (3, 7, 2)
+
+
+def test_what_is_no_case_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'none\.h5'):
+        StoredCase(tmp_path / 'none.h5')
+    (tmp_path / 'junk.h5').write_bytes(b'junk')
+    with pytest.raises(OSError, match=r'junk\.h5 cannot be read.*Convert it again'):
+        StoredCase(tmp_path / 'junk.h5')
+    h5py.File(tmp_path / 'foreign.h5', 'w').close()
+    with pytest.raises(ValueError, match=r'foreign\.h5 is not a case'):
+        StoredCase(tmp_path / 'foreign.h5')
