@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from mmcggm.engine import CGGMHook
+from mmcggm.engine import BalancingHook
 from mmcggm.guided import Guide, GuidedModel, Task
 from mmcggm.registry import MODELS, TASKS
 
@@ -106,10 +106,10 @@ def classifier_guided(**overrides) -> GuidedModel:
 
 
 def wrapper_config(**overrides) -> dict:
-    """Return the config of a CGGMOptimWrapper whose guides have their own optimizer."""
+    """Return the config of a BalancedOptimWrapper whose guides have their own optimizer."""
     return {
         **dict(
-            type='CGGMOptimWrapper',
+            type='BalancedOptimWrapper',
             constructor='GuidedOptimWrapperConstructor',
             optimizer=dict(type='SGD', lr=0.1, momentum=0.9),
             guide_optimizer=dict(type='SGD', lr=0.05),
@@ -142,7 +142,7 @@ def tiny_runner(work_dir: Path, max_epochs: int = 2, hooks: list | None = None, 
         default_hooks=dict(
             logger=dict(type='LoggerHook', interval=2), checkpoint=dict(type='CheckpointHook', interval=1)
         ),
-        custom_hooks=[CGGMHook()] if hooks is None else hooks,
+        custom_hooks=[BalancingHook()] if hooks is None else hooks,
         randomness=dict(seed=0),
         default_scope='mmcggm',
         log_level='ERROR',

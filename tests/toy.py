@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from mmcggm.balancers import GuidedStep
+from mmcggm.balancers import Balancer, PlainPass, Training
 from mmcggm.models import ForegroundDiceLoss
 
 HEADS = {'linear': nn.Linear, 'conv2d': nn.Conv2d, 'conv3d': nn.Conv3d}
@@ -43,19 +43,25 @@ class ToyModel(nn.Module):
         guided = [g(h.detach()) for g, h in zip(self.guides, representations, strict=True)]
         return self.head(torch.tanh(torch.stack(representations).sum(0))), guided
 
-    def step(self, inputs: list[Tensor], target: Tensor, loss: str = 'classification') -> GuidedStep:
+    def step(self, inputs: list[Tensor], target: Tensor, loss: str = 'classification') -> PlainPass:
         """Run the model and its guides; the scores are accuracies of the guides."""
         prediction, guided = self.predict(inputs)
         correct = [(g.argmax(1) == target).double().sum() for g in guided]
         counts = torch.stack([torch.stack([c, c.new_tensor(target.numel())]) for c in correct]).unsqueeze(1)
 
-        return GuidedStep(
+        return PlainPass(
             task_loss=LOSSES[loss](prediction, target),
             guide_losses=[LOSSES[loss](g, target) for g in guided],
             counts=lambda: counts,
             head_weight=self.head.weight,
             guide_weights=[guide.weight for guide in self.guides],
         )
+
+    def attached(self, balancer: Balancer) -> Balancer:
+        """Attach ``balancer`` to a training of this model, and return it."""
+        names = [f'm{index}' for index in range(len(self.encoders))]
+        balancer.attach(Training(names, self.encoder_parameters()))
+        return balancer
 
     def encoder_parameters(self) -> list[list[nn.Parameter]]:
         return [list(encoder.parameters()) for encoder in self.encoders]

@@ -1,4 +1,4 @@
-"""Balancing methods in pure PyTorch, one file a method."""
+"""Balancing in pure PyTorch: the interface of methods, what they share, and the methods."""
 
 from mmcggm.balancers.methods.agm import AGM
 from mmcggm.balancers.methods.amco import AMCo
@@ -17,18 +17,22 @@ from mmcggm.balancers.methods.opm import OPM
 from mmcggm.balancers.methods.pmr import PMR
 from mmcggm.balancers.methods.reconboost import ReconBoost
 from mmcggm.balancers.methods.relearning import ReLearning
-from mmcggm.balancers.methods.single_modality import SingleModality
 from mmcggm.balancers.methods.smv import SMV
 from mmcggm.balancers.methods.teaching_cggm import TeachingCGGM
 from mmcggm.balancers.methods.umt import UMT
 
-from .balancer import Balancer, GuidedStep, over_processes, present
+from .balancer import Balancer, EncoderScaling, scale_gradients
 from .coalitions import Coalition, coalitions, masking, shapley_values
-from .pass_record import Change, GuidedPass, Outcome
+from .combined import Combined, build_balancer
+from .methods.multi_loss import MultiLoss
+from .needs import Needs, acting_on
+from .pass_record import Change, Pass, PlainPass
 from .progress import Progress, SmoothedProgress, StepProgress
-from .scaled_rates import scaled_rates
 from .schedule import Schedule
+from .scores import scores_from_counts
 from .shared_backward import differentiated_once
+from .state import Memory, UpdateMean, UpdateSum
+from .training import Clock, Training
 
 __all__ = [
     'AGM',
@@ -47,27 +51,35 @@ __all__ = [
     'AMCo',
     'Balancer',
     'Change',
+    'Clock',
     'Coalition',
+    'Combined',
+    'EncoderScaling',
     'GradientBlending',
     'Greedy',
-    'GuidedPass',
-    'GuidedStep',
     'MMPareto',
-    'Outcome',
+    'Memory',
+    'MultiLoss',
+    'Needs',
+    'Pass',
+    'PlainPass',
     'Progress',
     'ReLearning',
     'ReconBoost',
     'Schedule',
-    'SingleModality',
     'SmoothedProgress',
     'StepProgress',
     'TeachingCGGM',
+    'Training',
+    'UpdateMean',
+    'UpdateSum',
+    'acting_on',
     'blend_weights',
+    'build_balancer',
     'coalitions',
     'differentiated_once',
     'masking',
-    'over_processes',
-    'present',
-    'scaled_rates',
+    'scale_gradients',
+    'scores_from_counts',
     'shapley_values',
 ]

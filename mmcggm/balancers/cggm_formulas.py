@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .balancer import GuidedStep
+from .pass_record import Pass
 
 
 def balancing_terms(
@@ -58,16 +58,15 @@ def direction_gradient(terms: Tensor, grad: Tensor, guide_grads: Tensor) -> tupl
     return gradient.where(norm > 0, torch.zeros_like(gradient)), cosines
 
 
-def last_layer_gradients(step: GuidedStep) -> tuple[Tensor, list[Tensor]]:
-    """Return ``g`` with its graph and the ``g_i`` without, each flattened, of the losses of ``step``."""
+def last_layer_gradients(seen: Pass) -> tuple[Tensor, list[Tensor]]:
+    """Return ``g`` with its graph and the ``g_i`` without, each flattened, of the losses of a pass."""
     guide_grads = [
-        torch.autograd.grad(loss, weight, retain_graph=True)[0].flatten()
-        for loss, weight in zip(step.guide_losses, step.guide_weights, strict=True)
+        seen.gradients(loss, [weight])[0].flatten()
+        for loss, weight in zip(seen.guide_losses, seen.guide_weights, strict=True)
     ]
-    (grad,) = torch.autograd.grad(step.task_loss, step.head_weight, create_graph=True)
-    return grad.flatten(), guide_grads
+    return seen.gradients(seen.task_loss, [seen.head_weight], create_graph=True)[0].flatten(), guide_grads
 
 
-def last_layer_weights(step: GuidedStep) -> tuple[Tensor, list[Tensor]]:
+def last_layer_weights(seen: Pass) -> tuple[Tensor, list[Tensor]]:
     """Return W with its graph and the W_i without, each flattened."""
-    return step.head_weight.flatten(), [weight.detach().flatten() for weight in step.guide_weights]
+    return seen.head_weight.flatten(), [weight.detach().flatten() for weight in seen.guide_weights]

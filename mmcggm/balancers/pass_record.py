@@ -1,16 +1,191 @@
-"""What a method may ask about a forward pass beyond losses and scores."""
+"""What a forward pass showed: the one record that methods ask."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NoReturn
 
 import torch
 from torch import Tensor, nn
 
 # What is done to each floating point tensor of a representation on its way into fusion.
 Change = Callable[[Tensor], Tensor]
+
+
+class Pass:
+    """One forward pass (a micro-batch) of a model with ``M`` guided modalities on ``N`` samples.
+
+    All is computed when it is asked for, in any order. Lists are in the order of the modalities; a modality
+    that the batch lacks is None in them. What a pass can't tell raises a ValueError.
+
+    :class:`~mmcggm.guided.guided_pass.GuidedPass` answers for any model; :class:`PlainPass` is what a
+    training loop fills in by hand.
+    """
+
+    #: By what losses are multiplied before backward; whoever trains in half precision sets it.
+    loss_scale: Tensor | None = None
+
+    @property
+    def task_loss(self) -> Tensor:
+        """The fused model's loss, a scalar with its graph."""
+        self._unknown('the loss of the fused model')
+
+    @property
+    def guide_losses(self) -> Sequence[Tensor]:
+        """The ``M`` losses of the guides, scalars whose gradients reach the guides alone.
+
+        Of a modality that the batch lacks it is zero.
+        """
+        self._unknown('the losses of the guides')
+
+    @property
+    def head_weight(self) -> nn.Parameter:
+        """``W``, the weight of the last layer of the fused model's head."""
+        self._unknown('the weight of the head')
+
+    @property
+    def guide_weights(self) -> Sequence[nn.Parameter]:
+        """``W_i``, the weights of the guides' last layers, each with the shape of ``W``."""
+        self._unknown('the weights of the guides')
+
+    @property
+    def head_input(self) -> Tensor:
+        """What entered the last layer of the head, with its graph."""
+        self._unknown('what entered the head')
+
+    @property
+    def output(self) -> Tensor:
+        """What the last layer of the head returned, with its graph."""
+        self._unknown('what the head returned')
+
+    def counts(self) -> Tensor:
+        """Return the scores of the guides as ratios of sums, ``(M, K, 2)``, without a graph.
+
+        Score ``i`` is the mean over the ``K`` parts of ``counts[i, :, 0] / counts[i, :, 1]``. Sums of counts
+        over micro-batches and processes are the counts of the union of their samples.
+        """
+        self._unknown('the scores of the guides')
+
+    def labels(self) -> Tensor:
+        """Return the class of each sample, int64 ``(N,)``, for classification with one label a sample."""
+        self._unknown('the class of each sample')
+
+    def representations(self) -> list[list[Tensor] | None]:
+        """Return the floating point tensors of each modality's representation, with their graphs."""
+        self._unknown('representations')
+
+    def vectors(self) -> list[Tensor | None]:
+        """Return each modality's representation ``(N, C_i)``, averaged over positions, with its graph."""
+        self._unknown('representations')
+
+    def teachers(self) -> list[Tensor | None]:
+        """Return :meth:`vectors` as each modality's teacher makes them, without a graph."""
+        self._unknown('the representations of teachers')
+
+    def predictions(self) -> list[Tensor | None]:
+        """Return each guide's output, like the head's, with the graph that :meth:`at_encoders` needs."""
+        self._unknown('the predictions of the guides')
+
+    def confidences(self) -> list[Tensor | None]:
+        """Return each guide's probability of the truth, by sample, ``(N,)``, without a graph."""
+        self._unknown('the probabilities of the guides')
+
+    def confidences_of(self, output: Tensor) -> Tensor:
+        """Return the probability of the truth, by sample, ``(N,)``, of an output like that of the head."""
+        self._unknown('probabilities')
+
+    def unimodal_losses(self) -> list[Tensor | None]:
+        """Return the ``M`` losses of the guides, scalars whose gradients reach the encoders alone."""
+        self._unknown('the losses of the guides at the encoders')
+
+    def at_encoders(self, loss: Tensor) -> Tensor:
+        """Return ``loss``, a scalar of :meth:`predictions`, such that its gradient reaches encoders alone."""
+        self._unknown('the predictions of the guides')
+
+    def rerun(self, changes: Mapping[int, Change]) -> Pass:
+        """Return another pass on the same batch, with representations changed, by index of the modality.
+
+        It is in evaluation mode: without dropout, and running statistics stay.
+        """
+        self._unknown('what the model would predict otherwise')
+
+    def gradients(
+        self, loss: Tensor, parameters: Sequence[nn.Parameter], create_graph: bool = False
+    ) -> list[Tensor]:
+        """Return the gradients of ``loss``, a scalar of this pass, at ``parameters``; its graph stays.
+
+        The loss is multiplied by :attr:`loss_scale` and the gradients divided by it, so that in half
+        precision small ones don't vanish on their way.
+
+        Args:
+            loss: What is differentiated.
+            parameters: At which; one that it does not depend on gets zero.
+            create_graph: Whether the gradients can be differentiated again.
+        """
+        if not parameters:
+            return []
+        scale = None if self.loss_scale is None else self.loss_scale.to(loss)
+        grads = torch.autograd.grad(
+            loss,
+            parameters,
+            scale,
+            retain_graph=True,
+            create_graph=create_graph,
+            materialize_grads=True,
+        )
+        return list(grads) if scale is None else [grad / scale for grad in grads]
+
+    def _unknown(self, what: str) -> NoReturn:
+        raise ValueError(
+            f'A balancer asks for {what}, which a {type(self).__name__} does not know. The passes of a '
+            'GuidedModel know it; a loop of your own can give a subclass of Pass that answers.'
+        )
+
+
+class PlainPass(Pass):
+    """What a plain training loop tells of a pass: losses, scores and last layers.
+
+    Args:
+        task_loss: See :attr:`Pass.task_loss`.
+        guide_losses: See :attr:`Pass.guide_losses`.
+        counts: Function that returns :meth:`Pass.counts`, since a step that measures nothing need not pay
+            for them.
+        head_weight: See :attr:`Pass.head_weight`.
+        guide_weights: See :attr:`Pass.guide_weights`.
+    """
+
+    def __init__(
+        self,
+        task_loss: Tensor,
+        guide_losses: Sequence[Tensor],
+        counts: Callable[[], Tensor],
+        head_weight: nn.Parameter,
+        guide_weights: Sequence[nn.Parameter],
+    ) -> None:
+        self._task_loss = task_loss
+        self._guide_losses = guide_losses
+        self._counts = counts
+        self._head_weight = head_weight
+        self._guide_weights = guide_weights
+
+    @property
+    def task_loss(self) -> Tensor:
+        return self._task_loss
+
+    @property
+    def guide_losses(self) -> Sequence[Tensor]:
+        return self._guide_losses
+
+    @property
+    def head_weight(self) -> nn.Parameter:
+        return self._head_weight
+
+    @property
+    def guide_weights(self) -> Sequence[nn.Parameter]:
+        return self._guide_weights
+
+    def counts(self) -> Tensor:
+        return self._counts()
 
 
 def sample_logits(output: Tensor) -> Tensor:
@@ -20,102 +195,3 @@ def sample_logits(output: Tensor) -> Tensor:
     """
     output = output.to(torch.promote_types(output.dtype, torch.float32))
     return output.flatten(2).mean(2) if output.ndim > 2 else output
-
-
-class Outcome(NamedTuple):
-    """What the fused model reached on the batch.
-
-    Attributes:
-        loss: Its loss, a scalar with its graph.
-        confidences: Its probability of the truth, by sample, ``(N,)``, with its graph.
-        output: What the last layer of its head returned, with its graph.
-    """
-
-    loss: Tensor
-    confidences: Tensor
-    output: Tensor
-
-
-class GuidedPass(ABC):
-    """One forward pass of a model with ``M`` guided modalities on ``N`` samples.
-
-    :class:`~mmcggm.guided.GuidedModel` answers; a plain training loop may answer in its own way. A
-    modality that the batch lacks is None in every list.
-    """
-
-    @abstractmethod
-    def encoders(self) -> Sequence[Sequence[nn.Parameter]]:
-        """Return the trainable parameters of each modality's encoder, as ``adjust_gradients`` gets them."""
-
-    @abstractmethod
-    def task_loss(self) -> Tensor:
-        """Return the fused model's loss, a scalar with its graph.
-
-        (``GuidedStep.task_loss`` is the same, but as backward sees it: with mixed precision, scaled.)
-        """
-
-    @abstractmethod
-    def unimodal_losses(self) -> list[Tensor | None]:
-        """Return the ``M`` losses of the guides, scalars whose gradient goes to the encoders alone.
-
-        (The losses in ``GuidedStep.guide_losses`` reach the guides alone.)
-        """
-
-    @abstractmethod
-    def vectors(self) -> list[Tensor | None]:
-        """Return each modality's representation ``(N, C_i)``, averaged over positions, with its graph."""
-
-    @abstractmethod
-    def confidences(self) -> list[Tensor | None]:
-        """Return each guide's probability of the truth, by sample, ``(N,)``, without a graph.
-
-        Raises:
-            ValueError: If the task has no probabilities.
-        """
-
-    @abstractmethod
-    def confidences_of(self, output: Tensor) -> Tensor:
-        """Return the probability of the truth, by sample, ``(N,)``, of an output like that of the head.
-
-        Raises:
-            ValueError: If the task has no probabilities.
-        """
-
-    @abstractmethod
-    def predictions(self) -> list[Tensor | None]:
-        """Return each guide's output, like the head's, with the graph that :meth:`at_encoders` needs."""
-
-    @abstractmethod
-    def at_encoders(self, loss: Tensor) -> Tensor:
-        """Return ``loss``, a scalar of :meth:`predictions`, such that its gradient reaches encoders alone."""
-
-    @abstractmethod
-    def teachers(self) -> list[Tensor | None]:
-        """Return :meth:`vectors` as each modality's teacher makes them, without a graph.
-
-        Raises:
-            ValueError: If there are no teachers.
-        """
-
-    @abstractmethod
-    def labels(self) -> Tensor:
-        """Return the class of each sample, int64 ``(N,)``.
-
-        Raises:
-            ValueError: If the task is not classification with one label a sample.
-        """
-
-    @abstractmethod
-    def head_input(self) -> Tensor:
-        """Return what entered the last layer of the fused model's head, with its graph."""
-
-    @abstractmethod
-    def fused(self) -> Outcome:
-        """Return what the fused model reached in this pass."""
-
-    @abstractmethod
-    def rerun(self, changes: Mapping[int, Change]) -> Outcome:
-        """Return what the fused model reaches when representations are changed, by index of the modality.
-
-        It is another forward pass, in evaluation mode: without dropout, and running statistics stay.
-        """

@@ -13,8 +13,8 @@ def differentiated_once(loss: Tensor, parameters: Iterable[nn.Parameter]) -> Ten
     """Return ``loss`` in such a form that its graph is run backward once, however often it is asked for.
 
     A balancer needs ``g_i = ∂L_i/∂W_i`` before the step's backward pass, which comes through the same
-    graph again. With this, the first of them differentiates for all ``parameters`` and frees the graph;
-    the others get what was found, scaled as they ask.
+    graph again. With this, the first of them differentiates for all ``parameters`` and lets go of the graph,
+    which stays while somebody else holds ``loss``; the others get what was found, scaled as they ask.
 
     Args:
         loss: A scalar of ``parameters`` alone, such as the loss of a guide on a detached representation.
@@ -41,7 +41,9 @@ class _Gradients:
         """Return the gradients of ``scale`` times the loss; ``scale`` is a scalar above zero."""
         if self.loss is not None:
             # With this scale, not one, so that half-precision gradients don't vanish.
-            self.grads = torch.autograd.grad(self.loss, self.parameters, scale, materialize_grads=True)
+            self.grads = torch.autograd.grad(
+                self.loss, self.parameters, scale, retain_graph=True, materialize_grads=True
+            )
             self.loss, self.scale = None, scale
             return list(self.grads)
         return torch._foreach_mul(self.grads, scale / self.scale)

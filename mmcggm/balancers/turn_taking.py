@@ -1,4 +1,4 @@
-"""What a modality's turn means for the others."""
+"""Turns: training one modality while the others wait."""
 
 from __future__ import annotations
 

@@ -1,11 +1,19 @@
 """The balancers' adapter to MMEngine: optimizer wrappers, hooks and a strategy."""
 
 from .fsdp_strategy import FSDP2Strategy
-from .hooks import CGGMHook, GradientStatsHook, GuideScoreHook, ModalityContributionHook
-from .optim_wrapper import CGGMAmpOptimWrapper, CGGMOptimWrapper
+from .hooks import BalancingHook, CGGMHook, GradientStatsHook, GuideScoreHook, ModalityContributionHook
+from .optim_wrapper import (
+    BalancedAmpOptimWrapper,
+    BalancedOptimWrapper,
+    CGGMAmpOptimWrapper,
+    CGGMOptimWrapper,
+)
 from .optim_wrapper_constructor import GuidedOptimWrapperConstructor
 
 __all__ = [
+    'BalancedAmpOptimWrapper',
+    'BalancedOptimWrapper',
+    'BalancingHook',
     'CGGMAmpOptimWrapper',
     'CGGMHook',
     'CGGMOptimWrapper',

@@ -5,20 +5,22 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from typing import Any
 
 import torch
 from mmengine.device import get_device
+from mmengine.dist import broadcast
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
-from mmcggm.balancers import Balancer, GuidedStep
-from mmcggm.guided.guided_model import GuidedModel
-from mmcggm.registry import BALANCERS, OPTIM_WRAPPERS
+from mmcggm.balancers import Balancer, Clock, Combined, Training, build_balancer
+from mmcggm.balancers.sharding import local_part
+from mmcggm.balancers.training import Survey
+from mmcggm.guided import GuidedModel
+from mmcggm.registry import OPTIM_WRAPPERS
 
 
 class BalancingMixin:
@@ -31,7 +33,7 @@ class BalancingMixin:
     def __init__(
         self,
         *args,
-        balancer: Balancer | dict | str | None = None,
+        balancer: Balancer | dict | str | list[dict | str] | None = None,
         guide_optimizer: Optimizer | None = None,
         zero_nonfinite: bool = True,
         **kwargs,
@@ -42,13 +44,10 @@ class BalancingMixin:
                 "`constructor='GuidedOptimWrapperConstructor'` to `optim_wrapper`, which builds it."
             )
         super().__init__(*args, **kwargs)
-        if balancer is not None and not isinstance(balancer, Balancer):
-            balancer = BALANCERS.build(balancer, kind=Balancer)
-        self.balancer: Balancer | None = balancer
+        key = 'optim_wrapper.balancer'
+        self.balancer: Balancer | None = None if balancer is None else build_balancer(balancer, key)
         self.guide_optimizer = guide_optimizer
         self.zero_nonfinite = zero_nonfinite
-        #: Whether a hook sets the balancer's schedule and logs what it does; without one, the log warns once.
-        self.followed = False
         self._guided: GuidedModel | None = None
 
     @property
@@ -56,41 +55,56 @@ class BalancingMixin:
         """The model's optimizer and, if they have their own, the guides'."""
         return [self.optimizer] if self.guide_optimizer is None else [self.optimizer, self.guide_optimizer]
 
+    def attach(self, guided: GuidedModel, clock: Clock, survey: Survey | None = None) -> None:
+        """Attach the balancer to the training of ``guided``.
+
+        Args:
+            guided: The model, without distributed wrappers.
+            clock: That of the training, moved by whoever runs it.
+            survey: See :class:`~mmcggm.balancers.Training`.
+        """
+        self._guided = guided
+        seed = torch.tensor(torch.initial_seed() % 2**62)
+        broadcast(seed)  # what is random after gradients were averaged must be the same everywhere
+        self.balancer.attach(
+            Training(guided.modalities, guided.encoder_parameters(), clock, survey=survey, seed=int(seed))
+        )
+
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
         if self.balancer is None:
-            if isinstance(inner := unwrapped(model), GuidedModel):
-                inner.followed = True  # its guides watch, as asked for
-        else:
-            self._guided = find_guided(model)
-            modalities = self.balancer.modalities = self._guided.modalities
-            changes = {modalities[index]: change for index, change in self.balancer.changes().items()}
-            self._guided.changes = changes
-            self._guided.prediction_changes = changes if self.balancer.changes_prediction else {}
-        with super().optim_context(model):
+            inner = unwrapped(model)
+            self._guided = inner if isinstance(inner, GuidedModel) else None
+            with super().optim_context(model):
+                yield
+            return
+        if self._guided is None:
+            self.attach(find_guided(model), Clock())
+            print_log(
+                f'{type(self.balancer).__name__} acts without a BalancingHook: its schedules stay at their '
+                "start and nothing is logged. Add dict(type='BalancingHook') to `custom_hooks`.",
+                'current',
+                logging.WARNING,
+            )
+        with self._guided.changing(self.balancer.pass_changes()), super().optim_context(model):
             yield
 
     def update_params(
         self, loss: Tensor, step_kwargs: dict | None = None, zero_kwargs: dict | None = None
     ) -> None:
-        if self.balancer is not None:
-            if self._guided is None:
-                raise RuntimeError(
-                    'A balancing optimizer wrapper needs `with optim_wrapper.optim_context(model):` around '
-                    'the forward pass, as `train_step` has it. (An OptimWrapperDict does not pass it on: '
-                    'balance with one optimizer, and `paramwise_cfg` for what differs.)'
-                )
-            if not self.followed:
-                self.followed = True
-                print_log(
-                    f'{type(self.balancer).__name__} acts without a CGGMHook: its schedules stay at their '
-                    "start and nothing is logged. Add dict(type='CGGMHook') to `custom_hooks`.",
-                    'current',
-                    logging.WARNING,
-                )
-            term = self.balancer.adjust_loss(self._scaled(self._guided.take_step()))
-            if term is not None:
-                loss = loss + term
+        if self._guided is not None:
+            seen = self._guided.take_pass()
+            if self.balancer is not None:
+                seen.loss_scale = self._loss_scale()
+                term = self.balancer.see(seen)
+                loss = loss if term is None else loss + term
+            del seen  # backward needs the graphs of the losses alone
+        elif self.balancer is not None:
+            raise RuntimeError(
+                'A balancing optimizer wrapper needs `with optim_wrapper.optim_context(model):` around '
+                'the forward pass, as `train_step` has it. (An OptimWrapperDict does not pass it on: '
+                'balance with one optimizer, and `paramwise_cfg` for what differs.)'
+            )
         super().update_params(loss, step_kwargs, zero_kwargs)
 
     def step(self, **kwargs) -> None:
@@ -99,12 +113,12 @@ class BalancingMixin:
             return
         overflow = self._unscale()
         if self.balancer is not None:
-            self.balancer.adjust_gradients(self._guided.encoder_parameters(), overflow)
+            self.balancer.finish_update(overflow)
         if self.zero_nonfinite and overflow is None:
             self._zero_nonfinite()
         if self.clip_grad_kwargs:
             self._clip_grad()
-        with self.balancer.scaled_updates(self.optimizer) if self.balancer is not None else nullcontext():
+        with self.balancer.scaled_rates(self.optimizer) if self.balancer is not None else nullcontext():
             self._step_optimizers(**kwargs)
 
     def zero_grad(self, **kwargs) -> None:
@@ -117,24 +131,40 @@ class BalancingMixin:
         if self.guide_optimizer is not None:
             state['guide_optimizer'] = self.guide_optimizer.state_dict()
         if self.balancer is not None:
-            state['balancer'] = self.balancer.state_dict()
+            state['balancer'] = {'method': self._method(), 'state': self.balancer.state_dict()}
         return state
 
     def load_state_dict(self, state_dict: dict) -> None:
+        """Restore what :meth:`state_dict` returned.
+
+        Raises:
+            ValueError: If it is of a training with another balancing method.
+        """
         state_dict = dict(state_dict)
-        guide_state, balancer_state = (
-            state_dict.pop('guide_optimizer', None),
-            state_dict.pop('balancer', None),
-        )
+        guide_state = state_dict.pop('guide_optimizer', None)
+        balancer_state: dict[str, Any] | None = state_dict.pop('balancer', None)
+        theirs = 'no balancer' if balancer_state is None else balancer_state['method']
+        if theirs != self._method():
+            raise ValueError(
+                f'The checkpoint is of a training with {theirs}, but `optim_wrapper.balancer` of this one is '
+                f'{self._method()}. Resume with the config of that training, or begin a new one from its '
+                'weights alone: `load_from` instead of `resume`, in a `work_dir` of its own.'
+            )
         if self.guide_optimizer is not None and guide_state is not None:
             self.guide_optimizer.load_state_dict(guide_state)
-        if self.balancer is not None and balancer_state is not None:
-            self.balancer.load_state_dict(balancer_state)
+        if balancer_state is not None:
+            self.balancer.load_state_dict(balancer_state['state'])
         super().load_state_dict(state_dict)
 
-    def _scaled(self, step: GuidedStep) -> GuidedStep:
-        """Return the step with its losses as backward will see them."""
-        return step
+    def _method(self) -> str:
+        """Return the name of the balancing method, for checkpoints."""
+        if isinstance(self.balancer, Combined):
+            return ' and '.join(type(method).__name__ for method in self.balancer.methods)
+        return 'no balancer' if self.balancer is None else type(self.balancer).__name__
+
+    def _loss_scale(self) -> Tensor | None:
+        """Return by what losses are multiplied before backward, None for one."""
+        return None
 
     def _unscale(self) -> Tensor | None:
         """Undo loss scaling; return a scalar above zero if it overflowed, or None without scaling."""
@@ -148,7 +178,7 @@ class BalancingMixin:
     def _zero_nonfinite(self) -> None:
         """Replace gradients that are not finite by zero, without asking whether there are any."""
         grads = [
-            p.grad.to_local() if isinstance(p.grad, DTensor) else p.grad
+            local_part(p.grad)
             for optimizer in self.optimizers
             for group in optimizer.param_groups
             for p in group['params']
@@ -163,7 +193,7 @@ class BalancingMixin:
 
 
 @OPTIM_WRAPPERS.register_module()
-class CGGMOptimWrapper(BalancingMixin, OptimWrapper):
+class BalancedOptimWrapper(BalancingMixin, OptimWrapper):
     """``OptimWrapper`` with a balancer.
 
     The model must be a :class:`~mmcggm.guided.GuidedModel`, also inside a distributed wrapper.
@@ -173,7 +203,8 @@ class CGGMOptimWrapper(BalancingMixin, OptimWrapper):
     Args:
         optimizer: Of the model; also of the guides, unless they have their own.
         balancer: Config of a balancer, for example ``dict(type='CGGM', rho=1.3, lam=0.2)``, or its type
-            alone, or None: guides train and nothing is balanced.
+            alone, or a list of them, see :class:`~mmcggm.balancers.Combined`; or None: guides train and
+            nothing is balanced.
         guide_optimizer: Optimizer of the guides. In a config,
             ``constructor='GuidedOptimWrapperConstructor'`` builds it. Learning rate schedules,
             ``auto_scale_lr`` and clipping act on ``optimizer`` alone, as in the published code.
@@ -183,7 +214,7 @@ class CGGMOptimWrapper(BalancingMixin, OptimWrapper):
 
     Example:
         >>> optim_wrapper = dict(
-        >>>     type='CGGMOptimWrapper',
+        >>>     type='BalancedOptimWrapper',
         >>>     constructor='GuidedOptimWrapperConstructor',
         >>>     optimizer=dict(type='SGD', lr=0.01, momentum=0.9),
         >>>     guide_optimizer=dict(type='SGD', lr=6e-3, momentum=0.9),
@@ -211,23 +242,24 @@ class _AmpOnAnyDevice(AmpOptimWrapper):
 
 
 @OPTIM_WRAPPERS.register_module()
-class CGGMAmpOptimWrapper(BalancingMixin, _AmpOnAnyDevice):
+class BalancedAmpOptimWrapper(BalancingMixin, _AmpOnAnyDevice):
     """``AmpOptimWrapper`` with a balancer; on a CPU it trains in bfloat16, without loss scaling.
 
     Args:
         loss_scale: Of ``AmpOptimWrapper``.
         dtype: Of ``AmpOptimWrapper``: ``'float16'`` or ``'bfloat16'``. On a CPU ``'bfloat16'`` is the
             default and the only choice.
-        **kwargs: Of :class:`CGGMOptimWrapper`.
+        **kwargs: Of :class:`BalancedOptimWrapper`.
 
     Raises:
         TypeError: If ``loss_scale`` is none of those of ``AmpOptimWrapper``.
         ValueError: If another data type than bfloat16 is asked for on a CPU.
     """
 
-    def _scaled(self, step: GuidedStep) -> GuidedStep:
-        task_loss, *guide_losses = self.loss_scaler.scale([step.task_loss, *step.guide_losses])
-        return replace(step, task_loss=task_loss, guide_losses=guide_losses)
+    def _loss_scale(self) -> Tensor | None:
+        if not self.loss_scaler.is_enabled():
+            return None
+        return self.loss_scaler.scale(torch.ones((), device=self._guided.head.weight.device))
 
     def _unscale(self) -> Tensor | None:
         if not self.loss_scaler.is_enabled():
@@ -246,6 +278,22 @@ class CGGMAmpOptimWrapper(BalancingMixin, _AmpOnAnyDevice):
         if self.guide_optimizer is not None:
             self.loss_scaler.step(self.guide_optimizer)
         self.loss_scaler.update(self._scale_update_param)
+
+
+@OPTIM_WRAPPERS.register_module()
+class CGGMOptimWrapper(BalancedOptimWrapper):
+    """``BalancedOptimWrapper`` with :class:`~mmcggm.balancers.CGGM` as its method, unless told otherwise."""
+
+    def __init__(self, *args, balancer: Balancer | dict | str | list | None = 'CGGM', **kwargs) -> None:
+        super().__init__(*args, balancer=balancer, **kwargs)
+
+
+@OPTIM_WRAPPERS.register_module()
+class CGGMAmpOptimWrapper(BalancedAmpOptimWrapper):
+    """``BalancedAmpOptimWrapper`` with CGGM as its method, unless told otherwise."""
+
+    def __init__(self, *args, balancer: Balancer | dict | str | list | None = 'CGGM', **kwargs) -> None:
+        super().__init__(*args, balancer=balancer, **kwargs)
 
 
 def unwrapped(model: nn.Module) -> nn.Module:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,19 +10,16 @@ from typing import Any
 import torch
 from mmengine.logging import print_log
 from mmengine.model import BaseModel, ModuleDict
-from torch import Tensor, nn
+from torch import nn
 
-from mmcggm.balancers import Change, GuidedStep, differentiated_once
+from mmcggm.balancers import Change
 from mmcggm.registry import MODELS, TASKS
-from mmcggm.structures.nested import map_tensors
 
-from .capture import captured
 from .encoder_paths import ModalityEncoder, check_disjoint, check_head
-from .guided_pass import ModelPass
-from .guides import AutoGuide, build_guides, naming_guide
+from .guided_pass import GuidedPass
+from .guides import AutoGuide, build_guides
 from .tasks import Task
 from .teachers import Teachers
-from .watching import Call, Judgement, WatchedPass, calls_of, evaluating
 
 
 @MODELS.register_module()
@@ -31,7 +27,7 @@ class GuidedModel(BaseModel):
     """Wraps a model, unchanged, so that a balancer can see its modalities.
 
     In training, the representation of each modality is read by a forward hook, detached and given to
-    the modality's guide. The losses hold the model's own and the guides'; :meth:`take_step` gives the
+    the modality's guide. The losses hold the model's own and the guides'; :meth:`take_pass` gives the
     balancer what it needs. In prediction the inner model alone runs.
 
     A modality whose representation doesn't appear in a pass, since the batch lacks it, has no samples in
@@ -58,11 +54,14 @@ class GuidedModel(BaseModel):
         teachers: For balancers that distil: by modality, the checkpoint of a training of this model or its
             inner one, or the training's folder, whose encoder is to teach. They are loaded at the first pass
             in training, and don't go with ``FSDP2Strategy``.
+        only: The one modality that reaches fusion, in training and in prediction: the representations of the
+            others are zero. It tells what a modality can reach alone. (The other encoders get no gradient;
+            with several processes the config needs ``find_unused_parameters = True``.)
 
     Raises:
         ValueError: If a path names no module, fewer than two modalities are given, two of them share
-            trainable parameters, the head has no trainable ``weight``, or a guide's last layer differs in
-            shape from the head's.
+            trainable parameters, the head has no trainable ``weight``, a guide's last layer differs in
+            shape from the head's, or ``only`` names no modality.
 
     Example:
         >>> model = dict(
@@ -82,6 +81,7 @@ class GuidedModel(BaseModel):
         guide: dict | nn.Module | None = None,
         guides: dict[str, dict | nn.Module] | None = None,
         teachers: dict[str, str] | None = None,
+        only: str | None = None,
     ) -> None:
         model = MODELS.build(model) if isinstance(model, dict) else model
         super().__init__(model.data_preprocessor)
@@ -89,20 +89,17 @@ class GuidedModel(BaseModel):
         self.task = TASKS.build(task) if isinstance(task, dict) else task
         self.encoders = tuple(ModalityEncoder.from_config(*entry) for entry in encoders.items())
         self.head_path = head
+        self.only = only
         self._check()
         self.guides = ModuleDict(
             build_guides(
                 self.model, self.encoders, head, shared=guide or dict(type=AutoGuide), own=guides or {}
             )
         )
-        #: What is done to representations in the next pass with ``mode='loss'``, by modality.
-        self.changes: Mapping[str, Change] = {}
-        #: The same in the other modes.
-        self.prediction_changes: Mapping[str, Change] = {}
-        #: Whether whoever trains knows of balancing; if not, the log warns once.
-        self.followed = False
-        self._teachers = Teachers(teachers or {}, self.encoders)
-        self._step: GuidedStep | None = None
+        self.teachers = Teachers(teachers or {}, self.encoders)
+        self._changes: Mapping[str, Change] = {}
+        self._pass: GuidedPass | None = None
+        self._warned_unbalanced = False
         self._reported_missing: set[str] = set()
 
     @property
@@ -129,159 +126,80 @@ class GuidedModel(BaseModel):
         Raises:
             RuntimeError: If no representation appears, or one appears more than once.
         """
+        changes = {**self._changes, **self.fixed_changes()}
+        if mode != 'loss' and not changes:
+            return self.model(*args, mode=mode, **kwargs)
+        if mode == 'loss':
+            self.teachers.load(self.model)
+            self._report_unbalanced()
+        seen = GuidedPass(self)
+        with seen.watching(changes):
+            output = self.model(*args, mode=mode, **kwargs)
         if mode != 'loss':
-            if not self.prediction_changes:
-                return self.model(*args, mode=mode, **kwargs)
-            with captured(self.model, self.encoders, self.prediction_changes):
-                return self.model(*args, mode=mode, **kwargs)
-        self._teachers.load(self.model)
-        self._report_unbalanced()
-
-        def run(
-            changes: Mapping[str, Change],
-        ) -> tuple[dict[str, Any], dict[str, Tensor], Tensor, Call | None]:
-            with (
-                captured(self.model, self.encoders, changes) as representations,
-                calls_of(self.head) as calls,
-            ):
-                losses = self.model(*args, mode=mode, **kwargs)
-            return representations, losses, self.model.parse_losses(losses)[0], calls[-1] if calls else None
-
-        def rerun(changes: Mapping[str, Change]) -> tuple[Tensor, Call | None]:
-            with evaluating(self.model):
-                return run(changes)[2:]
-
-        representations, losses, task_loss, head = run(self.changes)
-        self._report_missing(representations)
-        batch = self._arguments(*args, mode=mode, **kwargs)
-        inputs = {modality: map_tensors(_leaf, value) for modality, value in representations.items()}
-        predictions, raw_losses = {}, {}
-        for modality, value in inputs.items():
-            with naming_guide(modality):
-                prediction = self.task.fit(self.model, self.guides[modality](value), batch)
-                raw_losses[modality] = self.task.loss(self.model, prediction, batch)
-            predictions[modality] = prediction
-        guide_losses = [
-            differentiated_once(raw_losses[modality], guide.parameters())
-            if modality in raw_losses
-            else _zero(guide)
-            for modality, guide in self.guides.items()
-        ]
-
-        @torch.no_grad()
-        def counts() -> Tensor:
-            found = {m: self.task.counts(self.model, p, batch) for m, p in predictions.items()}
-            nothing = torch.zeros_like(next(iter(found.values())))
-            return torch.stack([found.get(modality, nothing) for modality in self.modalities])
-
-        self._step = GuidedStep(
-            task_loss=task_loss,
-            guide_losses=guide_losses,
-            counts=counts,
-            head_weight=self.head.weight,
-            guide_weights=[guide.last_layer.weight for guide in self.guides.values()],
-            guided_pass=ModelPass(
-                self.modalities,
-                self.encoder_parameters,
-                representations,
-                inputs,
-                predictions,
-                raw_losses,
-                fused=(task_loss, head),
-                judge=lambda prediction: self.task.confidences(self.model, prediction, batch),
-                labels=lambda: self.task.labels(batch),
-                run=rerun,
-                teach=lambda: self._teachers(*args, mode=mode, **kwargs),
-            ),
-        )
-        names = (f'guide_{modality}.loss' for modality in self.modalities)
-        return {**losses, **dict(zip(names, guide_losses, strict=True))}
+            return output
+        self._report_missing(seen)
+        self._pass = seen
+        return seen.set_losses(output)
 
     @contextmanager
-    def watched(self, changes: Mapping[str, Change] | None = None) -> Iterator[WatchedPass]:
+    def changing(self, changes: Mapping[int, Change]) -> Iterator[None]:
+        """Change representations on their way into fusion, by index of the modality, inside the context."""
+        self._changes = {self.modalities[index]: change for index, change in changes.items()}
+        try:
+            yield
+        finally:
+            self._changes = {}
+
+    @contextmanager
+    def watch(self, changes: Mapping[int, Change] | None = None) -> Iterator[GuidedPass]:
         """Watch the one pass of the inner model inside the context, in any mode.
 
         Args:
-            changes: By modality, what is done to its representation on the way into fusion.
+            changes: By index of the modality, what is done to its representation on the way into fusion.
 
         Yields:
-            What the end of the context fills.
+            The pass, which tells what it showed once the context has ended.
 
         Raises:
             RuntimeError: If a representation appears more than once in the context.
         """
-        seen = WatchedPass()
-
-        def keep(module: nn.Module, args: tuple, kwargs: dict) -> None:
-            seen.batch = self._arguments(*args, **kwargs)
-
-        handle = self.model.register_forward_pre_hook(keep, with_kwargs=True)
-        try:
-            with captured(self.model, self.encoders, changes) as found, calls_of(self.head) as calls:
-                yield seen
-        finally:
-            handle.remove()
-        seen.representations = found
-        seen.output = calls[-1].output if calls else None
-
-    @contextmanager
-    def judging_guides(self, losses: bool = False) -> Iterator[Judgement]:
-        """Judge the guides on the one pass of the inner model inside the context, which stays as it is.
-
-        Args:
-            losses: Whether to measure losses, the fused model's as well.
-
-        Yields:
-            What the end of the context fills.
-
-        Raises:
-            RuntimeError: As :meth:`watched`.
-        """
-        judged = Judgement()
-        with self.watched() as seen:
-            yield judged
-        for modality, representation in seen.representations.items():
-            with naming_guide(modality):
-                output = self.guides[modality](representation)
-            judged.scores[modality] = self.judge(output, seen.batch)
-            if losses:
-                judged.losses[modality] = self._judge_loss(output, seen.batch)
-        if losses and seen.output is not None:
-            judged.fused_loss = self._judge_loss(seen.output, seen.batch)
-
-    def judge(self, output: Tensor, batch: dict[str, Any]) -> Tensor:
-        """Return the score of an output, of a guide or the head, as counts ``(K, 2)``, see ``GuidedStep``."""
-        return self.task.counts(self.model, self.task.fit(self.model, output, batch), batch)
-
-    def _judge_loss(self, output: Tensor, batch: dict[str, Any]) -> Tensor:
-        """Return the task's loss of an output as counts ``(1, 2)``: summed over samples, and their number."""
-        loss = self.task.loss(self.model, self.task.fit(self.model, output, batch), batch).float()
-        return torch.stack([loss * len(output), loss.new_tensor(len(output))]).unsqueeze(0)
+        seen = GuidedPass(self)
+        with seen.watching(seen.by_name(changes or {})):
+            yield seen
 
     @property
-    def last_step(self) -> GuidedStep | None:
+    def last_pass(self) -> GuidedPass | None:
         """The record of the last ``mode='loss'`` pass, or None if it was taken."""
-        return self._step
+        return self._pass
 
-    def take_step(self) -> GuidedStep:
+    def take_pass(self) -> GuidedPass:
         """Return the record of the last ``mode='loss'`` pass, and forget it.
 
         Raises:
             RuntimeError: If there was none since the last call.
         """
-        if self._step is None:
+        if self._pass is None:
             raise RuntimeError(
-                "GuidedModel has no step to balance: no forward pass with mode='loss' came before."
+                "GuidedModel has no pass to balance: no forward pass with mode='loss' came before."
             )
-        step, self._step = self._step, None
-        self.followed = True
-        return step
+        seen, self._pass = self._pass, None
+        return seen
+
+    def fixed_changes(self) -> dict[str, Change]:
+        """Return what is done to representations in every pass, by modality: what ``only`` asks for."""
+        others = [] if self.only is None else [name for name in self.modalities if name != self.only]
+        return dict.fromkeys(others, torch.zeros_like)
 
     def _check(self) -> None:
         """Raise a ValueError unless the settings fit the model; report frozen encoders."""
         if len(self.encoders) < 2:
             raise ValueError(
                 f'`encoders` must name at least two modalities to balance, got {list(self.modalities)}.'
+            )
+        if self.only is not None and self.only not in self.modalities:
+            raise ValueError(
+                f'`model.only` must be one of the names in `model.encoders`, {list(self.modalities)}, '
+                f"got '{self.only}'."
             )
         for encoder in self.encoders:
             encoder.check(self.model)
@@ -295,43 +213,23 @@ class GuidedModel(BaseModel):
         check_head(self.model, self.head_path)
         self.task.check(self.model)
 
-    def _arguments(self, *args, **kwargs) -> dict[str, Any]:
-        """Return what the inner model's ``forward`` is called with, by argument name."""
-        signature = inspect.signature(self.model.forward)
-        arguments = dict(signature.bind(*args, **kwargs).arguments)
-        for name, parameter in signature.parameters.items():
-            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-                arguments |= arguments.pop(name, {})
-        return arguments
-
     def _report_unbalanced(self) -> None:
-        """Say once, in the second training pass, that nobody asked for the step of the first."""
-        if self.followed or self._step is None or not (self.training and torch.is_grad_enabled()):
+        """Say once, in the second training pass, that nobody took the first."""
+        if self._warned_unbalanced or self._pass is None or not (self.training and torch.is_grad_enabled()):
             return
-        self.followed = True
+        self._warned_unbalanced = True
         print_log(
             'The GuidedModel trains, but nothing is balanced: `optim_wrapper.type` is none that knows of '
-            "balancing. Set `optim_wrapper=dict(type='CGGMOptimWrapper', balancer=dict(type='CGGM'), "
-            "optimizer=...)`, or type='CGGMAmpOptimWrapper' for mixed precision (with `mmcggm.` before the "
-            "type in another library's `default_scope`); without `balancer` the guides only watch.",
+            "balancing. Set `optim_wrapper=dict(type='BalancedOptimWrapper', balancer=dict(type='CGGM'), "
+            "optimizer=...)`, or type='BalancedAmpOptimWrapper' for mixed precision (with `mmcggm.` before "
+            "the type in another library's `default_scope`); without `balancer` the guides only watch.",
             'current',
             logging.WARNING,
         )
 
-    def _report_missing(self, representations: dict[str, Any]) -> None:
-        """Say once of each modality that its representation didn't appear.
-
-        Raises:
-            RuntimeError: If none appeared.
-        """
-        missing = [encoder for encoder in self.encoders if encoder.modality not in representations]
-        if len(missing) == len(self.encoders):
-            raise RuntimeError(
-                f'None of the modules {[e.representation for e in missing]} was called in a forward pass. If '
-                'the model uses them by another method than `forward`, name modules that are called, as '
-                '`representation` in `encoders`.'
-            )
-        for encoder in missing:
+    def _report_missing(self, seen: GuidedPass) -> None:
+        """Say once of each modality that its representation didn't appear."""
+        for encoder in seen.missing:
             if encoder.modality not in self._reported_missing:
                 self._reported_missing.add(encoder.modality)
                 print_log(
@@ -340,13 +238,3 @@ class GuidedModel(BaseModel):
                     'current',
                     logging.WARNING,
                 )
-
-
-def _leaf(tensor: Tensor) -> Tensor:
-    """Return ``tensor`` without its graph, such that gradients with respect to it can be asked for."""
-    return tensor.detach().requires_grad_(tensor.is_floating_point())
-
-
-def _zero(guide: nn.Module) -> Tensor:
-    """Return a loss of zero that touches each parameter, so that distributed training does not wait."""
-    return sum(parameter.sum() for parameter in guide.parameters()) * 0

@@ -1,132 +1,277 @@
-"""A guided model's answers about one forward pass."""
+"""What one pass of a guided model's inner model showed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any, NamedTuple, Protocol
 
 import torch
+from mmengine.model import BaseModel
 from torch import Tensor, nn
 
-from mmcggm.balancers import Change, GuidedPass, Outcome
+from mmcggm.balancers import Change, Pass, differentiated_once
 from mmcggm.structures.nested import check_pyramid, map_tensors
 from mmcggm.structures.sequences import is_padded, pool_tokens
 
-from .watching import Call
+from .capture import captured
+from .encoder_paths import ModalityEncoder
+from .guides import naming_guide
+from .tasks import Task
+from .teachers import Teachers
 
 
-class ModelPass(GuidedPass):
-    """One ``mode='loss'`` pass of a :class:`~mmcggm.guided.GuidedModel`.
+class Guided(Protocol):
+    """What a pass asks of a guided model."""
+
+    model: BaseModel
+    encoders: Sequence[ModalityEncoder]
+    task: Task
+    teachers: Teachers
+
+    @property
+    def guides(self) -> Mapping[str, nn.Module]: ...
+
+    @property
+    def head(self) -> nn.Module: ...
+
+    def fixed_changes(self) -> dict[str, Change]: ...
+
+
+class HeadCall(NamedTuple):
+    """What the last layer of the head was given, and what it returned."""
+
+    input: Tensor
+    output: Tensor
+
+
+class GuidedPass(Pass):
+    """One pass of the inner model of a :class:`~mmcggm.guided.GuidedModel`, in any mode.
+
+    The model runs inside :meth:`watching`; all that is asked afterwards is computed then, guides included.
 
     Args:
-        modalities: Names, in order.
-        encoders: Function that returns the trainable parameters of each encoder.
-        representations: By modality, with their graphs; those that appeared.
-        inputs: The same, detached, as the guides saw them.
-        predictions: The guides' predictions, as the task takes them.
-        losses: The guides' losses, with the graph to ``inputs``.
-        fused: The task's loss, and what the head's last layer was given and returned, or None if the model
-            uses it without calling it.
-        judge: Function of a prediction that returns its :meth:`Task.confidences` on the batch.
-        labels: Function that returns the class of each sample.
-        run: Function of changes by modality that runs the model again, in evaluation mode, and returns what
-            ``fused`` holds.
-        teach: Function that returns the teachers' representations by modality.
+        guided: The guided model.
+
+    Attributes:
+        batch: What the inner model's ``forward`` was called with, by argument name.
+        found: The representations by modality, as the encoders made them; those that appeared.
     """
 
-    def __init__(
-        self,
-        modalities: tuple[str, ...],
-        encoders: Callable[[], Sequence[Sequence[nn.Parameter]]],
-        representations: dict[str, Any],
-        inputs: dict[str, Any],
-        predictions: dict[str, Tensor],
-        losses: dict[str, Tensor],
-        fused: tuple[Tensor, Call | None],
-        judge: Callable[[Tensor], Tensor],
-        labels: Callable[[], Tensor],
-        run: Callable[[Mapping[str, Change]], tuple[Tensor, Call | None]],
-        teach: Callable[[], dict[str, Any]],
-    ) -> None:
-        self._modalities = modalities
-        self._encoders = encoders
-        self._representations = representations
-        self._inputs = inputs
-        self._predictions = predictions
-        self._losses = losses
-        self._fused = fused
-        self._judge = judge
-        self._labels = labels
-        self._run = run
-        self._teach = teach
+    def __init__(self, guided: Guided) -> None:
+        self.guided = guided
+        self.modalities = [encoder.modality for encoder in guided.encoders]
+        self.batch: dict[str, Any] = {}
+        self.found: dict[str, Any] = {}
+        self._arguments: tuple[tuple, dict[str, Any]] = ((), {})
+        self._head_call: HeadCall | None = None
+        self._task_loss: Tensor | None = None
 
-    def encoders(self) -> Sequence[Sequence[nn.Parameter]]:
-        return self._encoders()
+    @contextmanager
+    def watching(self, changes: Mapping[str, Change] | None = None) -> Iterator[None]:
+        """Watch the one pass of the inner model inside the context.
 
+        Args:
+            changes: By modality, what is done to its representation on the way into fusion.
+
+        Raises:
+            RuntimeError: If a representation appears more than once in the context.
+        """
+        model, head = self.guided.model, self.guided.head
+        handles = [
+            model.register_forward_pre_hook(self._keep_arguments, with_kwargs=True),
+            head.register_forward_hook(self._keep_head_call, with_kwargs=True),
+        ]
+        try:
+            with captured(model, self.guided.encoders, changes) as self.found:
+                yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def set_losses(self, losses: dict[str, Any]) -> dict[str, Any]:
+        """Take the losses that the inner model returned, and return them with those of the guides."""
+        self._task_loss = self.guided.model.parse_losses(losses)[0]
+        names = (f'guide_{modality}.loss' for modality in self.modalities)
+        return {**losses, **dict(zip(names, self.guide_losses, strict=True))}
+
+    @property
+    def missing(self) -> list[ModalityEncoder]:
+        """The encoders whose representation did not appear.
+
+        Raises:
+            RuntimeError: If none appeared.
+        """
+        missing = [encoder for encoder in self.guided.encoders if encoder.modality not in self.found]
+        if len(missing) == len(self.modalities):
+            raise RuntimeError(
+                f'None of the modules {[e.representation for e in missing]} was called in a forward pass. If '
+                'the model uses them by another method than `forward`, name modules that are called, as '
+                '`representation` in `encoders`.'
+            )
+        return missing
+
+    @property
+    def called_head(self) -> bool:
+        """Whether the model called the last layer of its head."""
+        return self._head_call is not None
+
+    @property
     def task_loss(self) -> Tensor:
-        return self._fused[0]
+        return self._unknown('the loss of the fused model') if self._task_loss is None else self._task_loss
 
-    def unimodal_losses(self) -> list[Tensor | None]:
-        return self._each(lambda modality: self._at_encoders(self._losses[modality], [modality]))
+    @cached_property
+    def guide_losses(self) -> list[Tensor]:
+        return [
+            differentiated_once(self._raw_losses[modality], guide.parameters())
+            if modality in self.found
+            else _zero(guide)
+            for modality, guide in self.guided.guides.items()
+        ]
 
-    def vectors(self) -> list[Tensor | None]:
-        return self._each(lambda modality: pooled_vector(self._representations[modality]))
+    @property
+    def head_weight(self) -> nn.Parameter:
+        return self.guided.head.weight
+
+    @property
+    def guide_weights(self) -> list[nn.Parameter]:
+        return [guide.last_layer.weight for guide in self.guided.guides.values()]
+
+    @property
+    def head_input(self) -> Tensor:
+        return self._called_head().input
+
+    @property
+    def output(self) -> Tensor:
+        return self._called_head().output
 
     @torch.no_grad()
-    def confidences(self) -> list[Tensor | None]:
-        return self._each(lambda modality: self._judge(self._predictions[modality]))
+    def counts(self) -> Tensor:
+        task, model = self.guided.task, self.guided.model
+        return self._stacked({m: task.counts(model, p, self.batch) for m, p in self._predictions.items()})
 
-    def confidences_of(self, output: Tensor) -> Tensor:
-        return self._judge(output)
+    @torch.no_grad()
+    def loss_counts(self) -> Tensor:
+        """Return the losses of the guides and, last, the task's loss of the head's output: ``(M + 1, 1, 2)``.
+
+        Each as its sum over samples, and their number.
+        """
+        guides = {m: self._loss_count(self._raw_losses[m], p) for m, p in self._predictions.items()}
+        fitted = self.guided.task.fit(self.guided.model, self.output, self.batch)
+        fused = self._loss_count(self.guided.task.loss(self.guided.model, fitted, self.batch), self.output)
+        return torch.cat([self._stacked(guides), fused.unsqueeze(0)])
+
+    @torch.no_grad()
+    def fused_counts(self) -> Tensor:
+        """Return the score of the head's output as counts ``(K, 2)``."""
+        fitted = self.guided.task.fit(self.guided.model, self.output, self.batch)
+        return self.guided.task.counts(self.guided.model, fitted, self.batch)
+
+    def labels(self) -> Tensor:
+        return self.guided.task.labels(self.batch)
+
+    def representations(self) -> list[list[Tensor] | None]:
+        return self._each(lambda modality: float_tensors(self.found[modality]))
+
+    def vectors(self) -> list[Tensor | None]:
+        return self._each(lambda modality: pooled_vector(self.found[modality]))
+
+    def teachers(self) -> list[Tensor | None]:
+        args, kwargs = self._arguments
+        taught = self.guided.teachers(*args, **kwargs)
+        return [pooled_vector(taught[m]) if m in taught else None for m in self.modalities]
 
     def predictions(self) -> list[Tensor | None]:
         return self._each(self._predictions.__getitem__)
 
+    @torch.no_grad()
+    def confidences(self) -> list[Tensor | None]:
+        return self._each(lambda modality: self.confidences_of(self._predictions[modality]))
+
+    def confidences_of(self, output: Tensor) -> Tensor:
+        return self.guided.task.confidences(self.guided.model, output, self.batch)
+
+    def unimodal_losses(self) -> list[Tensor | None]:
+        return self._each(lambda modality: self._at_encoders(self._raw_losses[modality], [modality]))
+
     def at_encoders(self, loss: Tensor) -> Tensor:
-        return self._at_encoders(loss, list(self._representations))
+        return self._at_encoders(loss, list(self.found))
 
-    def teachers(self) -> list[Tensor | None]:
-        taught = self._teach()
-        return [pooled_vector(taught[m]) if m in taught else None for m in self._modalities]
+    def rerun(self, changes: Mapping[int, Change]) -> GuidedPass:
+        other = GuidedPass(self.guided)
+        args, kwargs = self._arguments
+        all_changes = {**self.by_name(changes), **self.guided.fixed_changes()}
+        with _evaluating(self.guided.model), other.watching(all_changes):
+            losses = self.guided.model(*args, **kwargs)
+        other._task_loss = self.guided.model.parse_losses(losses)[0]
+        return other
 
-    def labels(self) -> Tensor:
-        return self._labels()
+    def by_name(self, changes: Mapping[int, Change]) -> dict[str, Change]:
+        """Return changes by the name of the modality instead of its index."""
+        return {self.modalities[index]: change for index, change in changes.items()}
 
-    def head_input(self) -> Tensor:
-        return _called(self._fused[1]).input
+    @cached_property
+    def _inputs(self) -> dict[str, Any]:
+        """The representations as the guides see them, without their graphs."""
+        return {modality: map_tensors(_leaf, value) for modality, value in self.found.items()}
 
-    def fused(self) -> Outcome:
-        return self._outcome(*self._fused)
+    @cached_property
+    def _predictions(self) -> dict[str, Tensor]:
+        predictions = {}
+        for modality, value in self._inputs.items():
+            with naming_guide(modality):
+                output = self.guided.guides[modality](value)
+                predictions[modality] = self.guided.task.fit(self.guided.model, output, self.batch)
+        return predictions
 
-    def rerun(self, changes: Mapping[int, Change]) -> Outcome:
-        return self._outcome(
-            *self._run({self._modalities[index]: change for index, change in changes.items()})
-        )
+    @cached_property
+    def _raw_losses(self) -> dict[str, Tensor]:
+        """The guides' losses, with the graph down to their inputs."""
+        losses = {}
+        for modality, prediction in self._predictions.items():
+            with naming_guide(modality):
+                losses[modality] = self.guided.task.loss(self.guided.model, prediction, self.batch)
+        return losses
 
-    def _outcome(self, loss: Tensor, head: Call | None) -> Outcome:
-        output = _called(head).output
-        return Outcome(loss, self._judge(output), output)
+    def _keep_arguments(self, model: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
+        self._arguments = args, kwargs
+        self.batch = _by_argument_name(model.forward, args, kwargs)
 
-    def _each(self, function: Callable[[str], Tensor]) -> list[Tensor | None]:
-        return [function(m) if m in self._representations else None for m in self._modalities]
+    def _keep_head_call(self, head: nn.Module, args: tuple, kwargs: dict[str, Any], output: Tensor) -> None:
+        self._head_call = HeadCall(next(iter((*args, *kwargs.values()))), output)
+
+    def _called_head(self) -> HeadCall:
+        if self._head_call is None:
+            raise ValueError(
+                'This asks what the last layer of the head was given and returned, but the model uses '
+                "the layer's weight without calling it: call the layer, or choose another balancer."
+            )
+        return self._head_call
+
+    def _each(self, function: Callable[[str], Any]) -> list[Any]:
+        return [function(modality) if modality in self.found else None for modality in self.modalities]
+
+    def _stacked(self, counts: Mapping[str, Tensor]) -> Tensor:
+        """Return counts by modality as one tensor, zero for those that the batch lacks."""
+        if self.missing:
+            nothing = torch.zeros_like(next(iter(counts.values())))
+            counts = {modality: counts.get(modality, nothing) for modality in self.modalities}
+        return torch.stack([counts[modality] for modality in self.modalities])
+
+    @staticmethod
+    def _loss_count(loss: Tensor, output: Tensor) -> Tensor:
+        loss = loss.float()
+        return torch.stack([loss * len(output), loss.new_tensor(len(output))]).unsqueeze(0)
 
     def _at_encoders(self, loss: Tensor, modalities: list[str]) -> Tensor:
         """Return ``loss`` with the gradient of ``Σ_i ⟨∂loss/∂h_i, h_i⟩``: its own at these encoders alone."""
         leaves = [leaf for modality in modalities for leaf in float_tensors(self._inputs[modality])]
-        tensors = [h for modality in modalities for h in float_tensors(self._representations[modality])]
-        grads = torch.autograd.grad(loss, leaves, retain_graph=True, materialize_grads=True)
+        tensors = [h for modality in modalities for h in float_tensors(self.found[modality])]
+        grads = self.gradients(loss, leaves)
         inner = sum((g * h).sum() for g, h in zip(grads, tensors, strict=True))
         return loss.detach() + inner - inner.detach()
-
-
-def _called(head: Call | None) -> Call:
-    """Return the call of the head's last layer, or raise a ValueError if there was none."""
-    if head is None:
-        raise ValueError(
-            'This balancer asks what the last layer of the head was given and returned, but the model uses '
-            "the layer's weight without calling it: call the layer, or choose another balancer."
-        )
-    return head
 
 
 def float_tensors(representation: Any) -> list[Tensor]:
@@ -155,3 +300,37 @@ def pooled_vector(representation: Any) -> Tensor:
     if x.ndim == 3:
         return x.mean(1)
     return x if x.ndim < 3 else x.flatten(2).mean(2)
+
+
+@contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    """Put ``module`` into evaluation mode inside the context."""
+    training = [part for part in module.modules() if part.training]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part in training:
+            part.training = True
+
+
+def _by_argument_name(function: Callable, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return what ``function`` is called with, by argument name."""
+    signature = inspect.signature(function)
+    arguments = dict(signature.bind(*args, **kwargs).arguments)
+    for name, parameter in signature.parameters.items():
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            arguments |= arguments.pop(name, {})
+    return arguments
+
+
+def _leaf(tensor: Tensor) -> Tensor:
+    """Return ``tensor`` without its graph, such that gradients with respect to it can be asked for."""
+    detached = tensor.detach()
+    wanted = tensor.is_floating_point() and torch.is_grad_enabled()
+    return detached.requires_grad_() if wanted else detached
+
+
+def _zero(guide: nn.Module) -> Tensor:
+    """Return a loss of zero that touches each parameter, so that distributed training does not wait."""
+    return sum(parameter.sum() for parameter in guide.parameters()) * 0

@@ -6,16 +6,30 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
+from mmengine.dataset import DefaultSampler
 from mmengine.dist import all_gather_object
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from .guided_model import GuidedModel
-from .guided_pass import pooled_vector
+
+
+def whole_pass(loader: DataLoader) -> DataLoader:
+    """Return a loader that goes once through the data set of ``loader``, in order."""
+    return DataLoader(
+        loader.dataset,
+        batch_size=loader.batch_size or 1,
+        sampler=DefaultSampler(loader.dataset, shuffle=False, round_up=False),
+        num_workers=loader.num_workers,
+        collate_fn=loader.collate_fn,
+    )
 
 
 @torch.no_grad()
 def survey(guided: GuidedModel, batches: Iterable[Any]) -> list[tuple[Tensor, Tensor]]:
     """Run the model, in evaluation mode, on ``batches``, which a data loader yields.
+
+    What is drawn at random meanwhile leaves the training's random numbers as they are.
 
     Returns:
         For each modality its representations ``(N_i, C_i)``, averaged over positions, and the class of each
@@ -28,14 +42,15 @@ def survey(guided: GuidedModel, batches: Iterable[Any]) -> list[tuple[Tensor, Te
     labels: list[list[Tensor]] = [[] for _ in guided.modalities]
     training = guided.training
     guided.eval()
-    for data in batches:
-        with guided.watched() as seen:
-            guided._run_forward(guided.data_preprocessor(data, False), mode='tensor')
-        classes = guided.task.labels(seen.batch).cpu()
-        for index, modality in enumerate(guided.modalities):
-            if modality in seen.representations:
-                vectors[index].append(pooled_vector(seen.representations[modality]).float().cpu())
-                labels[index].append(classes)
+    with torch.random.fork_rng(devices=[]):
+        for data in batches:
+            with guided.watch() as seen:
+                guided._run_forward(guided.data_preprocessor(data, False), mode='tensor')
+            classes = seen.labels().cpu()
+            for index, vector in enumerate(seen.vectors()):
+                if vector is not None:
+                    vectors[index].append(vector.float().cpu())
+                    labels[index].append(classes)
     guided.train(training)
     parts = all_gather_object((vectors, labels))
     found = []

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from mmcggm.balancers.balancer import mean_of_others
+from mmcggm.balancers.scores import mean_of_others
 from mmcggm.balancers.flat_gradients import accumulated, gradient_of
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mmcggm.balancers.balancer import scores_from_counts
+from mmcggm.balancers.scores import scores_from_counts
 from mmcggm.guided import SliceDice
 
 

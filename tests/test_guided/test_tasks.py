@@ -10,7 +10,7 @@ from mmengine.structures import PixelData
 from torch import nn
 from torch.nn import functional as F
 
-from mmcggm.balancers.balancer import scores_from_counts
+from mmcggm.balancers.scores import scores_from_counts
 from mmcggm.guided import ClassificationTask, RegressionTask, SegmentationTask
 from mmcggm.guided.tasks import find_target
 

@@ -27,7 +27,6 @@ from tqdm import tqdm
 
 from mmcggm.engine.optim_wrapper import find_guided
 from mmcggm.guided.guided_model import GuidedModel
-from mmcggm.guided.guided_pass import pooled_vector
 from mmcggm.registry import MODELS
 from mmcggm.utils import import_optional
 from mmcggm.utils.atomic import replacing
@@ -64,11 +63,12 @@ def represent(model: GuidedModel, loader: DataLoader, name: str) -> dict[str, tu
     """Return vectors ``(N, C)`` and classes ``(N,)`` by modality, of the samples that have it."""
     found = defaultdict(list)
     for batch in tqdm(loader, desc=f'representations, {name}', unit='batch'):
-        with model.watched() as seen:
+        with model.watch() as seen:
             model.test_step(batch)
-        labels = model.task.labels(seen.batch).cpu()
-        for modality, representation in seen.representations.items():
-            found[modality].append((pooled_vector(representation).float().cpu(), labels))
+        labels = seen.labels().cpu()
+        for modality, vector in zip(model.modalities, seen.vectors(), strict=True):
+            if vector is not None:
+                found[modality].append((vector.float().cpu(), labels))
     return {m: tuple(torch.cat(p).numpy() for p in zip(*parts, strict=True)) for m, parts in found.items()}
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import torch
-import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 
-from mmcggm.balancers.balancer import Balancer, GuidedStep, mean_of_others, over_processes, present
+from mmcggm.balancers.balancer import Balancer
 from mmcggm.balancers.coalitions import coalitions, masking, shapley_values
-from mmcggm.balancers.overflow import in_effect
-from mmcggm.balancers.pass_record import GuidedPass
+from mmcggm.balancers.needs import acting_on
+from mmcggm.balancers.pass_record import Pass
+from mmcggm.balancers.scores import mean_of_others
+from mmcggm.balancers.state import Memory, UpdateSum
 from mmcggm.registry import BALANCERS
 
 
@@ -43,76 +41,59 @@ class AGM(Balancer):
     Args:
         alpha: α, positive. The authors name 2.5 for AV-MNIST, 1.5 for CREMA-D and, of three modalities,
             4.0 for UR-Funny.
-        process_group: The processes that train together. Default: all, if distributed.
 
     Raises:
         ValueError: If ``alpha`` is not positive.
     """
 
-    def __init__(self, alpha: float = 1.0, process_group: dist.ProcessGroup | None = None) -> None:
+    needs = acting_on('gradients')
+    losses = UpdateSum()  # M cross-entropies, and the samples
+    means = Memory(torch.zeros)  # s̄
+    updates = Memory(lambda count: torch.zeros(()))
+
+    def __init__(self, alpha: float = 1.0) -> None:
         super().__init__()
         if alpha <= 0:
             raise ValueError(f'AGM needs alpha > 0, got {alpha}.')
         self.alpha = alpha
-        self.process_group = process_group
-        self._committed: dict[str, Tensor] = {}
-        self._sums: Tensor | None = None  # of the update under way: M cross-entropies, and the samples
 
-    def adjust_loss(self, step: GuidedStep) -> Tensor | None:
-        """Return a term of value zero whose gradient is what modulation adds to the task loss's."""
-        guided_pass = present(step.guided_pass, self)
-        loss, _, output = guided_pass.fused()
+    def observe(self, seen: Pass) -> None:
+        """Measure ``κ`` from the micro-batches so far."""
         with torch.set_grad_enabled(self.active):
-            responses = self._responses(guided_pass, output, len(step.guide_losses))
-        coefficients = self._measure(guided_pass, responses.detach())
-        if not self.active:
-            return None
-        (grad,) = torch.autograd.grad(loss, output, retain_graph=True)
-        term = torch.dot(coefficients - 1, (grad * responses).flatten(1).sum(1))
+            self._responses = self._shares(seen)
+        confidences = torch.stack([seen.confidences_of(share) for share in self._responses.detach()])
+        losses = -confidences.float().clamp(min=1e-8).log()
+        self.losses.add(torch.cat([losses.sum(1), losses.new_full((1,), losses.shape[1])]))
+        scores = self._scores()
+        self._coefficients = agm_coefficients(scores, self.means.to(scores), self.alpha)
+        self.stats = {'k': self._coefficients, 'response_loss': scores}
+
+    def loss_term(self, seen: Pass) -> Tensor:
+        """Return a term of value zero whose gradient is what modulation adds to the task loss's."""
+        grad = seen.gradients(seen.task_loss, [seen.output])[0]
+        term = torch.dot(self._coefficients - 1, (grad * self._responses).flatten(1).sum(1))
         return term - term.detach()
 
-    def adjust_gradients(
-        self, encoders: Sequence[Sequence[nn.Parameter]], overflow: Tensor | None = None
-    ) -> None:
-        """Take the scores of this update into the running mean."""
-        scores = self._sums[:-1] / self._sums[-1]
-        means, updates = self._means(scores), self._committed.get('updates', scores.new_zeros(()))
-        counted = in_effect(scores.isfinite().all(), overflow)
-        self._committed = {
-            'means': torch.where(counted, means + (scores - means) / (updates + 1), means),
-            'updates': updates + counted,
-        }
-        self._sums = None
+    def end_update(self) -> None:
+        """Take the scores of this update into the running mean, if they are finite."""
+        scores = self._scores()
+        counted = scores.isfinite().all()
+        moved = self.means + (scores - self.means) / (self.updates + 1)
+        self.means = torch.where(counted, moved, self.means)
+        self.updates = self.updates + counted
+        self._responses = None
 
-    def state_dict(self) -> dict[str, Any]:
-        return dict(self._committed)
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._committed = dict(state_dict)
-        self._sums = None
-
-    @staticmethod
-    def _responses(guided_pass: GuidedPass, output: Tensor, count: int) -> Tensor:
+    def _shares(self, seen: Pass) -> Tensor:
         """Return ``φ``, shape ``(M, *)`` for an output ``(*)``."""
+        count = len(self.modalities)
         nobody, *some, everyone = coalitions(count)
-        outputs = {coalition: guided_pass.rerun(masking(coalition, count)).output for coalition in some}
-        return shapley_values({nobody: torch.zeros_like(output), **outputs, everyone: output})
+        outputs = {coalition: seen.rerun(masking(coalition, count)).output for coalition in some}
+        return shapley_values({nobody: torch.zeros_like(seen.output), **outputs, everyone: seen.output})
 
-    def _measure(self, guided_pass: GuidedPass, responses: Tensor) -> Tensor:
-        """Return ``κ`` ``(M,)`` from the scores of this update so far."""
-        confidences = torch.stack([guided_pass.confidences_of(response) for response in responses])
-        losses = -confidences.float().clamp(min=1e-8).log()
-        sums = torch.cat([losses.sum(1), losses.new_full((1,), losses.shape[1])])
-        sums = over_processes(sums, self.process_group)
-        self._sums = sums if self._sums is None else self._sums + sums
-        scores = self._sums[:-1] / self._sums[-1]
-        coefficients = agm_coefficients(scores, self._means(scores), self.alpha)
-        self.stats = {'k': coefficients, 'response_loss': scores}
-        return coefficients
-
-    def _means(self, scores: Tensor) -> Tensor:
-        """Return ``s̄``, which starts at zero for all."""
-        return self._committed.get('means', torch.zeros_like(scores)).to(scores)
+    def _scores(self) -> Tensor:
+        """Return ``s`` ``(M,)`` of the update so far."""
+        sums = self.losses.total
+        return sums[:-1] / sums[-1]
 
 
 def agm_coefficients(scores: Tensor, means: Tensor, alpha: float) -> Tensor:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import torch
-import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 
-from mmcggm.balancers.balancer import Balancer, GuidedStep, over_processes, present
-from mmcggm.balancers.overflow import committed
-from mmcggm.balancers.pass_record import Change, sample_logits
+from mmcggm.balancers.balancer import Balancer
+from mmcggm.balancers.needs import acting_on
+from mmcggm.balancers.pass_record import Change, Pass, sample_logits
+from mmcggm.balancers.state import Memory, UpdateSum
 from mmcggm.registry import BALANCERS
 
 
@@ -40,65 +39,53 @@ class AMCo(Balancer):
     Args:
         sigma: σ, in (0, 1). At most one modality exceeds a half, the published value.
         eps: ε, in (0, 1]: the fraction of training after which everything is masked.
-        process_group: The processes that train together. Default: all, if distributed.
 
     Raises:
         ValueError: If an argument is out of its range.
     """
 
-    def __init__(
-        self, sigma: float = 0.5, eps: float = 0.3, process_group: dist.ProcessGroup | None = None
-    ) -> None:
+    needs = acting_on('representations', 'loss', alone=False)
+    shares = UpdateSum()  # of the modalities, and the samples, (M + 1,)
+    masked = Memory()  # which modalities are, bool (M,)
+
+    def __init__(self, sigma: float = 0.5, eps: float = 0.3) -> None:
         super().__init__()
         if not 0 < sigma < 1 or not 0 < eps <= 1:
             raise ValueError(f'AMCo needs 0 < sigma < 1 and 0 < eps <= 1, got sigma={sigma} and eps={eps}.')
         self.sigma = sigma
         self.eps = eps
-        self.process_group = process_group
-        self._masked: Tensor | None = None  # which modalities are, bool (M,)
-        self._sums: Tensor | None = None  # of the update under way: shares and samples, (M + 1,)
 
     @property
     def part(self) -> float:
         """ρ."""
-        return math.sin(math.pi / 2 * min(self.training_progress, self.eps) / self.eps)
+        return math.sin(math.pi / 2 * min(self.clock.progress, self.eps) / self.eps)
 
     def changes(self) -> Mapping[int, Change]:
-        if not self.active or self._masked is None:
+        if self.masked is None:
             return {}
         return {
             index: partial(mask_features, where=where, part=self.part)
-            for index, where in enumerate(self._masked.unbind())
+            for index, where in enumerate(self.masked.unbind())
         }
 
-    def adjust_loss(self, step: GuidedStep) -> Tensor | None:
-        """Add up the shares over the micro-batches; return the losses of the modalities alone."""
-        guided_pass = present(step.guided_pass, self)
-        samples = len(guided_pass.labels())
-        found = [None if z is None else sample_logits(z.detach()) for z in guided_pass.predictions()]
-        changes = self.changes()
+    def observe(self, seen: Pass) -> None:
+        """Add up the shares; those of a modality under a mask with as large a part of its logits at zero."""
+        found = [None if z is None else sample_logits(z.detach()) for z in seen.predictions()]
+        changes = self.pass_changes()
         logits = [z if z is None or i not in changes else changes[i](z) for i, z in enumerate(found)]
-        sums = torch.cat([shares(logits).sum(1), step.task_loss.new_tensor([samples])])
-        sums = over_processes(sums, self.process_group)
-        self._sums = sums if self._sums is None else self._sums + sums
-        if self.active:
-            return sum(loss for loss in guided_pass.unimodal_losses() if loss is not None)
-        return None
+        samples = seen.task_loss.new_tensor([len(seen.labels())])
+        self.shares.add(torch.cat([shares(logits).sum(1), samples]))
 
-    def adjust_gradients(
-        self, encoders: Sequence[Sequence[nn.Parameter]], overflow: Tensor | None = None
-    ) -> None:
+    def loss_term(self, seen: Pass) -> Tensor:
+        """Return the losses of the modalities alone."""
+        return sum(loss for loss in seen.unimodal_losses() if loss is not None)
+
+    def end_update(self) -> None:
         """Decide which modalities are masked in the next step."""
-        share = self._sums[:-1] / self._sums[-1]
-        masked = committed(share > self.sigma, self._masked, overflow)
-        self.stats = {'share': share, 'masked': masked.float() * self.part}
-        self._masked, self._sums = masked, None
-
-    def state_dict(self) -> dict[str, Any]:
-        return {'masked': self._masked}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._masked, self._sums = state_dict['masked'], None
+        sums = self.shares.total
+        share = sums[:-1] / sums[-1]
+        self.masked = share > self.sigma
+        self.stats = {'share': share, 'masked': self.masked.float() * self.part}
 
 
 def shares(logits: Sequence[Tensor | None]) -> Tensor:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Sequence
 
 import torch
-import torch.distributed as dist
-from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch import Tensor
 
-from mmcggm.balancers.balancer import Balancer, GuidedStep, over_processes, scores_from_counts
+from mmcggm.balancers.balancer import Balancer, scale_gradients
 from mmcggm.balancers.cggm_formulas import (
     balancing_terms,
     direction_gradient,
@@ -19,11 +15,13 @@ from mmcggm.balancers.cggm_formulas import (
     last_layer_gradients,
     last_layer_weights,
 )
-from mmcggm.balancers.checks import by_encoder, check_arguments, check_guide_weights, measured_counts
-from mmcggm.balancers.overflow import committed
+from mmcggm.balancers.checks import check_arguments, check_guide_weights, measured_counts
+from mmcggm.balancers.needs import Needs, Part
+from mmcggm.balancers.pass_record import Pass
 from mmcggm.balancers.progress import Progress
-from mmcggm.balancers.scaled_rates import scaled_rates
 from mmcggm.balancers.schedule import Schedule
+from mmcggm.balancers.scores import scores_from_counts
+from mmcggm.balancers.state import Memory, UpdateSum
 from mmcggm.registry import BALANCERS
 
 DIRECTIONS = ('gradient', 'weight', 'none')
@@ -65,11 +63,17 @@ class CGGM(Balancer):
         tolerance: ``|Σ_k Δ_k|`` below which B is neutral, in units of the score, or None for the
             published code's ``Σ_k Δ_k + 1e-8``.
         interval: Updates between measurements. In the others B stays and there is no direction term.
-        process_group: The processes that train together. Default: all, if distributed.
 
     Raises:
         ValueError: If an argument is out of its range.
     """
+
+    counts = UpdateSum()  # (M, K, 2)
+    updates = Memory(0)
+    score = Memory(torch.zeros)  # ε (M,)
+    progress_state = Memory()
+    B = Memory(lambda count: torch.full((count,), (count - 1) / count))
+    weight_gradient = Memory()  # of direction 'weight'
 
     def __init__(
         self,
@@ -81,7 +85,6 @@ class CGGM(Balancer):
         bounds: tuple[float, float] | None = None,
         tolerance: float | None = 1e-6,
         interval: int = 1,
-        process_group: dist.ProcessGroup | None = None,
     ) -> None:
         super().__init__()
         self.rho = None if rho == 'neutral' else Schedule(rho, 'rho')
@@ -97,119 +100,98 @@ class CGGM(Balancer):
             (interval >= 1, f'interval >= 1, got {interval}'),
         )
         self.direction, self.magnitude = direction, magnitude
-        self.needs_groups = magnitude == 'update'
         if not isinstance(progress, Progress):
             progress = BALANCERS.build(progress, key='optim_wrapper.balancer.progress', kind=Progress)
         self.progress = progress
         self.bounds, self.tolerance, self.interval = bounds, tolerance, interval
-        self.process_group = process_group
-        self._updates = 0
-        self._committed: dict[str, Tensor] = {}
-        self._begin_update()
+        self.needs = _needs(direction, magnitude)
+        # Of the update under way:
+        self._measured: tuple[Tensor, Tensor, Tensor] | None = None  # ε, progress, B
+        self._weight_gradient: Tensor | None = None
 
-    def adjust_loss(self, step: GuidedStep) -> Tensor | None:
-        """Measure B, and return the direction term of this pass, or None if there is none.
+    @property
+    def terms(self) -> Tensor:
+        """B of this update, ``(M,)``, or of the last one that measured."""
+        return self.B if self._measured is None else self._measured[-1]
 
-        Raises:
-            ValueError: If what ``step`` holds or counts hasn't the shape that it needs.
-        """
-        self._observed = True
-        lam = self.lam(self.training_progress)
-        measures = self._updates % self.interval == 0
-        if measures:
-            self._measure(step)
-        if not self.active or lam == 0 or self.direction == 'none':
-            return None
-        check_guide_weights(step)
-        return self._direction_term(step, lam) if measures or self.direction == 'weight' else None
-
-    def adjust_gradients(
-        self, encoders: Sequence[Sequence[nn.Parameter]], overflow: Tensor | None = None
-    ) -> None:
-        """Scale the gradients of encoder ``i`` by ``ρ B_i`` and commit the scores of this update.
+    def observe(self, seen: Pass) -> None:
+        """Measure B from the counts of this update so far.
 
         Raises:
-            RuntimeError: If no :meth:`adjust_loss` came before it in this update.
-            ValueError: If ``encoders`` hasn't a list of parameters for each modality.
+            ValueError: If what ``seen`` counts hasn't the shape that it needs.
         """
-        if not self._observed:
-            raise RuntimeError(
-                'CGGM.adjust_gradients was called without adjust_loss before it in this update.'
-            )
-        if self.active and self.magnitude == 'gradient':
-            for parameters, scale in by_encoder(self, encoders, self._scales().unbind()):
-                grads = [p.grad for p in parameters if p.grad is not None]
-                if grads:
-                    torch._foreach_mul_(grads, scale.to(grads[0].device))
-        for name, new in self._pending.items():
-            self._committed[name] = committed(new, self._committed.get(name), overflow)
-        self._updates += 1
-        self._begin_update()
-
-    @contextmanager
-    def scaled_updates(self, optimizer: Optimizer) -> Iterator[None]:
-        """With ``magnitude='update'``, scale the learning rate of each encoder inside this context.
-
-        The optimizer's groups say by ``modality``, an index, which encoder is theirs. B is read on
-        the host, one synchronisation a step.
-
-        Raises:
-            ValueError: If no group of the optimizer has a ``modality``.
-        """
-        if not self.active or self.magnitude != 'update':
-            yield
+        if self.updates % self.interval:
             return
-        with scaled_rates(optimizer, self._scales().tolist(), "CGGM(magnitude='update')"):
-            yield
-
-    def state_dict(self) -> dict[str, Any]:
-        return {'updates': self._updates, **self._committed}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._committed = dict(state_dict)
-        self._updates = self._committed.pop('updates')
-        self._begin_update()
-
-    def _begin_update(self) -> None:
-        self._observed = False
-        self._counts: Tensor | None = None
-        self._pending: dict[str, Tensor] = {}  # what this update will commit
-
-    def _measure(self, step: GuidedStep) -> None:
-        """Set B and the scores from the counts of this update so far."""
-        counts = over_processes(measured_counts(step), self.process_group)
-        self._counts = counts if self._counts is None else self._counts + counts
-        scores = scores_from_counts(self._counts)
+        self.counts.add(measured_counts(seen, len(self.modalities)))
+        scores = scores_from_counts(self.counts.total)
         finite = scores.isfinite()
-        scores = scores.where(finite, self._committed.get('score', torch.zeros_like(scores)).to(scores))
-        delta, state = self.progress.measure(scores, self._committed.get('progress'))
+        scores = scores.where(finite, self.score.to(scores))
+        delta, state = self.progress.measure(scores, self.progress_state)
         terms, pole = balancing_terms(delta, self.tolerance, self.bounds)
+        self._measured = scores, state, terms
         self.stats = {'B': terms, 'score': scores}
-        self._pending |= {'progress': state, 'score': scores, 'B': terms}
         self.count_event('B at a pole, taken as neutral', pole)
         self.count_event('score not finite, taken as unchanged', ~finite.all())
 
-    def _direction_term(self, step: GuidedStep, lam: float) -> Tensor | None:
-        """Return ``λ ⟨v, g⟩`` with ``v = ∂L_gm/∂ḡ``; for weights, ``λ ⟨v, W⟩`` with the last update's v."""
+    def loss_term(self, seen: Pass) -> Tensor | None:
+        """Return the direction term of this pass, or None if there is none.
+
+        Raises:
+            ValueError: If last layers have other shapes than they need.
+        """
+        lam = self.lam(self.clock.progress)
+        if lam == 0 or self.direction == 'none':
+            return None
+        check_guide_weights(seen)
         of_weights = self.direction == 'weight'
-        vector, guide_vectors = last_layer_weights(step) if of_weights else last_layer_gradients(step)
+        if not of_weights and self._measured is None:
+            return None
+        return self._direction_term(seen, lam, of_weights)
+
+    def change_gradients(self) -> None:
+        """Scale the gradients of encoder ``i`` by ``ρ B_i``."""
+        if self.magnitude == 'gradient':
+            scale_gradients(self.encoders, self._scales())
+
+    def rate_factors(self) -> Tensor | None:
+        """Return ``ρ B`` with ``magnitude='update'``; to read it is one synchronisation a step."""
+        return self._scales() if self.magnitude == 'update' else None
+
+    def end_update(self) -> None:
+        """Remember what was measured."""
+        if self._measured is not None:
+            self.score, self.progress_state, self.B = self._measured
+        if self._weight_gradient is not None:
+            self.weight_gradient = self._weight_gradient
+        self.updates += 1
+        self._measured = self._weight_gradient = None
+
+    def _direction_term(self, seen: Pass, lam: float, of_weights: bool) -> Tensor | None:
+        """Return ``λ ⟨v, g⟩`` with ``v = ∂L_gm/∂ḡ``; for weights, ``λ ⟨v, W⟩`` with the last update's v."""
+        vector, guide_vectors = last_layer_weights(seen) if of_weights else last_layer_gradients(seen)
         means = torch.stack([vector.detach(), *guide_vectors])
         means = means.to(torch.promote_types(means.dtype, torch.float32))
-        means = over_processes(means, self.process_group, mean=True)
-        terms = self._terms().to(means)
+        means = self.training.over_processes(means, mean=True)
+        terms = self.terms.to(means)
         gradient, cosines = direction_gradient(terms, means[0], means[1:])
         self.stats |= {'cos': cosines, 'L_gm': direction_loss(terms, cosines)}
         if of_weights:
-            self._pending['weight_gradient'] = gradient
-            gradient = self._committed.get('weight_gradient')
+            self._weight_gradient, gradient = gradient, self.weight_gradient
         return None if gradient is None else lam * torch.dot(gradient.to(vector), vector)
-
-    def _terms(self) -> Tensor:
-        """Return B of this update, or of the last one that measured."""
-        return self._pending['B'] if 'B' in self._pending else self._committed['B']
 
     def _scales(self) -> Tensor:
         """Return ``ρ B``, shape ``(M,)``."""
-        terms = self._terms()
-        rho = len(terms) / (len(terms) - 1) if self.rho is None else self.rho(self.training_progress)
+        terms = self.terms
+        rho = len(terms) / (len(terms) - 1) if self.rho is None else self.rho(self.clock.progress)
         return rho * terms
+
+
+def _needs(direction: str, magnitude: str) -> Needs:
+    scaled: dict[str, Part] = {'gradient': 'gradients', 'update': 'rates'}
+    alone = frozenset({scaled[magnitude]} if magnitude in scaled else ())
+    return Needs(
+        acts_on=alone | ({'loss'} if direction != 'none' else set()),
+        alone_on=alone,
+        rates=magnitude == 'update',
+        second_derivatives=direction == 'gradient',
+    )

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mmcggm.balancers.balancer import Balancer, GuidedStep, present
-from mmcggm.balancers.pass_record import sample_logits
+from mmcggm.balancers.balancer import Balancer
+from mmcggm.balancers.needs import acting_on
+from mmcggm.balancers.pass_record import Pass, sample_logits
 from mmcggm.registry import BALANCERS
 
 
@@ -40,28 +41,26 @@ class CML(Balancer):
         ValueError: If ``lam`` is negative.
     """
 
+    needs = acting_on('loss', alone=False)
+
     def __init__(self, lam: float = 1.0) -> None:
         super().__init__()
         if lam < 0:
             raise ValueError(f'CML needs lam >= 0, got {lam}.')
         self.lam = lam
 
-    def adjust_loss(self, step: GuidedStep) -> Tensor | None:
-        if not self.active:
-            return None
-        guided_pass = present(step.guided_pass, self)
-        labels = guided_pass.labels()
-        order = torch.randperm(len(step.guide_weights)).tolist()
+    def loss_term(self, seen: Pass) -> Tensor:
+        labels = seen.labels()
+        order = torch.randperm(len(self.modalities)).tolist()
         chain = [
-            guided_pass.rerun(dict.fromkeys(order[:removed], torch.zeros_like))
-            for removed in range(len(order))
+            seen.rerun(dict.fromkeys(order[:removed], torch.zeros_like)) for removed in range(len(order))
         ]
         rises = torch.stack(
             [confidence_rises(after.output, before.output, labels) for before, after in pairwise(chain)]
         )
         self.stats = {'rise': rises.detach().mean(), 'rises': (rises > 0).float().mean()}
-        fused = guided_pass.task_loss()
-        partial = sum(outcome.loss for outcome in chain[1:])
+        fused = seen.task_loss
+        partial = sum(less.task_loss for less in chain[1:])
         return (fused + partial) / len(chain) - fused + self.lam * rises.mean(1).sum()
 
 

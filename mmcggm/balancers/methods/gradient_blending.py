@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
-import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 
-from mmcggm.balancers.balancer import Balancer, GuidedStep, over_processes, present, scores_from_counts
-from mmcggm.balancers.overflow import committed
+from mmcggm.balancers.balancer import Balancer
+from mmcggm.balancers.needs import acting_on
+from mmcggm.balancers.pass_record import Pass
+from mmcggm.balancers.scores import scores_from_counts
+from mmcggm.balancers.state import Memory, UpdateSum
 from mmcggm.registry import BALANCERS
 
 
@@ -48,11 +49,16 @@ class GradientBlending(Balancer):
         super_epoch: Validations between estimates.
         online: Whether to estimate more than once.
         tolerance: The least overfitting, in units of the loss.
-        process_group: The processes that train together. Default: all, if distributed.
 
     Raises:
         ValueError: If an argument is out of its range.
     """
+
+    losses = UpdateSum()  # in training, and of how many passes, (M + 1, 2)
+    seen_losses = Memory()  # the same since the last validation
+    start = Memory()  # T and V at the start of the super-epoch, (2, M + 1)
+    validations = Memory(0)  # since the first
+    weights = Memory()  # estimated
 
     def __init__(
         self,
@@ -60,7 +66,6 @@ class GradientBlending(Balancer):
         super_epoch: int = 10,
         online: bool = True,
         tolerance: float = 1e-2,
-        process_group: dist.ProcessGroup | None = None,
     ) -> None:
         super().__init__()
         if weights is not None and not (min(weights) >= 0 and max(weights) > 0):
@@ -69,107 +74,66 @@ class GradientBlending(Balancer):
             raise ValueError(f'GradientBlending needs super_epoch >= 1, got {super_epoch}.')
         if tolerance <= 0:
             raise ValueError(f'GradientBlending needs tolerance > 0, got {tolerance}.')
+        self.given = None if weights is None else [float(weight) for weight in weights]
         self.estimates = weights is None
-        self.needs_validation = 'losses' if self.estimates else None
+        self.needs = acting_on('loss', validation='losses' if self.estimates else None)
         self.super_epoch = super_epoch
         self.online = online
         self.tolerance = tolerance
-        self.process_group = process_group
-        self._weights: list[float] | None = None
-        if weights is not None:
-            self._set_weights(weights)
-        self._start: Tensor | None = None  # T and V at the start of the super-epoch, (2, M + 1)
-        self._validations = 0  # since the first
-        # Training losses since the last validation, and their number, (M + 1, 2); of the update under way.
-        self._sums: Tensor | None = None
-        self._pending: Tensor | None = None
 
-    def adjust_loss(self, step: GuidedStep) -> Tensor | None:
-        """Return what makes the task's loss the blend; observe the training losses."""
-        guided_pass = present(step.guided_pass, self)
-        if not (self.active or self.estimates):
-            return None
-        losses = [*guided_pass.unimodal_losses(), guided_pass.task_loss()]
-        if self.estimates:
-            self._observe(losses)
-        if self._weights is None:
-            self._set_weights([1 / len(losses)] * len(losses))
-        if len(self._weights) != len(losses):
+    def observe(self, seen: Pass) -> None:
+        """Add the losses of a pass to those of the update; one that is missing or not finite is left out."""
+        if not self.estimates:
+            return
+        losses = [*seen.unimodal_losses(), seen.task_loss]
+        missing = torch.full_like(seen.task_loss, torch.nan)
+        found = torch.stack([(missing if loss is None else loss).detach().float() for loss in losses])
+        finite = found.isfinite()
+        counted = [found.where(finite, torch.zeros_like(found)), finite.float()]
+        self.losses.add(torch.stack(counted, dim=1))
+
+    def loss_term(self, seen: Pass) -> Tensor:
+        """Return what makes the task's loss the blend."""
+        losses = [*seen.unimodal_losses(), seen.task_loss]
+        weights = self.weights or self.given or [1 / len(losses)] * len(losses)
+        if len(weights) != len(losses):
             raise ValueError(
-                f'`optim_wrapper.balancer.weights` has {len(self._weights)} entries for {len(losses)} '
+                f'`optim_wrapper.balancer.weights` has {len(weights)} entries for {len(losses)} '
                 "losses: one a modality and, last, the fused model's."
             )
-        if not self.active:
-            return None
-        blend = sum(w * loss for w, loss in zip(self._weights, losses, strict=True) if loss is not None)
-        return blend - losses[-1]
+        self.stats = {'w': torch.tensor(weights[:-1]), 'w_fused': torch.tensor(weights[-1])}
+        blend = sum(w * loss for w, loss in zip(weights, losses, strict=True) if loss is not None)
+        return blend - seen.task_loss
 
-    def adjust_gradients(
-        self, encoders: Sequence[Sequence[nn.Parameter]], overflow: Tensor | None = None
-    ) -> None:
-        """Commit the training losses of this update."""
-        if self._pending is None:
-            return
-        seen, self._pending = committed(self._pending, None, overflow), None
-        self._sums = seen if self._sums is None else self._sums.to(seen) + seen
+    def end_update(self) -> None:
+        total = self.losses.total
+        if total is not None:
+            self.seen_losses = total if self.seen_losses is None else self.seen_losses + total
 
-    def observe_validation(self, scores: Sequence[float], losses: Sequence[float] | None = None) -> None:
+    def see_validation(self, scores: Sequence[float], losses: Sequence[float] | None = None) -> None:
         """Estimate the weights, if it is time.
 
         Raises:
             ValueError: If ``losses`` are missing.
         """
-        if not self.estimates or self._sums is None:
+        if not self.estimates or self.seen_losses is None:
             return
         if losses is None:
             raise ValueError('GradientBlending estimates its weights from validation losses: give `losses`.')
-        training = scores_from_counts(self._sums.unsqueeze(1)).double().cpu()
+        training = scores_from_counts(self.seen_losses.unsqueeze(1)).double().cpu()
         now = torch.stack([training, torch.tensor(losses, dtype=torch.float64)])
-        self._sums = None
-        if self._start is None:
-            self._start = now
+        self.seen_losses = None
+        if self.start is None:
+            self.start = now
             return
-        self._validations += 1
-        if self._validations % self.super_epoch or (self._validations > self.super_epoch and not self.online):
+        self.validations += 1
+        if self.validations % self.super_epoch or (self.validations > self.super_epoch and not self.online):
             return
-        weights = blend_weights(self._start, now, self.tolerance)
+        weights = blend_weights(self.start.to(now), now, self.tolerance)
         self.count_event('no loss generalised, weights kept', weights.isnan().any())
         if not weights.isnan().any():
-            self._set_weights(weights.tolist())
-        self._start = now
-
-    def state_dict(self) -> dict[str, Any]:
-        if not self.estimates:
-            return {}
-        return {
-            'weights': self._weights,
-            'start': self._start,
-            'validations': self._validations,
-            'sums': self._sums,
-        }
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._pending = None
-        if not self.estimates:
-            return
-        self._start, self._sums = state_dict['start'], state_dict['sums']
-        self._validations = state_dict['validations']
-        if state_dict['weights'] is not None:
-            self._set_weights(state_dict['weights'])
-
-    def _set_weights(self, weights: Sequence[float]) -> None:
-        self._weights = [float(weight) for weight in weights]
-        found = torch.tensor(self._weights)
-        self.stats = {'w': found[:-1], 'w_fused': found[-1]}
-
-    def _observe(self, losses: Sequence[Tensor | None]) -> None:
-        """Add the losses of a pass to those of the update; one that is missing or not finite is left out."""
-        missing = torch.full_like(losses[-1], torch.nan)
-        found = torch.stack([(missing if loss is None else loss).detach().float() for loss in losses])
-        seen = found.isfinite()
-        counts = torch.stack([found.where(seen, torch.zeros_like(found)), seen.float()], dim=1)
-        counts = over_processes(counts, self.process_group)
-        self._pending = counts if self._pending is None else self._pending + counts
+            self.weights = weights.tolist()
+        self.start = now
 
 
 def blend_weights(start: Tensor, end: Tensor, tolerance: float = 1e-2) -> Tensor:

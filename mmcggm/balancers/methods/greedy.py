@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
-from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
-from mmcggm.balancers.balancer import Balancer, over_processes
-from mmcggm.balancers.overflow import in_effect
-from mmcggm.balancers.pass_record import Change
+from mmcggm.balancers.balancer import Balancer
+from mmcggm.balancers.needs import acting_on
+from mmcggm.balancers.pass_record import Change, Pass
+from mmcggm.balancers.state import Memory, UpdateSum
 from mmcggm.registry import BALANCERS
 
 
@@ -43,15 +41,20 @@ class Greedy(Balancer):
     Args:
         epsilon: ε, not negative.
         window: Q, at least 1.
-        process_group: The processes that train together. Default: all, if distributed.
 
     Raises:
         ValueError: If an argument is out of its range.
     """
 
-    def __init__(
-        self, epsilon: float = 0.01, window: int = 5, process_group: dist.ProcessGroup | None = None
-    ) -> None:
+    needs = acting_on('representations')
+    # Of each tensor of each representation, sums over samples and positions, and their number, (C + 1,).
+    features = UpdateSum()
+    totals = Memory()  # the same, of all updates
+    effort = Memory(torch.zeros)  # Σ μ (M,)
+    left = Memory(lambda count: torch.zeros((), dtype=torch.long))  # updates of the slow modality's own
+    rests = Memory(lambda count: torch.zeros(count, dtype=torch.bool))  # which modalities rest in them
+
+    def __init__(self, epsilon: float = 0.01, window: int = 5) -> None:
         super().__init__()
         if epsilon < 0 or window < 1:
             raise ValueError(
@@ -59,87 +62,80 @@ class Greedy(Balancer):
             )
         self.epsilon = epsilon
         self.window = window
-        self.process_group = process_group
-        # Σ μ (M,), how many updates of the slow modality are left, and whether a modality rests (M,) in them.
-        self._committed: dict[str, Tensor] = {}
-        # Of each tensor of each modality's representation, sum over samples and positions, and their number,
-        # (C + 1,), of all updates; and of each pass of the update under way.
-        self._totals: list[list[Tensor]] = []
-        self._seen: list[list[list[Tensor]]] = []
 
     def changes(self) -> Mapping[int, Change]:
-        """Return what observes all representations, and replaces those of resting modalities."""
-        seen: list[list[Tensor]] = [[] for _ in self.modalities]
-        self._seen.append(seen)
-        return {index: partial(self._pass_on, index, seen[index]) for index in range(len(self.modalities))}
+        """Return what replaces the representations of resting modalities by their mean."""
+        if self.totals is None:
+            return {}
+        return {index: self._replacing(index) for index in range(len(self.modalities))}
 
-    def adjust_gradients(
-        self, encoders: Sequence[Sequence[nn.Parameter]], overflow: Tensor | None = None
-    ) -> None:
+    def observe(self, seen: Pass) -> None:
+        """Add up features.
+
+        Raises:
+            ValueError: If the batch lacks a modality.
+        """
+        found = seen.representations()
+        if any(tensors is None for tensors in found):
+            raise ValueError('Greedy compares the modalities of each batch, but a batch lacks one of them.')
+        self.features.add([[_sums(tensor) for tensor in tensors or ()] for tensors in found])
+
+    def end_update(self) -> None:
         """Add up means and effective updates, and decide what the next update is for.
 
         Raises:
-            ValueError: If a batch lacked a modality, or an encoder has nothing to train.
+            ValueError: If an encoder has nothing to train.
         """
         updates = torch.stack(
-            [_effective_update(index, parameters) for index, parameters in enumerate(encoders)]
+            [_effective_update(i, parameters) for i, parameters in enumerate(self.encoders)]
         )
-        old = self._committed or {
-            'effort': torch.zeros_like(updates),
-            'left': updates.new_zeros((), dtype=torch.long),
-            'rests': torch.zeros_like(updates, dtype=torch.bool),
-        }
-        old = {name: value.to(updates.device) for name, value in old.items()}
         finite = updates.isfinite().all()
         self.count_event('gradient not finite, left out of the learning speeds', ~finite)
-        joint = old['left'] == 0
-        effort = old['effort'] + updates.where(joint & finite, torch.zeros_like(updates))
+        joint = self.left == 0
+        effort = self.effort + updates.where(joint & finite, torch.zeros_like(updates))
         speeds = -effort.log10()
         start = joint & (speeds.max() - speeds.min() > self.epsilon) & self.active
         others = torch.arange(len(effort), device=effort.device) != speeds.argmax()
-        left = torch.where(start, self.window, (old['left'] - 1).clamp(min=0))
-        rests = torch.where(start, others, old['rests'] & (left > 0))
-        self.stats = {'speed': speeds - speeds.mean(), 'rests': old['rests'].to(updates)}
-        new = {'effort': effort, 'left': left, 'rests': rests}
-        ok = in_effect(finite, overflow)
-        self._committed = {name: torch.where(ok, value, old[name]) for name, value in new.items()}
-        self._add_up(ok)
+        left = torch.where(start, self.window, (self.left - 1).clamp(min=0))
+        rests = torch.where(start, others, self.rests & (left > 0))
+        self.stats = {'speed': speeds - speeds.mean(), 'rests': self.rests.to(updates)}
+        self.effort = torch.where(finite, effort, self.effort)
+        self.left = torch.where(finite, left, self.left)
+        self.rests = torch.where(finite, rests, self.rests)
+        self.totals = [
+            [torch.where(finite, total + new, total) for total, new in zip(totals, news, strict=True)]
+            for totals, news in zip(
+                self.totals or _zeros(self.features.total), self.features.total, strict=True
+            )
+        ]
 
-    def state_dict(self) -> dict[str, Any]:
-        return {**self._committed, 'totals': self._totals}
+    def _replacing(self, index: int) -> Change:
+        """Return the change of modality ``index``, of however many tensors, in their order."""
+        totals = iter(self.totals[index])
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._committed = dict(state_dict)
-        self._totals, self._seen = self._committed.pop('totals'), []
+        def change(x: Tensor) -> Tensor:
+            total = next(totals).to(x.device)
+            mean = (total[:-1] / total[-1]).to(x.dtype)
+            mean = mean.view(-1, *[1] * (x.ndim - 2 if _channel_axis(x) == 1 else 0))
+            # Both are computed, so that nothing is read on the host and every encoder stays in the graph.
+            return torch.where(self.rests[index].to(x.device), mean, x)
 
-    def _pass_on(self, index: int, seen: list[Tensor], x: Tensor) -> Tensor:
-        """Return ``x``, or the mean in its shape if modality ``index`` rests."""
-        position, axis = len(seen), -1 if x.ndim < 4 else 1
-        by_channel = (
-            x.detach().movedim(axis, -1).flatten(0, -2).to(torch.promote_types(x.dtype, torch.float32))
-        )
-        seen.append(torch.cat([by_channel.sum(0), by_channel.new_full((1,), len(by_channel))]))
-        if not self.active or not self._committed:
-            return x
-        total = self._totals[index][position].to(x.device)
-        mean = (total[:-1] / total[-1]).to(x.dtype).view(-1, *[1] * (x.ndim - 2 if axis == 1 else 0))
-        # Both are computed, so that nothing is read on the host and every encoder stays in the graph.
-        return torch.where(self._committed['rests'][index].to(x.device), mean, x)
+        return change
 
-    def _add_up(self, ok: Tensor) -> None:
-        """Add what this update's passes saw to the totals, if ``ok``."""
-        if any(not tensors for seen in self._seen for tensors in seen):
-            raise ValueError('Greedy compares the modalities of each batch, but a batch lacks one of them.')
-        for index in range(len(self._seen[0]) if self._seen else 0):
-            sums = [
-                torch.stack(tensors).sum(0) for tensors in zip(*(s[index] for s in self._seen), strict=True)
-            ]
-            sums = [over_processes(x, self.process_group).where(ok, 0) for x in sums]
-            if len(self._totals) == index:
-                self._totals.append([torch.zeros_like(x) for x in sums])
-            pairs = zip(self._totals[index], sums, strict=True)
-            self._totals[index] = [a.to(b) + b for a, b in pairs]
-        self._seen = []
+
+def _channel_axis(x: Tensor) -> int:
+    return -1 if x.ndim < 4 else 1
+
+
+def _sums(x: Tensor) -> Tensor:
+    """Return the sum over samples and positions by channel, and their number, ``(C + 1,)``."""
+    channels = x.detach().movedim(_channel_axis(x), -1).flatten(0, -2)
+    channels = channels.to(torch.promote_types(x.dtype, torch.float32))
+    return torch.cat([channels.sum(0), channels.new_full((1,), len(channels))])
+
+
+def _zeros(nested: list[list[Tensor]]) -> list[list[Tensor]]:
+    return [[torch.zeros_like(tensor) for tensor in tensors] for tensors in nested]
 
 
 def _effective_update(index: int, parameters: Sequence[nn.Parameter]) -> Tensor:

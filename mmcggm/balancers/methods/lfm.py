@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import chain, combinations
 from math import exp
-from typing import Any
 
 import torch
-import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 
-from mmcggm.balancers.balancer import Balancer, GuidedStep, over_processes, present
-from mmcggm.balancers.flat_gradients import accumulated, gradient_of, refuse_sharded
-from mmcggm.balancers.overflow import in_effect
+from mmcggm.balancers.balancer import Balancer
+from mmcggm.balancers.flat_gradients import accumulated, gradient_of
+from mmcggm.balancers.needs import acting_on
 from mmcggm.balancers.pairwise_losses import contrast, divergence
-from mmcggm.balancers.pass_record import GuidedPass
+from mmcggm.balancers.pass_record import Pass
 from mmcggm.balancers.schedule import Schedule
+from mmcggm.balancers.state import Memory, UpdateMean
 from mmcggm.registry import BALANCERS
 
 LOWEST, HIGHEST = 0.05, 0.95  # what the authors' code lets α learn
@@ -61,11 +60,16 @@ class LFM(Balancer):
         matching: ``'contrastive'`` or ``'divergence'``.
         temperature: Of the contrastive loss, positive.
         rate: Of ``alpha='learned'``: how far α moves in an epoch at most, positive.
-        process_group: The processes that train together. Default: all, if distributed.
 
     Raises:
         ValueError: If an argument is out of its range.
     """
+
+    matching_gradient = UpdateMean()  # g_match, (P,)
+    epochs = Memory(0)
+    learned = Memory(HIGHEST)
+    cosines = Memory(lambda count: torch.zeros(2))  # of this epoch, their sum and number
+    direction = Memory()  # d of the last update, (P,)
 
     def __init__(
         self,
@@ -73,7 +77,6 @@ class LFM(Balancer):
         matching: str = 'contrastive',
         temperature: float = 0.07,
         rate: float = 0.05,
-        process_group: dist.ProcessGroup | None = None,
     ) -> None:
         super().__init__()
         self.schedule = None if alpha in ('heuristic', 'learned') else Schedule(alpha, 'alpha')
@@ -89,90 +92,65 @@ class LFM(Balancer):
         self.matching = matching
         self.temperature = temperature
         self.rate = rate
-        self.process_group = process_group
-        self._epochs = 0
-        self._learned = HIGHEST
-        self._cosines: Tensor | None = None  # of this epoch, their sum and number, (2,)
-        self._direction: Tensor | None = None  # d of the last update, (P,)
-        # Of the update under way: g_match, summed over its passes, and their number.
-        self._gradient: Tensor | None = None
-        self._passes = 0
+        self.needs = acting_on('loss', epochs=self.schedule is None, whole_encoders=self.learns)
 
     @property
     def alpha(self) -> float:
         """The weight of ``L_match`` now."""
         if self.learns:
-            return self._learned
-        return self.schedule(self.training_progress) if self.schedule else 1 - exp(-1 / (self._epochs + 1))
+            return self.learned
+        return self.schedule(self.clock.progress) if self.schedule else 1 - exp(-1 / (self.epochs + 1))
 
-    def adjust_loss(self, step: GuidedStep) -> Tensor | None:
+    def loss_term(self, seen: Pass) -> Tensor | None:
         """Return what makes the task's loss the weighted sum of both.
 
         Raises:
-            ValueError: If α is learned, and parameters are sharded or a batch lacks all modalities but one.
+            ValueError: If α is learned, and a batch lacks all modalities but one.
         """
-        if not self.active:
-            return None
-        guided_pass = present(step.guided_pass, self)
-        matching = self._matching_loss(guided_pass)
+        matching = self._matching_loss(seen)
         if matching is None:
             if self.learns:
                 raise ValueError("LFM(alpha='learned') needs two modalities in every batch, but one has one.")
             return None
         self.stats = {'alpha': matching.new_tensor(self.alpha), 'matching': matching.detach()}
         if self.learns:
-            parameters = list(chain.from_iterable(guided_pass.encoders()))
-            refuse_sharded(parameters, "LFM(alpha='learned')")
-            gradient = gradient_of(matching, parameters, step.task_loss)
-            self._gradient = gradient if self._gradient is None else self._gradient + gradient
-            self._passes += 1
-        loss = guided_pass.task_loss()
-        return 2 * ((1 - self.alpha) * loss + self.alpha * matching) - loss
+            self.matching_gradient.add(gradient_of(seen, matching, list(chain.from_iterable(self.encoders))))
+        return 2 * ((1 - self.alpha) * seen.task_loss + self.alpha * matching) - seen.task_loss
 
-    def adjust_gradients(
-        self, encoders: Sequence[Sequence[nn.Parameter]], overflow: Tensor | None = None
-    ) -> None:
+    def change_gradients(self) -> None:
         """Judge the last update by the gradient of the task's loss in this one."""
-        if self._gradient is None:
+        matching = self.matching_gradient.total
+        if matching is None:
             return
-        matching = over_processes(self._gradient / self._passes, self.process_group, mean=True)
-        self._gradient, self._passes = None, 0
         # What backward left is 2 ((1 - α) g + α g_match).
-        total = accumulated(list(chain.from_iterable(encoders)), matching)
+        total = accumulated(list(chain.from_iterable(self.encoders)), matching)
         fitting = (total / 2 - self.alpha * matching) / (1 - self.alpha)
-        if self._direction is not None:
-            cosine = torch.cosine_similarity(fitting, self._direction, dim=0)
-            ok = in_effect(cosine.isfinite(), overflow)
+        if self.direction is not None:
+            cosine = torch.cosine_similarity(fitting, self.direction, dim=0)
+            ok = cosine.isfinite()
             found = torch.stack([cosine.where(ok, torch.zeros_like(cosine)), ok.to(cosine)])
-            self._cosines = found if self._cosines is None else self._cosines.to(found) + found
+            self.cosines = self.cosines.to(found) + found
             self.stats['cos'] = cosine
-        self._direction = matching - fitting
+        self.direction = matching - fitting
 
-    def end_epoch(self, encoders: Sequence[Sequence[nn.Parameter]]) -> None:
+    def end_epoch(self) -> None:
         """Count the epoch, and learn α."""
-        self._epochs += self.active
-        if self._cosines is not None:
-            total, number = self._cosines.tolist()
-            moved = self._learned + self.rate * total / max(number, 1)
-            self._learned = min(max(moved, LOWEST), HIGHEST)
-        # The direction goes as well, so that checkpoints between epochs need not hold it.
-        self._cosines = self._direction = None
+        self.epochs += self.active
+        total, number = self.cosines.tolist()
+        if number:
+            moved = self.learned + self.rate * total / number
+            self.learned = min(max(moved, LOWEST), HIGHEST)
+        # The direction goes as well, so that an epoch is judged by its own updates alone.
+        self.cosines = torch.zeros_like(self.cosines)
+        self.direction = None
 
-    def state_dict(self) -> dict[str, Any]:
-        return {'epochs': self._epochs, 'alpha': self._learned, 'cosines': self._cosines}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._epochs, self._learned = state_dict['epochs'], state_dict['alpha']
-        self._cosines = state_dict['cosines']
-        self._direction, self._gradient, self._passes = None, None, 0
-
-    def _matching_loss(self, guided_pass: GuidedPass) -> Tensor | None:
+    def _matching_loss(self, seen: Pass) -> Tensor | None:
         """Return ``L_match``, whose gradient goes to encoders alone, or None if the batch has no pair."""
         contrastive = self.matching == 'contrastive'
-        found = guided_pass.vectors() if contrastive else guided_pass.predictions()
+        found = seen.vectors() if contrastive else seen.predictions()
         pairs = list(combinations([x.float() for x in found if x is not None], 2))
         if not pairs:
             return None
         if contrastive:
             return sum(contrast(a, b, self.temperature) for a, b in pairs) / len(pairs)
-        return guided_pass.at_encoders(sum(divergence(a, b) for a, b in pairs) / len(pairs))
+        return seen.at_encoders(sum(divergence(a, b) for a, b in pairs) / len(pairs))

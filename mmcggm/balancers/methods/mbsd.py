@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mmcggm.balancers.balancer import Balancer, GuidedStep, present
-from mmcggm.balancers.pass_record import sample_logits
+from mmcggm.balancers.balancer import Balancer
+from mmcggm.balancers.needs import acting_on
+from mmcggm.balancers.pass_record import Pass, sample_logits
 from mmcggm.registry import BALANCERS
 
 
@@ -32,20 +33,19 @@ class MBSD(Balancer):
     one label a sample.
     """
 
-    def adjust_loss(self, step: GuidedStep) -> Tensor | None:
-        if not self.active:
-            return None
-        guided_pass = present(step.guided_pass, self)
-        labels = guided_pass.labels()
+    needs = acting_on('loss', alone=False)
+
+    def loss_term(self, seen: Pass) -> Tensor:
+        labels = seen.labels()
         # A modality that the batch lacks neither teaches nor learns.
-        logits = [sample_logits(z) for z in guided_pass.predictions() if z is not None]
-        loss = sum(loss for loss in guided_pass.unimodal_losses() if loss is not None)
+        logits = [sample_logits(z) for z in seen.predictions() if z is not None]
+        loss = sum(loss for loss in seen.unimodal_losses() if loss is not None)
         if len(logits) < 2:
             return loss
         pairs = list(combinations(logits, 2))
         distillation = sum(distil(first, second, labels) for first, second in pairs) / len(pairs)
         self.stats = {'distillation': distillation.detach()}
-        return loss + guided_pass.at_encoders(distillation)
+        return loss + seen.at_encoders(distillation)
 
 
 def distil(first: Tensor, second: Tensor, labels: Tensor) -> Tensor:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
-from mmcggm.balancers.balancer import Balancer, GuidedStep, over_processes, present
-from mmcggm.balancers.overflow import in_effect
-from mmcggm.balancers.pass_record import Change
+from mmcggm.balancers.balancer import Balancer
+from mmcggm.balancers.needs import acting_on
+from mmcggm.balancers.pass_record import Change, Pass
+from mmcggm.balancers.state import Memory, UpdateSum
 from mmcggm.balancers.turn_taking import alone, let_rest
 from mmcggm.registry import BALANCERS
 
@@ -45,83 +44,65 @@ class MLA(Balancer):
 
     Args:
         alpha: α, positive; the smaller, the more completely ``h`` is projected out.
-        process_group: The processes that train together. Default: all, if distributed.
 
     Raises:
         ValueError: If ``alpha`` is not positive.
     """
 
-    def __init__(self, alpha: float = 0.03, process_group: dist.ProcessGroup | None = None) -> None:
+    needs = acting_on('representations', 'loss', 'gradients')
+    inputs = UpdateSum()  # what entered the head, and of how many, (C + 1,)
+    updates = Memory(0)
+    projection = Memory()  # P
+
+    def __init__(self, alpha: float = 0.03) -> None:
         super().__init__()
         if alpha <= 0:
             raise ValueError(f'MLA needs alpha > 0, got {alpha}.')
         self.alpha = alpha
-        self.process_group = process_group
-        self._updates = 0
-        self._projection: Tensor | None = None
-        # Of the update under way:
         self._weight: nn.Parameter | None = None
-        self._inputs: Tensor | None = None  # sum and number of what entered the head, (C + 1,)
 
     @property
     def turn(self) -> int:
         """Index of the modality whose update this is."""
-        return self._updates % len(self.modalities)
+        return self.updates % len(self.modalities)
 
     def changes(self) -> Mapping[int, Change]:
         """Return what leaves the modality whose turn it is alone."""
         count = len(self.modalities)
-        return alone(self.turn, count, scale=count) if self.active else {}
+        return alone(self.turn, count, scale=count)
 
-    def adjust_loss(self, step: GuidedStep) -> None:
+    def loss_term(self, seen: Pass) -> None:
         """Add up what entered the head over the micro-batches of the update.
 
         Raises:
             ValueError: If the head's last layer is neither linear nor a convolution of width 1.
         """
-        if not self.active:
-            return
-        self._weight = step.head_weight
+        self._weight = seen.head_weight
         if self._weight.shape[2:].numel() != 1:
             raise ValueError(
                 'MLA needs a head whose last layer is Linear or a convolution of width 1, but `head` has a '
                 f'weight of shape {tuple(self._weight.shape)}.'
             )
-        entered = present(step.guided_pass, self).head_input().detach().float()
+        entered = seen.head_input.detach().float()
         channels = entered.movedim(1, -1) if self._weight.ndim > 2 else entered
         channels = channels.flatten(0, -2)
-        inputs = torch.cat([channels.sum(0), channels.new_full((1,), len(channels))])
-        inputs = over_processes(inputs, self.process_group)
-        self._inputs = inputs if self._inputs is None else self._inputs + inputs
+        self.inputs.add(torch.cat([channels.sum(0), channels.new_full((1,), len(channels))]))
+        if self.projection is None:
+            self.projection = torch.eye(channels.shape[1]).to(channels)
 
-    def adjust_gradients(
-        self, encoders: Sequence[Sequence[nn.Parameter]], overflow: Tensor | None = None
-    ) -> None:
+    def change_gradients(self) -> None:
         """Project the head's gradient, and let the others' encoders rest."""
-        inputs, self._inputs = self._inputs, None
-        if not self.active:
-            return
-        old = (
-            torch.eye(len(inputs) - 1).to(inputs) if self._projection is None else self._projection.to(inputs)
-        )
+        inputs, old = self.inputs.total, self.projection
         new = absorbed(old, inputs[:-1] / inputs[-1], self.alpha)
-        ok = in_effect(new.isfinite().all(), overflow)
-        self._projection = torch.where(ok, new, old)
+        self.projection = torch.where(new.isfinite().all(), new, old)
         grad = self._weight.grad.flatten(1)
         projected = grad @ old.to(grad)
         kept = projected.norm() / (grad.norm() * (old.norm() / len(old) ** 0.5).to(grad))
-        turns = torch.arange(len(encoders), device=grad.device) == self.turn
+        turns = torch.arange(len(self.encoders), device=grad.device) == self.turn
         self.stats = {'turn': turns.to(grad), 'kept': kept}
         self._weight.grad.copy_(projected.view_as(self._weight))
-        let_rest(encoders, self.turn)
-        self._updates += 1
-
-    def state_dict(self) -> dict[str, Any]:
-        return {'updates': self._updates, 'projection': self._projection}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._updates, self._projection = state_dict['updates'], state_dict['projection']
-        self._inputs = None
+        let_rest(self.encoders, self.turn)
+        self.updates += 1
 
 
 def absorbed(projection: Tensor, h: Tensor, alpha: float) -> Tensor:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import chain
-
 import torch
-import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 
-from mmcggm.balancers.balancer import Balancer, GuidedStep, over_processes, present
-from mmcggm.balancers.checks import by_encoder
-from mmcggm.balancers.flat_gradients import accumulated, gradient_of, refuse_sharded
+from mmcggm.balancers.balancer import Balancer
+from mmcggm.balancers.flat_gradients import accumulated, gradient_of
+from mmcggm.balancers.needs import Needs
+from mmcggm.balancers.pass_record import Pass
+from mmcggm.balancers.state import UpdateMean
 from mmcggm.registry import BALANCERS
 
 
@@ -38,49 +36,29 @@ class MMPareto(Balancer):
 
     Args:
         gamma: γ, positive; 1.5 in the authors' code.
-        process_group: The processes that train together. Default: all, if distributed.
 
     Raises:
         ValueError: If ``gamma`` is not positive.
     """
 
-    def __init__(self, gamma: float = 1.5, process_group: dist.ProcessGroup | None = None) -> None:
+    # Backward must leave the gradients of the fused model's loss, and of nothing else.
+    needs = Needs(frozenset({'gradients'}), frozenset({'gradients', 'loss'}), whole_encoders=True)
+    unimodal = UpdateMean()  # g^u of each encoder
+
+    def __init__(self, gamma: float = 1.5) -> None:
         super().__init__()
         if gamma <= 0:
             raise ValueError(f'MMPareto needs gamma > 0, got {gamma}.')
         self.gamma = gamma
-        self.process_group = process_group
-        # Of the update under way: each encoder's g^u, summed over this many passes.
-        self._unimodal: list[Tensor] = []
-        self._passes = 0
 
-    def adjust_loss(self, step: GuidedStep) -> None:
-        """Add up ``g^u`` over the micro-batches of the update.
+    def loss_term(self, seen: Pass) -> None:
+        """Add up ``g^u`` over the micro-batches of the update."""
+        losses = zip(seen.unimodal_losses(), self.encoders, strict=True)
+        self.unimodal.add([gradient_of(seen, loss, parameters) for loss, parameters in losses])
 
-        Raises:
-            ValueError: If parameters are sharded.
-        """
-        if not self.active:
-            return
-        found = present(step.guided_pass, self)
-        encoders = found.encoders()
-        refuse_sharded(chain.from_iterable(encoders), 'MMPareto')
-        grads = [
-            gradient_of(loss, parameters, step.task_loss)
-            for loss, parameters in zip(found.unimodal_losses(), encoders, strict=True)
-        ]
-        before = self._unimodal or [torch.zeros_like(grad) for grad in grads]
-        self._unimodal = [a + b for a, b in zip(before, grads, strict=True)]
-        self._passes += 1
-
-    def adjust_gradients(
-        self, encoders: Sequence[Sequence[nn.Parameter]], overflow: Tensor | None = None
-    ) -> None:
-        if not self._unimodal:
-            return
+    def change_gradients(self) -> None:
         cosines, weights = [], []
-        for parameters, unimodal in by_encoder(self, encoders, self._unimodal):
-            unimodal = over_processes(unimodal / self._passes, self.process_group, mean=True)
+        for parameters, unimodal in zip(self.encoders, self.unimodal.total, strict=True):
             multimodal = accumulated(parameters, unimodal)
             cosines.append(torch.cosine_similarity(multimodal, unimodal, dim=0))
             gradient, weight = pareto_gradient(multimodal, unimodal)
@@ -90,7 +68,6 @@ class MMPareto(Balancer):
                 if parameter.grad is not None:
                     parameter.grad.copy_(part.view_as(parameter))
         self.stats = {'cos': torch.stack(cosines), 'weight': torch.stack(weights)}
-        self._unimodal, self._passes = [], 0
 
 
 def pareto_gradient(multimodal: Tensor, unimodal: Tensor) -> tuple[Tensor, Tensor]:

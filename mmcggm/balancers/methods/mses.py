@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from mmcggm.balancers.balancer import Balancer, GuidedStep, present
-from mmcggm.balancers.checks import by_encoder
+from mmcggm.balancers.balancer import Balancer
+from mmcggm.balancers.needs import acting_on
+from mmcggm.balancers.pass_record import Pass
+from mmcggm.balancers.state import Memory
 from mmcggm.registry import BALANCERS
 
 
@@ -40,7 +41,10 @@ class MSES(Balancer):
         ValueError: If an argument is out of its range.
     """
 
-    needs_validation = 'scores'
+    needs = acting_on('loss', 'gradients', alone=False, validation='scores')
+    best = Memory(lambda count: [-math.inf] * count)
+    waits = Memory(lambda count: [0] * count)  # validations since the best one
+    stopped = Memory(lambda count: [False] * count)
 
     def __init__(self, weight: float = 1.0, patience: int = 3, min_delta: float = 0.0) -> None:
         super().__init__()
@@ -54,52 +58,31 @@ class MSES(Balancer):
         self.weight = weight
         self.patience = patience
         self.min_delta = min_delta
-        self._best: list[float] = []
-        self._waits: list[int] = []  # validations since the best one
-        self._stopped: list[bool] = []
 
     def observe_validation(self, scores: Sequence[float], losses: Sequence[float] | None = None) -> None:
         """Stop encoders; a score that is NaN (no samples) says nothing."""
-        if not self._best:
-            self._best = [-math.inf] * len(scores)
-            self._waits = [0] * len(scores)
-            self._stopped = [False] * len(scores)
-        for i, score in enumerate(scores):
-            if math.isnan(score):
-                continue
-            improved = score > self._best[i] + self.min_delta
-            self._best[i] = score if improved else self._best[i]
-            self._waits[i] = 0 if improved else self._waits[i] + 1
-            self._stopped[i] |= self._waits[i] >= self.patience
-        self.stats = {'stopped': torch.tensor(self._stopped).float()}
+        news = [self._judged(*each) for each in zip(scores, self.best, self.waits, self.stopped, strict=True)]
+        self.best, self.waits, self.stopped = (list(column) for column in zip(*news, strict=True))
+        self.stats = {'stopped': torch.tensor(self.stopped).float()}
 
-    def adjust_loss(self, step: GuidedStep) -> Tensor | None:
+    def loss_term(self, seen: Pass) -> Tensor | None:
         """Return the weighted losses of the modalities that still learn."""
-        if not self.active or self.weight == 0:
+        if self.weight == 0:
             return None
-        losses = present(step.guided_pass, self).unimodal_losses()
-        learning = [
-            loss
-            for loss, stopped in zip(losses, self._stopped or [False] * len(losses), strict=True)
-            if loss is not None and not stopped
-        ]
+        losses = zip(seen.unimodal_losses(), self.stopped, strict=True)
+        learning = [loss for loss, stopped in losses if loss is not None and not stopped]
         return self.weight * sum(learning) if learning else None
 
-    def adjust_gradients(
-        self, encoders: Sequence[Sequence[nn.Parameter]], overflow: Tensor | None = None
-    ) -> None:
-        stopped = self._stopped or [False] * len(encoders)
-        if not self.active:
-            return
-        for parameters, is_stopped in by_encoder(self, encoders, stopped):
-            for parameter in parameters if is_stopped else ():
+    def change_gradients(self) -> None:
+        """Let the encoders that are stopped rest."""
+        for parameters, stopped in zip(self.encoders, self.stopped, strict=True):
+            for parameter in parameters if stopped else ():
                 parameter.grad = None
 
-    def state_dict(self) -> dict[str, Any]:
-        return {'best': list(self._best), 'waits': list(self._waits), 'stopped': list(self._stopped)}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._best = list(state_dict['best'])
-        self._waits = list(state_dict['waits'])
-        self._stopped = list(state_dict['stopped'])
-        self.stats = {'stopped': torch.tensor(self._stopped).float()} if self._stopped else {}
+    def _judged(self, score: float, best: float, waits: int, stopped: bool) -> tuple[float, int, bool]:
+        """Return a modality's best score, waits, and whether it is stopped, after a validation."""
+        if math.isnan(score):
+            return best, waits, stopped
+        improved = score > best + self.min_delta
+        waits = 0 if improved else waits + 1
+        return score if improved else best, waits, stopped or waits >= self.patience

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from mmcggm.balancers.balancer import Balancer
-from mmcggm.balancers.scaled_rates import scaled_rates
+from mmcggm.balancers.needs import acting_on
+from mmcggm.balancers.state import Memory
 from mmcggm.registry import BALANCERS
 
 
@@ -40,7 +37,8 @@ class MSLR(Balancer):
         ValueError: If an argument is out of its range.
     """
 
-    needs_groups = True
+    factors = Memory()  # f_i, once they have changed
+    scores = Memory(lambda count: [])  # since then
 
     def __init__(
         self, strategy: str = 'dynamic', factors: Sequence[float] | None = None, history: int = 5
@@ -56,13 +54,25 @@ class MSLR(Balancer):
             raise ValueError(f'MSLR needs history >= 1, got {history}.')
         self.strategy = strategy
         self.history = history
-        self.needs_validation = 'scores' if strategy == 'dynamic' else None
-        self._factors: list[float] | None = None
-        if factors is not None:
-            self._set_factors(factors)
-        self._scores: list[list[float]] = []  # since the last change of the factors
+        self.needs = acting_on('rates', rates=True, validation='scores' if strategy == 'dynamic' else None)
+        self.start = None if factors is None else [float(factor) for factor in factors]
 
-    def observe_validation(self, scores: Sequence[float], losses: Sequence[float] | None = None) -> None:
+    def rate_factors(self) -> list[float]:
+        """Return ``f``.
+
+        Raises:
+            ValueError: If there isn't one for each modality.
+        """
+        count = len(self.modalities)
+        factors = self.factors or self.start or [1.0] * count
+        if len(factors) != count:
+            raise ValueError(
+                f'`optim_wrapper.balancer.factors` has {len(factors)} entries for {count} modalities.'
+            )
+        self.stats = {'factor': torch.tensor(factors)}
+        return factors
+
+    def see_validation(self, scores: Sequence[float], losses: Sequence[float] | None = None) -> None:
         """Change the factors, if it is time.
 
         Raises:
@@ -75,42 +85,10 @@ class MSLR(Balancer):
                 f"MSLR(strategy='dynamic') needs scores above zero, got {list(scores)}: set `task.score`, "
                 "for example to 'sign' for a regression."
             )
-        self._scores.append(list(scores))
-        if len(self._scores) < self.history:
-            return
-        means = [sum(each) / self.history for each in zip(*self._scores, strict=True)]
-        factors = self._factors or [1.0] * len(scores)
-        self._set_factors([f * s / m for f, s, m in zip(factors, scores, means, strict=True)])
-        self._scores = []
-
-    def adjust_gradients(
-        self, encoders: Sequence[Sequence[nn.Parameter]], overflow: Tensor | None = None
-    ) -> None:
-        """Check the factors; they act in :meth:`scaled_updates`."""
-        if self._factors is None:
-            self._set_factors([1.0] * len(encoders))
-        if len(self._factors) != len(encoders):
-            raise ValueError(
-                f'`optim_wrapper.balancer.factors` has {len(self._factors)} entries for {len(encoders)} '
-                'modalities.'
-            )
-
-    @contextmanager
-    def scaled_updates(self, optimizer: Optimizer) -> Iterator[None]:
-        if not self.active:
-            yield
-            return
-        with scaled_rates(optimizer, self._factors, 'MSLR'):
-            yield
-
-    def state_dict(self) -> dict[str, Any]:
-        return {'factors': self._factors, 'scores': list(self._scores)}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._scores = list(state_dict['scores'])
-        if state_dict['factors'] is not None:
-            self._set_factors(state_dict['factors'])
-
-    def _set_factors(self, factors: Sequence[float]) -> None:
-        self._factors = [float(factor) for factor in factors]
-        self.stats = {'factor': torch.tensor(self._factors)}
+        seen = [*self.scores, list(scores)]
+        if len(seen) == self.history:
+            means = [sum(each) / self.history for each in zip(*seen, strict=True)]
+            factors = self.factors or self.start or [1.0] * len(scores)
+            self.factors = [f * s / m for f, s, m in zip(factors, scores, means, strict=True)]
+            seen = []
+        self.scores = seen

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
-import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 
-from mmcggm.balancers.balancer import Balancer, GuidedStep
-from mmcggm.balancers.checks import by_encoder
-from mmcggm.balancers.discrepancy import ConfidenceSums, discrepancy_ratios
+from mmcggm.balancers.balancer import EncoderScaling
+from mmcggm.balancers.discrepancy import confidence_sums, discrepancy_ratios
+from mmcggm.balancers.needs import acting_on
+from mmcggm.balancers.pass_record import Pass
+from mmcggm.balancers.state import UpdateSum
 from mmcggm.registry import BALANCERS
 
 
 @BALANCERS.register_module()
-class OGM(Balancer):
+class OGM(EncoderScaling):
     """Slows the encoders whose modality predicts better than the others.
 
     With the batch's sum ``s_i`` of the probabilities that modality ``i`` gives to the truth, and the
@@ -24,7 +23,7 @@ class OGM(Balancer):
         ``k_i = 1 - tanh(α r_i)`` if ``r_i > 1``, else 1                                    (eq. 9, 10)
 
     OGM-GE adds Gaussian noise to it, whose deviation is that of the entries before they were scaled, as in
-    the authors' code.
+    the authors' code. It is drawn the same in all processes, after their gradients were averaged.
 
     The paper has two modalities, for which ``r_i`` is the ratio of the two sums; the mean over the
     others is the generalisation here. It takes ``s_i`` from the fused linear layer, split by modality;
@@ -34,41 +33,41 @@ class OGM(Balancer):
         alpha: α, positive.
         enhance: Whether to add noise (GE), to weights of two or more axes, as published for
             convolutions.
-        process_group: The processes that train together. Default: all, if distributed.
+
+    Noise is not for sharded parameters.
 
     Raises:
         ValueError: If ``alpha`` is not positive.
     """
 
-    def __init__(
-        self, alpha: float = 0.1, enhance: bool = True, process_group: dist.ProcessGroup | None = None
-    ) -> None:
+    confidence = UpdateSum()
+
+    def __init__(self, alpha: float = 0.1, enhance: bool = True) -> None:
         super().__init__()
         if alpha <= 0:
             raise ValueError(f'OGM needs alpha > 0, got {alpha}.')
         self.alpha = alpha
         self.enhance = enhance
-        self._confidence = ConfidenceSums(process_group)
+        self.needs = acting_on('gradients', whole_encoders=enhance)
 
-    def adjust_loss(self, step: GuidedStep) -> None:
-        """Add up the probabilities of the truth over the micro-batches of the update."""
-        self._confidence.add(step, self)
-
-    def adjust_gradients(
-        self, encoders: Sequence[Sequence[nn.Parameter]], overflow: Tensor | None = None
-    ) -> None:
-        sums = self._confidence.take()
+    def factors(self, seen: Pass) -> Tensor:
+        """Return ``k`` from the probabilities of the truth in the micro-batches so far."""
+        self.confidence.add(confidence_sums(seen))
+        sums = self.confidence.total
         coefficients = ogm_coefficients(sums, self.alpha)
         self.stats = {'k': coefficients, 'confidence': sums}
-        if not self.active:
-            return
-        for parameters, coefficient in by_encoder(self, encoders, coefficients):
-            for grad in (p.grad for p in parameters if p.grad is not None):
-                noisy = self.enhance and grad.ndim > 1
-                deviation = grad.std() if noisy else None
-                grad.mul_(coefficient)
-                if noisy:
-                    grad.add_(torch.randn_like(grad) * deviation)
+        return coefficients
+
+    def change_gradients(self) -> None:
+        """Scale the gradients, and add noise if asked for, the same in all processes."""
+        grads = [p.grad for encoder in self.encoders for p in encoder if p.grad is not None]
+        noisy = [grad for grad in grads if self.enhance and grad.ndim > 1]
+        deviations = [grad.std() for grad in noisy]
+        super().change_gradients()
+        generator = self.training.generator(self.training.device)
+        for grad, deviation in zip(noisy, deviations, strict=True):
+            noise = torch.randn(grad.shape, dtype=grad.dtype, device=grad.device, generator=generator)
+            grad.add_(noise * deviation)
 
 
 def ogm_coefficients(sums: Tensor, alpha: float) -> Tensor:

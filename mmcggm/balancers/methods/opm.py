@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import torch
-import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 
-from mmcggm.balancers.balancer import Balancer, GuidedStep
-from mmcggm.balancers.discrepancy import ConfidenceSums, discrepancy_ratios
-from mmcggm.balancers.overflow import committed
-from mmcggm.balancers.pass_record import Change
+from mmcggm.balancers.balancer import Balancer
+from mmcggm.balancers.discrepancy import confidence_sums, discrepancy_ratios
+from mmcggm.balancers.needs import acting_on
+from mmcggm.balancers.pass_record import Change, Pass
+from mmcggm.balancers.state import Memory, UpdateSum
 from mmcggm.registry import BALANCERS
 
 
@@ -39,19 +38,16 @@ class OPM(Balancer):
         q_base: Probability at which dropping starts, in (0, 1].
         lam: λ, how much it grows with the discrepancy, not negative.
         p_exe: Fraction of the passes in which anything is dropped, in (0, 1].
-        process_group: The processes that train together. Default: all, if distributed.
 
     Raises:
         ValueError: If an argument is out of its range.
     """
 
-    def __init__(
-        self,
-        q_base: float = 0.5,
-        lam: float = 0.5,
-        p_exe: float = 0.7,
-        process_group: dist.ProcessGroup | None = None,
-    ) -> None:
+    needs = acting_on('representations')
+    confidence = UpdateSum()
+    q = Memory()
+
+    def __init__(self, q_base: float = 0.5, lam: float = 0.5, p_exe: float = 0.7) -> None:
         super().__init__()
         if not 0 < q_base <= 1 or not 0 < p_exe <= 1:
             raise ValueError(f'OPM needs q_base and p_exe in (0, 1], got {q_base} and {p_exe}.')
@@ -60,36 +56,22 @@ class OPM(Balancer):
         self.q_base = q_base
         self.lam = lam
         self.p_exe = p_exe
-        self._committed: dict[str, Tensor] = {}
-        self._confidence = ConfidenceSums(process_group)
 
     def changes(self) -> Mapping[int, Change]:
         """Return what drops and scales, or nothing: before the first update, and as ``p_exe`` has it."""
-        if not self.active or not self._committed or torch.rand(()).item() >= self.p_exe:
+        if self.q is None or torch.rand(()).item() >= self.p_exe:
             return {}
-        q = self._committed['q']
-        scale = 1 / (1 - q.mean())
-        return {index: _dropping(probability, scale) for index, probability in enumerate(q)}
+        scale = 1 / (1 - self.q.mean())
+        return {index: _dropping(probability, scale) for index, probability in enumerate(self.q)}
 
-    def adjust_loss(self, step: GuidedStep) -> None:
-        """Add up the probabilities of the truth over the micro-batches of the update."""
-        self._confidence.add(step, self)
+    def observe(self, seen: Pass) -> None:
+        self.confidence.add(confidence_sums(seen))
 
-    def adjust_gradients(
-        self, encoders: Sequence[Sequence[nn.Parameter]], overflow: Tensor | None = None
-    ) -> None:
-        """Commit the probabilities for the passes of the next update."""
-        sums = self._confidence.take()
-        q = opm_probabilities(sums, self.q_base, self.lam)
-        self.stats = {'q': q, 'confidence': sums}
-        self._committed = {'q': committed(q, self._committed.get('q'), overflow)}
-
-    def state_dict(self) -> dict[str, Any]:
-        return dict(self._committed)
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._committed = dict(state_dict)
-        self._confidence.take()  # nothing of an update that was under way
+    def end_update(self) -> None:
+        """Take the probabilities for the passes of the next update."""
+        sums = self.confidence.total
+        self.q = opm_probabilities(sums, self.q_base, self.lam)
+        self.stats = {'q': self.q, 'confidence': sums}
 
 
 def opm_probabilities(sums: Tensor, q_base: float, lam: float) -> Tensor:

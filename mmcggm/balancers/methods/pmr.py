@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import torch
-import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from mmcggm.balancers.balancer import Balancer, GuidedStep, over_processes, present
+from mmcggm.balancers.balancer import Balancer
 from mmcggm.balancers.discrepancy import discrepancy_ratios
-from mmcggm.balancers.overflow import in_effect
+from mmcggm.balancers.needs import acting_on
+from mmcggm.balancers.pass_record import Pass
+from mmcggm.balancers.state import Memory, UpdateSum
 from mmcggm.registry import BALANCERS
 
 
@@ -44,19 +42,19 @@ class PMR(Balancer):
         entropy_until: Fraction of the training in which the entropy counts.
         momentum: Decay of a prototype at each update that sees its class: ``1 / (1 - momentum)`` updates
             count. A tenth of an epoch is the authors' choice.
-        process_group: The processes that train together. Default: all, if distributed.
 
     Raises:
         ValueError: If an argument is out of its range.
     """
 
+    needs = acting_on('loss', alone=False)
+    # Sums of representations (K, C_i) by class, of each modality, and last the classes' counts (K, 1).
+    class_sums = UpdateSum()
+    prototypes = Memory()  # the same over all updates; older ones weigh less
+    scores = UpdateSum()  # s (M,)
+
     def __init__(
-        self,
-        alpha: float = 2.0,
-        mu: float = 0.01,
-        entropy_until: float = 0.1,
-        momentum: float = 0.9,
-        process_group: dist.ProcessGroup | None = None,
+        self, alpha: float = 2.0, mu: float = 0.01, entropy_until: float = 0.1, momentum: float = 0.9
     ) -> None:
         super().__init__()
         if alpha < 0 or mu < 0:
@@ -67,60 +65,25 @@ class PMR(Balancer):
         self.mu = mu
         self.entropy_until = entropy_until
         self.momentum = momentum
-        self.process_group = process_group
-        # Sums of representations (K, C_i) by class, of each modality, and the classes' counts (K, 1); older
-        # updates weigh less.
-        self._sums: list[Tensor] = []
-        # Of the update under way:
-        self._new_sums: list[Tensor] = []
-        self._scores: Tensor | None = None
 
-    def adjust_loss(self, step: GuidedStep) -> Tensor | None:
-        """Observe the representations; return the term of the prototypes.
+    def observe(self, seen: Pass) -> None:
+        """Add up representations by class.
 
         Raises:
             ValueError: If the batch lacks a modality.
         """
-        found = present(step.guided_pass, self)
-        vectors, labels = found.vectors(), found.labels()
-        if any(vector is None for vector in vectors):
-            raise ValueError('PMR compares the modalities of each sample, but the batch lacks one of them.')
-        vectors = [v.to(torch.promote_types(v.dtype, torch.float32)) for v in vectors]
-        classes = F.one_hot(labels, len(step.head_weight)).to(vectors[0])
-        self._observe([v.detach() for v in vectors], classes)
-        return self._term(vectors, labels) if self.active else None
-
-    def adjust_gradients(
-        self, encoders: Sequence[Sequence[nn.Parameter]], overflow: Tensor | None = None
-    ) -> None:
-        """Move the prototypes."""
-        new, self._new_sums, self._scores = self._new_sums, [], None
-        seen = in_effect(new[-1] > 0, overflow)
-        pairs = zip(self._sums, new, strict=True)
-        self._sums = [torch.where(seen, self.momentum * a + b, a) for a, b in pairs]
-
-    def state_dict(self) -> dict[str, Any]:
-        return {'sums': self._sums}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._sums = list(state_dict['sums'])
-        self._new_sums, self._scores = [], None
-
-    def _observe(self, vectors: list[Tensor], classes: Tensor) -> None:
-        """Add representations ``(N, C_i)`` of ``classes`` ``(N, K)``, one-hot, to this update's sums."""
+        vectors = self._vectors(seen)
         # What is not finite would stay in a prototype for good.
         finite = torch.stack([v.isfinite().all(1) for v in vectors]).all(0)
         self.count_event('representation not finite, left out of the prototypes', ~finite.all())
-        classes = classes * finite.unsqueeze(1)
-        sums = [*(classes.T @ torch.nan_to_num(v, 0, 0, 0) for v in vectors), classes.sum(0).unsqueeze(1)]
-        sums = [over_processes(x, self.process_group) for x in sums]
-        zeros = [torch.zeros_like(x) for x in sums]
-        self._sums = [x.to(zero) for x, zero in zip(self._sums or zeros, zeros, strict=True)]
-        self._new_sums = [a + b for a, b in zip(self._new_sums or zeros, sums, strict=True)]
+        classes = F.one_hot(seen.labels(), len(seen.head_weight)).to(vectors[0]) * finite.unsqueeze(1)
+        sums = [classes.T @ torch.nan_to_num(v.detach(), 0, 0, 0) for v in vectors]
+        self.class_sums.add([*sums, classes.sum(0).unsqueeze(1)])
 
-    def _term(self, vectors: list[Tensor], labels: Tensor) -> Tensor:
-        """Return what is added to the loss for representations ``(N, C_i)`` of ``labels`` ``(N,)``."""
-        *sums, counts = self._sums
+    def loss_term(self, seen: Pass) -> Tensor:
+        """Return the term of the prototypes."""
+        vectors, labels = self._vectors(seen), seen.labels()
+        *sums, counts = self.prototypes or _zeros(self.class_sums.total)
         known = counts.squeeze(1) > 0
         truth, entropies = [], []
         for vector, class_sums in zip(vectors, sums, strict=True):
@@ -131,15 +94,31 @@ class PMR(Balancer):
             truth.append(logs.gather(1, labels.unsqueeze(1)).squeeze(1))
             entropies.append(-(logs.exp() * logs).sum(1))
         truth, counted = torch.stack(truth), known[labels]  # (M, N) and (N,)
-        scores = over_processes((truth.detach().exp() * counted).sum(1), self.process_group)
-        self._scores = scores if self._scores is None else self._scores + scores
-        slow, fast = pmr_coefficients(self._scores)
-        self.stats = {'score': self._scores, 'slow': slow, 'fast': fast}
+        self.scores.add((truth.detach().exp() * counted).sum(1))
+        slow, fast = pmr_coefficients(self.scores.total)
+        self.stats = {'score': self.scores.total, 'slow': slow, 'fast': fast}
         # Means over all N samples, so that the processes' means average to that of the union.
         term = self.alpha * (slow @ -truth.where(counted, 0).mean(1))
-        if self.mu == 0 or self.training_progress >= self.entropy_until:
+        if self.mu == 0 or self.clock.progress >= self.entropy_until:
             return term
         return term - self.mu * (fast @ torch.stack(entropies).where(counted, 0).mean(1))
+
+    def end_update(self) -> None:
+        """Move the prototypes."""
+        new = self.class_sums.total
+        pairs = zip(self.prototypes or _zeros(new), new, strict=True)
+        self.prototypes = [torch.where(new[-1] > 0, self.momentum * a + b, a) for a, b in pairs]
+
+    @staticmethod
+    def _vectors(seen: Pass) -> list[Tensor]:
+        vectors = [v.to(torch.promote_types(v.dtype, torch.float32)) for v in seen.vectors() if v is not None]
+        if len(vectors) < len(seen.guide_weights):
+            raise ValueError('PMR compares the modalities of each sample, but the batch lacks one of them.')
+        return vectors
+
+
+def _zeros(tensors: list[Tensor]) -> list[Tensor]:
+    return [torch.zeros_like(tensor) for tensor in tensors]
 
 
 def pmr_coefficients(scores: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from mmcggm.balancers.balancer import Balancer, GuidedStep, present
-from mmcggm.balancers.pass_record import Change, Outcome
+from mmcggm.balancers.balancer import Balancer
+from mmcggm.balancers.needs import acting_on
+from mmcggm.balancers.pass_record import Change, Pass
+from mmcggm.balancers.state import Memory
 from mmcggm.balancers.turn_taking import alone, let_rest
 from mmcggm.registry import BALANCERS
 
@@ -56,6 +57,9 @@ class ReconBoost(Balancer):
         ValueError: If an argument is out of its range.
     """
 
+    needs = acting_on('representations', 'loss', 'gradients', epochs=True)
+    epochs = Memory(0)  # while active
+
     def __init__(
         self,
         lam: float = 0.25,
@@ -82,66 +86,57 @@ class ReconBoost(Balancer):
         self.consolidation = consolidation
         self.turn_epochs = turn_epochs
         self.rectify_epochs = rectify_epochs
-        self._epochs = 0
 
     @property
     def turn(self) -> int | None:
         """Index of the modality whose turn it is, or None while all train."""
-        stage, epoch = divmod(self._epochs, self.turn_epochs + self.rectify_epochs)
+        stage, epoch = divmod(self.epochs, self.turn_epochs + self.rectify_epochs)
         return stage % len(self.modalities) if self.active and epoch < self.turn_epochs else None
 
     def changes(self) -> Mapping[int, Change]:
         """Return what leaves the modality whose turn it is alone."""
         return {} if self.turn is None else alone(self.turn, len(self.modalities))
 
-    def adjust_loss(self, step: GuidedStep) -> Tensor | None:
+    def observe(self, seen: Pass) -> None:
+        turn = torch.zeros(len(self.modalities))
+        if self.turn is not None:
+            turn[self.turn] = 1
+        self.stats = {'turn': turn.to(seen.task_loss)}
+
+    def loss_term(self, seen: Pass) -> Tensor | None:
         """Return ``-λ KL(q ‖ p)``, but for a constant, and memory consolidation."""
-        turn, count = self.turn, len(step.guide_losses)
-        guided_pass = present(step.guided_pass, self)
+        turn, count = self.turn, len(self.modalities)
         if turn is None:
-            self.stats = {'turn': step.task_loss.new_zeros(count)}
             return None
-        learner = guided_pass.fused()
         with torch.no_grad():
-            others = guided_pass.rerun({turn: torch.zeros_like})
-        self.stats = {
-            'turn': F.one_hot(torch.tensor(turn), count).to(step.task_loss),
-            'others': others.confidences.mean(),
-        }
-        term = self.lam * overlap(learner, others, self.classes)
-        if self.consolidation and self._epochs >= self.turn_epochs + self.rectify_epochs:
+            others = seen.rerun({turn: torch.zeros_like})
+            self.stats['others'] = others.confidences_of(others.output).mean()
+        term = self.lam * overlap(seen, others, self.classes)
+        if self.consolidation and self.epochs >= self.turn_epochs + self.rectify_epochs:
             with torch.no_grad():
-                previous = guided_pass.rerun(alone((turn - 1) % count, count))
-            gap = F.mse_loss(learner.output.softmax(1), previous.output.softmax(1))
+                previous = seen.rerun(alone((turn - 1) % count, count))
+            gap = F.mse_loss(seen.output.softmax(1), previous.output.softmax(1))
             term = term + self.consolidation * gap
         return term
 
-    def adjust_gradients(
-        self, encoders: Sequence[Sequence[nn.Parameter]], overflow: Tensor | None = None
-    ) -> None:
+    def change_gradients(self) -> None:
         """Let the others' encoders rest in a turn."""
         if self.turn is not None:
-            let_rest(encoders, self.turn)
+            let_rest(self.encoders, self.turn)
 
-    def end_epoch(self, encoders: Sequence[Sequence[nn.Parameter]]) -> None:
+    def end_epoch(self) -> None:
         """Count the epoch."""
-        self._epochs += self.active
-
-    def state_dict(self) -> dict[str, Any]:
-        return {'epochs': self._epochs}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._epochs = state_dict['epochs']
+        self.epochs += self.active
 
 
-def overlap(learner: Outcome, others: Outcome, classes: str) -> Tensor:
+def overlap(learner: Pass, others: Pass, classes: str) -> Tensor:
     """Return ``mean_n Σ_c q_c log p_c``, a scalar, over the true class alone or ``'all'``.
 
     It is ``-KL(q ‖ p)`` but for a constant; gradients reach ``p``, the learner's probabilities, alone.
     """
     if classes == 'truth':
         # At 1e-8, as AGM has it, where the cross-entropy alone is left to pull.
-        truth = learner.confidences.float().clamp(min=1e-8).log()
-        return (others.confidences.detach() * truth).mean()
+        truth = learner.confidences_of(learner.output).float().clamp(min=1e-8).log()
+        return (others.confidences_of(others.output).detach() * truth).mean()
     taken = others.output.detach().float().softmax(1)
     return (taken * learner.output.float().log_softmax(1)).sum(1).mean()

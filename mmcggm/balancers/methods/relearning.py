@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from mmcggm.balancers.balancer import Balancer, GuidedStep, present
+from mmcggm.balancers.balancer import Balancer
+from mmcggm.balancers.needs import Needs
+from mmcggm.balancers.pass_record import Pass
+from mmcggm.balancers.state import Memory
 from mmcggm.registry import BALANCERS
 
 
@@ -44,6 +44,11 @@ class ReLearning(Balancer):
         ValueError: If an argument is out of its range.
     """
 
+    needs = Needs(epochs=True, survey=True)
+    initial = Memory()  # θ^0
+    epochs = Memory(0)
+    done = Memory(0)  # re-learnings
+
     def __init__(self, lam: float = 3.0, interval: int = 20, times: int = 3) -> None:
         super().__init__()
         if lam <= 0 or interval < 1 or times < 1:
@@ -54,54 +59,44 @@ class ReLearning(Balancer):
         self.lam = lam
         self.interval = interval
         self.times = times
-        self._initial: list[list[Tensor]] = []
-        self._epochs = 0
-        self._times = 0
 
-    def adjust_loss(self, step: GuidedStep) -> None:
+    def observe(self, seen: Pass) -> None:
         """Remember the encoders, before anything is learnt, and check what will be needed.
 
         Raises:
             ValueError: If there are no classes, or nobody answers for the data sets.
         """
-        if self._initial:
+        if self.initial is not None:
             return
-        found = present(step.guided_pass, self)
-        found.labels()
-        if self.survey is None:
+        seen.labels()
+        if self.training.survey is None:
             raise ValueError(
-                'ReLearning compares representations of the training and the validation set: add '
-                "dict(type='CGGMHook') to `custom_hooks`, and set `val_dataloader`, `val_cfg` and "
-                '`val_evaluator`.'
+                'ReLearning compares representations of the training and the validation set: attach it to a '
+                'Training with a `survey`.'
             )
-        self._initial = [[p.detach().clone() for p in parameters] for parameters in found.encoders()]
+        self.initial = [[p.detach().clone() for p in parameters] for parameters in self.encoders]
 
-    def end_epoch(self, encoders: Sequence[Sequence[nn.Parameter]]) -> None:
+    def end_epoch(self) -> None:
         """Set the encoders back, if it is time."""
-        self._epochs += 1
-        if not self.active or self._epochs % self.interval or self._times == self.times:
+        self.epochs += 1
+        if not self.active or self.epochs % self.interval or self.done == self.times:
             return
-        self._times += 1
+        self.done += 1
+        survey = self.training.survey
         gaps = torch.tensor(
             [
                 abs(separability(*train) - separability(*val))
-                for train, val in zip(self.survey('train'), self.survey('val'), strict=True)
+                for train, val in zip(survey('train'), survey('val'), strict=True)
             ]
         )
         strengths = torch.tanh(self.lam * gaps)
         self.stats = {'gap': gaps, 'alpha': strengths}
         with torch.no_grad():
-            for parameters, initial, alpha in zip(encoders, self._initial, strengths.tolist(), strict=True):
+            for parameters, initial, alpha in zip(
+                self.encoders, self.initial, strengths.tolist(), strict=True
+            ):
                 for parameter, first in zip(parameters, initial, strict=True):
                     parameter.lerp_(first.to(parameter), alpha)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {'initial': self._initial, 'epochs': self._epochs, 'times': self._times}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._initial, self._epochs, self._times = (
-            state_dict[name] for name in ('initial', 'epochs', 'times')
-        )
 
 
 def separability(vectors: Tensor, labels: Tensor) -> float:

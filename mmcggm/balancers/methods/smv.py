@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
-import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from mmcggm.balancers.balancer import Balancer, GuidedStep, mean_of_others, over_processes, present
+from mmcggm.balancers.balancer import Balancer
 from mmcggm.balancers.coalitions import Coalition, coalitions, masking, shapley_values
-from mmcggm.balancers.pass_record import GuidedPass, Outcome, sample_logits
+from mmcggm.balancers.needs import acting_on
+from mmcggm.balancers.pass_record import Pass, sample_logits
+from mmcggm.balancers.scores import mean_of_others
+from mmcggm.balancers.state import Memory, UpdateSum
 from mmcggm.registry import BALANCERS
 
 
@@ -53,19 +54,17 @@ class SMV(Balancer):
         level: ``'sample'`` or ``'modality'``.
         rate: Factor on the weights, positive; of level ``'modality'`` it is α of the authors' code.
         every: Of level ``'modality'``: one pass of so many is valued. 5 is the authors' fifth of the data.
-        process_group: The processes that train together. Default: all, if distributed.
 
     Raises:
         ValueError: If an argument is out of its range.
     """
 
-    def __init__(
-        self,
-        level: str = 'sample',
-        rate: float = 1.0,
-        every: int = 5,
-        process_group: dist.ProcessGroup | None = None,
-    ) -> None:
+    values = UpdateSum()  # of level 'modality': Σ φ and samples, (M + 1,)
+    epoch_values = Memory()  # the same of this epoch
+    passes = Memory(0)  # of this epoch
+    weights = Memory()  # in use
+
+    def __init__(self, level: str = 'sample', rate: float = 1.0, every: int = 5) -> None:
         super().__init__()
         if level not in ('sample', 'modality'):
             raise ValueError(f"SMV needs level='sample' or 'modality', got {level!r}.")
@@ -74,69 +73,62 @@ class SMV(Balancer):
         self.level = level
         self.rate = rate
         self.every = every
-        self.process_group = process_group
-        # Of level 'modality': the weights in use; and of this epoch, passes, Σ φ and samples (M + 1,).
-        self._weights: list[float] | None = None
-        self._passes = 0
-        self._sums: Tensor | None = None
+        self.needs = acting_on('loss', alone=False, epochs=level == 'modality')
 
-    def adjust_loss(self, step: GuidedStep) -> Tensor | None:
-        """Return the weighted losses of the modalities alone."""
-        count = len(step.guide_losses)
-        guided_pass = present(step.guided_pass, self)
+    def observe(self, seen: Pass) -> None:
+        """Value one pass of ``every``, for the weights of the next epoch."""
         if self.level == 'sample':
-            return self._by_sample(guided_pass, count) if self.active else None
-        if self._passes % self.every == 0:
-            self._observe(valued(guided_pass, _outcomes(guided_pass, count, trained=False)))
-        self._passes += 1
-        if not self.active or self._weights is None:
+            return
+        if self.passes % self.every == 0:
+            values = valued(seen, _passes(seen, len(self.modalities), trained=False))
+            self.stats = {**self.stats, 'value': values.mean(1)}
+            self.values.add(torch.cat([values.sum(1), values.new_full((1,), values.shape[1])]))
+        self.passes += 1
+
+    def loss_term(self, seen: Pass) -> Tensor | None:
+        """Return the weighted losses of the modalities alone."""
+        if self.level == 'sample':
+            return self._by_sample(seen)
+        if self.weights is None:
             return None
-        seen = guided_pass.vectors()
-        weak = [i for i, w in enumerate(self._weights) if w > 0 and seen[i] is not None]
-        self.stats = {**self.stats, 'weight': torch.tensor(self._weights)}
+        there = seen.vectors()
+        weak = [i for i, w in enumerate(self.weights) if w > 0 and there[i] is not None]
+        self.stats = {**self.stats, 'weight': torch.tensor(self.weights)}
         if not weak:
             return None
-        outcomes = [guided_pass.rerun(masking(frozenset({i}), count)) for i in weak]
-        losses = _cross_entropies(outcomes, guided_pass.labels()).mean(1)
-        return torch.dot(losses, losses.new_tensor([self._weights[i] for i in weak]))
+        alone = [seen.rerun(masking(frozenset({i}), len(self.modalities))) for i in weak]
+        losses = _cross_entropies(alone, seen.labels()).mean(1)
+        return torch.dot(losses, losses.new_tensor([self.weights[i] for i in weak]))
 
-    def end_epoch(self, encoders: Sequence[Sequence[nn.Parameter]]) -> None:
+    def end_update(self) -> None:
+        total = self.values.total
+        if total is not None:
+            self.epoch_values = total if self.epoch_values is None else self.epoch_values + total
+
+    def end_epoch(self) -> None:
         """Take the weights of the next epoch from this one's values."""
-        if self._sums is not None:
-            values = self._sums[:-1] / self._sums[-1]
-            self._weights = (self.rate * modality_weights(values)).tolist()
-        self._sums, self._passes = None, 0
+        if self.epoch_values is not None:
+            values = self.epoch_values[:-1] / self.epoch_values[-1]
+            self.weights = (self.rate * modality_weights(values)).tolist()
+        self.epoch_values, self.passes = None, 0
 
-    def state_dict(self) -> dict[str, Any]:
-        return {'weights': self._weights, 'passes': self._passes, 'sums': self._sums}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._weights, self._passes = state_dict['weights'], state_dict['passes']
-        self._sums = state_dict['sums']
-
-    def _by_sample(self, guided_pass: GuidedPass, count: int) -> Tensor:
-        outcomes = _outcomes(guided_pass, count, trained=True)
-        values = valued(guided_pass, outcomes)
-        seen = [[float(vector is not None)] for vector in guided_pass.vectors()]
-        weights = self.rate * sample_weights(values) * values.new_tensor(seen)
+    def _by_sample(self, seen: Pass) -> Tensor:
+        count = len(self.modalities)
+        passes = _passes(seen, count, trained=True)
+        values = valued(seen, passes)
+        there = [[float(vector is not None)] for vector in seen.vectors()]
+        weights = self.rate * sample_weights(values) * values.new_tensor(there)
         self.stats = {'value': values.mean(1), 'weight': weights.mean(1)}
-        alone = [outcomes[frozenset({i})] for i in range(count)]
-        return (weights * _cross_entropies(alone, guided_pass.labels())).mean(1).sum()
-
-    def _observe(self, values: Tensor) -> None:
-        """Add the values ``(M, N)`` of a pass to those of the epoch."""
-        self.stats = {**self.stats, 'value': values.mean(1)}
-        sums = torch.cat([values.sum(1), values.new_full((1,), values.shape[1])])
-        sums = over_processes(sums, self.process_group)
-        self._sums = sums if self._sums is None else self._sums.to(sums) + sums
+        alone = [passes[frozenset({i})] for i in range(count)]
+        return (weights * _cross_entropies(alone, seen.labels())).mean(1).sum()
 
 
-def valued(guided_pass: GuidedPass, outcomes: dict[Coalition, Outcome]) -> Tensor:
+def valued(seen: Pass, passes: dict[Coalition, Pass]) -> Tensor:
     """Return ``φ`` ``(M, N)``, without a graph, of what each coalition but the empty one reached."""
-    labels = guided_pass.labels()
+    labels = seen.labels()
     values: dict[Coalition, Tensor] = {frozenset(): torch.zeros_like(labels, dtype=torch.float32)}
-    for coalition, outcome in outcomes.items():
-        right = sample_logits(outcome.output.detach()).argmax(1) == labels
+    for coalition, other in passes.items():
+        right = sample_logits(other.output.detach()).argmax(1) == labels
         values[coalition] = len(coalition) * right.float()
     return shapley_values(values)
 
@@ -152,17 +144,17 @@ def modality_weights(values: Tensor) -> Tensor:
     return 2 / 3 * (others - values).clamp(min=0)
 
 
-def _outcomes(guided_pass: GuidedPass, count: int, trained: bool) -> dict[Coalition, Outcome]:
+def _passes(seen: Pass, count: int, trained: bool) -> dict[Coalition, Pass]:
     """Return what each coalition but the empty one reaches, if ``trained`` with graphs where it is alone."""
     _, *some, everyone = coalitions(count)
-    found = {everyone: guided_pass.fused()}
+    found = {everyone: seen}
     for coalition in some:
         with torch.set_grad_enabled(trained and len(coalition) == 1):
-            found[coalition] = guided_pass.rerun(masking(coalition, count))
+            found[coalition] = seen.rerun(masking(coalition, count))
     return found
 
 
-def _cross_entropies(outcomes: Sequence[Outcome], labels: Tensor) -> Tensor:
-    """Return the loss of each sample, ``(K, N)``, of ``K`` outcomes."""
-    losses = [F.cross_entropy(sample_logits(o.output), labels, reduction='none') for o in outcomes]
+def _cross_entropies(passes: Sequence[Pass], labels: Tensor) -> Tensor:
+    """Return the loss of each sample, ``(K, N)``, of ``K`` passes."""
+    losses = [F.cross_entropy(sample_logits(o.output), labels, reduction='none') for o in passes]
     return torch.stack(losses)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
 
-from mmcggm.balancers.balancer import GuidedStep, present
+from mmcggm.balancers.pass_record import Pass
 from mmcggm.balancers.schedule import Schedule
 from mmcggm.registry import BALANCERS
 
@@ -51,18 +52,17 @@ class TeachingCGGM(CGGM):
         self.teach = Schedule(teach, 'teach')
         if min(self.teach.values) < 0:
             raise ValueError(f'TeachingCGGM needs teach >= 0, got {teach}.')
+        self.needs = replace(self.needs, acts_on=self.needs.acts_on | {'loss'})
 
-    def adjust_loss(self, step: GuidedStep) -> Tensor | None:
+    def loss_term(self, seen: Pass) -> Tensor | None:
         """Return the direction term and what the guides teach, or None if there is neither."""
-        strength = self.teach(self.training_progress)
-        teaches = self.active and strength > 0
-        # Before the direction term, which frees the graphs of the guides' losses.
-        losses = present(step.guided_pass, self).unimodal_losses() if teaches else []
-        direction = super().adjust_loss(step)
+        direction = super().loss_term(seen)
+        strength = self.teach(self.clock.progress)
+        losses = seen.unimodal_losses() if strength > 0 else []
         if all(loss is None for loss in losses):
             return direction
         modalities = len(losses)
-        weights = self._terms().clamp(min=0) * modalities / (modalities - 1)
+        weights = self.terms.clamp(min=0) * modalities / (modalities - 1)
         pairs = zip(weights.unbind(), losses, strict=True)
         lesson = strength * sum(w * loss for w, loss in pairs if loss is not None)
         return lesson if direction is None else direction + lesson

@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mmcggm.balancers.balancer import Balancer, GuidedStep, present
+from mmcggm.balancers.balancer import Balancer
+from mmcggm.balancers.needs import acting_on
+from mmcggm.balancers.pass_record import Pass
 from mmcggm.registry import BALANCERS
 
 
@@ -23,7 +25,7 @@ class UMT(Balancer):
     positions: the paper fuses late, where they are vectors. For every task.
 
     It needs ``model.teachers``, the checkpoints of a training of each modality alone
-    (:class:`SingleModality`); a modality without one is not taught.
+    (``only`` of :class:`~mmcggm.guided.GuidedModel`); a modality without one is not taught.
 
     Args:
         lam: λ, positive.
@@ -32,19 +34,18 @@ class UMT(Balancer):
         ValueError: If ``lam`` is not positive.
     """
 
+    needs = acting_on('loss', alone=False)
+
     def __init__(self, lam: float = 10.0) -> None:
         super().__init__()
         if lam <= 0:
             raise ValueError(f'UMT needs lam > 0, got {lam}.')
         self.lam = lam
 
-    def adjust_loss(self, step: GuidedStep) -> Tensor | None:
-        if not self.active:
-            return None
-        guided_pass = present(step.guided_pass, self)
+    def loss_term(self, seen: Pass) -> Tensor:
         distances = [
-            step.task_loss.new_zeros(()) if taught is None else F.mse_loss(own.to(taught.dtype), taught)
-            for own, taught in zip(guided_pass.vectors(), guided_pass.teachers(), strict=True)
+            seen.task_loss.new_zeros(()) if taught is None else F.mse_loss(own.to(taught.dtype), taught)
+            for own, taught in zip(seen.vectors(), seen.teachers(), strict=True)
         ]
         self.stats = {'distance': torch.stack(distances).detach()}
         return self.lam * sum(distances)

@@ -1,11 +1,12 @@
 """Hooks: the balancer's schedule and log, and measurements of what encoders learn."""
 
-from .balancing_hook import CGGMHook
+from .balancing_hook import BalancingHook, CGGMHook
 from .gradient_stats_hook import GradientStatsHook
 from .guide_score_hook import GuideScoreHook
 from .modality_contribution_hook import ModalityContributionHook
 
 __all__ = [
+    'BalancingHook',
     'CGGMHook',
     'GradientStatsHook',
     'GuideScoreHook',

@@ -1,21 +1,26 @@
-"""The schedule and the log of a balancer."""
+"""The clock, the schedule and the log of a balancer."""
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from mmengine.hooks import Hook, LoggerHook
-from mmengine.runner import Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner
+from torch import Tensor
 
+from mmcggm.balancers import Balancer, Clock
+from mmcggm.engine.log_scalars import log_as_measured
 from mmcggm.engine.optim_wrapper import BalancingMixin, find_guided
-from mmcggm.guided.survey import survey
+from mmcggm.guided.survey import survey, whole_pass
 from mmcggm.registry import HOOKS
 
 from .guide_score_hook import GuideScoreHook
 
 
 @HOOKS.register_module()
-class CGGMHook(Hook):
-    """Switches a balancer on and off by epoch, and logs what it does.
+class BalancingHook(Hook):
+    """Moves a balancer's clock, switches it on and off, and logs what it does.
 
     What is logged is the balancer's ``stats``, as ``balance/{name}/{modality}``: of CGGM ``B``, ``score``
     (ε) and, while the direction term is used, ``cos``; and ``balance/L_gm``. They appear in the log and in
@@ -25,93 +30,113 @@ class CGGMHook(Hook):
     What was out of the ordinary, such as a pole of B or a score that was not finite, is logged as a
     warning with its count.
 
+    An epoch is a pass through the training set, with every loop: under an ``IterBasedTrainLoop`` one ends
+    every ``len(train_dataloader)`` iterations.
+
     Args:
         begin: First epoch, from 0, in which the balancer acts. Before it, the guides train.
         end: First epoch in which it no longer acts, or None for never.
         interval: Iterations between logged values; the last of an epoch is logged as well. Default: the
             interval of the LoggerHook.
+        by_epoch: Whether ``begin`` and ``end`` are epochs. If not, they are iterations.
     """
 
     priority = 'NORMAL'
 
-    def __init__(self, begin: int = 0, end: int | None = None, interval: int | None = None) -> None:
+    def __init__(
+        self,
+        begin: int = 0,
+        end: int | None = None,
+        interval: int | None = None,
+        by_epoch: bool = True,
+    ) -> None:
         if begin < 0 or (end is not None and end <= begin):
-            raise ValueError(f'CGGMHook needs 0 <= begin < end, got begin={begin} and end={end}.')
+            raise ValueError(
+                f'{type(self).__name__} needs 0 <= begin < end, got begin={begin} and end={end}.'
+            )
         self.begin = begin
         self.end = end
         self.interval = interval
+        self.by_epoch = by_epoch
 
     def before_train(self, runner: Runner) -> None:
-        """Check that there is a balancer, before anything is trained.
+        """Attach the balancer, before anything is trained.
 
         Raises:
             TypeError: If the optimizer wrapper has no balancer.
             ValueError: If the training lacks what the balancer needs.
         """
-        if not isinstance(runner.optim_wrapper, BalancingMixin) or runner.optim_wrapper.balancer is None:
+        wrapper = runner.optim_wrapper
+        if not isinstance(wrapper, BalancingMixin) or wrapper.balancer is None:
             raise TypeError(
-                'CGGMHook needs an optimizer wrapper with a balancer, but `optim_wrapper` is a '
-                f'{type(runner.optim_wrapper).__name__} without one: use `optim_wrapper=dict('
-                "type='CGGMOptimWrapper', balancer=dict(type='CGGM'), ...)`."
+                f'{type(self).__name__} needs an optimizer wrapper with a balancer, but `optim_wrapper` is a '
+                f'{type(wrapper).__name__} without one: use `optim_wrapper=dict('
+                "type='BalancedOptimWrapper', balancer=dict(type='CGGM'), ...)`."
             )
-        balancer = runner.optim_wrapper.balancer
+        guided = find_guided(runner.model)
+        self._balancer: Balancer = wrapper.balancer
+        self._modalities = guided.modalities
+        self._reported: dict[str, int] = {}
+        self._check(runner)
+        self._clock = Clock()
+        wrapper.attach(guided, self._clock, None if runner.val_loop is None else partial(_survey, runner))
+        log_as_measured(runner, 'balance/')
+        if self.interval is None:
+            self.interval = next((h.interval for h in runner.hooks if isinstance(h, LoggerHook)), 1)
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
+        loop = runner.train_loop
+        self._clock.iteration = runner.iter
+        if isinstance(loop, EpochBasedTrainLoop):
+            self._clock.epoch = loop.epoch
+        elif (length := _epoch_length(runner)) is not None:
+            self._clock.epoch = runner.iter // length
+        # An epoch that begins anew, after it was interrupted, makes a training longer than it was planned.
+        self._clock.progress = min(runner.iter / runner.max_iters, 1.0)
+        now = self._clock.epoch if self.by_epoch else self._clock.iteration
+        self._balancer.active = self.begin <= now and (self.end is None or now < self.end)
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
+    ) -> None:
+        length = _epoch_length(runner)
+        ends_epoch = length is not None and (batch_idx + 1) % length == 0
+        if (ends_epoch or self.every_n_inner_iters(batch_idx, self.interval)) and self._balancer.stats:
+            self._log(runner)
+        if ends_epoch:
+            self._balancer.end_epoch()
+
+    def _check(self, runner: Runner) -> None:
+        """Raise a ValueError unless the training has what the balancer needs."""
+        needs, name = self._balancer.needs, type(self._balancer).__name__
         measures = any(isinstance(hook, GuideScoreHook) for hook in runner.hooks)
-        if balancer.needs_validation and not (measures and runner.val_loop):
+        if needs.validation and not (measures and runner.val_loop):
             raise ValueError(
-                f'{type(balancer).__name__} needs the {balancer.needs_validation} of the guides on the '
+                f'{name} needs the {needs.validation} of the guides on the '
                 "validation set: add dict(type='GuideScoreHook') to `custom_hooks`, and set "
                 '`val_dataloader`, `val_cfg` and `val_evaluator`.'
             )
-        if runner.cfg.get('compile') and getattr(balancer, 'direction', None) == 'gradient':
+        if needs.survey and runner.val_loop is None:
+            raise ValueError(
+                f'{name} compares the training with the validation set: set `val_dataloader`, `val_cfg` and '
+                '`val_evaluator`.'
+            )
+        if needs.second_derivatives and runner.cfg.get('compile'):
             raise ValueError(
                 '`compile` in the config compiles the whole forward pass, which PyTorch cannot differentiate '
                 "twice, as direction='gradient' needs. Compile the encoders alone (`encoder.compile()`), "
                 "or set `optim_wrapper.balancer.direction` to 'weight' or 'none'."
             )
-        guided = find_guided(runner.model)
-        if runner.val_loop is not None:
-            loops = {'train': runner.train_loop, 'val': runner.val_loop}
-            balancer.survey = lambda split: survey(guided, loops[split].dataloader)
-        runner.optim_wrapper.followed = True
-        self._modalities = guided.modalities
-        self._reported: dict[str, int] = {}
-        if self.interval is None:
-            self.interval = next((h.interval for h in runner.hooks if isinstance(h, LoggerHook)), 1)
+        counts_epochs = self.by_epoch and (self.begin > 0 or self.end is not None)
+        if (needs.epochs or counts_epochs) and _epoch_length(runner) is None:
+            who = name if needs.epochs else f'{type(self).__name__}(begin={self.begin}, end={self.end})'
+            raise ValueError(
+                f'{who} counts epochs, but the data set of `train_dataloader` has no length. Give it one, '
+                'or, for `begin` and `end`, count iterations with `by_epoch=False`.'
+            )
 
-    def before_train_epoch(self, runner: Runner) -> None:
-        runner.optim_wrapper.balancer.active = self.begin <= runner.epoch and (
-            self.end is None or runner.epoch < self.end
-        )
-
-    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
-        runner.optim_wrapper.balancer.training_progress = runner.iter / runner.max_iters
-
-    def after_train_epoch(self, runner: Runner) -> None:
-        runner.optim_wrapper.balancer.end_epoch(find_guided(runner.model).encoder_parameters())
-
-    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Hand what :class:`GuideScoreHook` measures to the balancer."""
-        modalities = find_guided(runner.model).modalities
-
-        def measured(names: list[str]) -> list[float] | None:
-            found = [metrics[name] for name in names if name in metrics]
-            return found if len(found) == len(names) else None
-
-        scores = measured([f'guide/{modality}' for modality in modalities])
-        losses = measured([*(f'guide_loss/{modality}' for modality in modalities), 'fused_loss'])
-        if scores is not None:
-            runner.optim_wrapper.balancer.observe_validation(scores, losses)
-
-    def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
-    ) -> None:
-        balancer = runner.optim_wrapper.balancer
-        stats, events = balancer.stats, balancer.events
-        logged = self.every_n_inner_iters(batch_idx, self.interval) or self.end_of_epoch(
-            runner.train_dataloader, batch_idx
-        )
-        if not logged or not stats:
-            return
+    def _log(self, runner: Runner) -> None:
+        stats, events = self._balancer.stats, self._balancer.events
         scalars = [*stats.values(), *events.values()]
         device = scalars[0].device
         values = torch.cat([value.detach().reshape(-1).double().to(device) for value in scalars]).tolist()
@@ -127,3 +152,21 @@ class CGGMHook(Hook):
             if new:
                 runner.logger.warning(f'Balancing, since the last log: {event}, {new} times')
             self._reported[event] = int(count)
+
+
+@HOOKS.register_module()
+class CGGMHook(BalancingHook):
+    """:class:`BalancingHook`, under the name of the method that began it."""
+
+
+def _survey(runner: Runner, split: str) -> list[tuple[Tensor, Tensor]]:
+    loop = runner.train_loop if split == 'train' else runner.val_loop
+    return survey(find_guided(runner.model), whole_pass(loop.dataloader))
+
+
+def _epoch_length(runner: Runner) -> int | None:
+    """Return the iterations of a pass through the training set, or None if it has no length."""
+    try:
+        return len(runner.train_loop.dataloader)
+    except TypeError:
+        return None

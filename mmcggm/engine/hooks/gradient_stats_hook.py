@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 
 import torch
 from mmengine.hooks import Hook, LoggerHook
 from mmengine.runner import Runner
-from torch import Tensor
-from torch.distributed.tensor import DTensor
+from torch import Tensor, nn
 
-from mmcggm.balancers import GuidedStep, over_processes
+from mmcggm.balancers import Pass
 from mmcggm.balancers.flat_gradients import gradient_of
+from mmcggm.balancers.sharding import is_sharded
+from mmcggm.balancers.training import over_processes
+from mmcggm.engine.log_scalars import log_as_measured
 from mmcggm.engine.optim_wrapper import find_guided
-from mmcggm.guided.guided_model import GuidedModel
+from mmcggm.guided import GuidedModel
 from mmcggm.registry import HOOKS
 
 
@@ -52,12 +55,13 @@ class GradientStatsHook(Hook):
             ValueError: If its encoders are sharded, or all frozen.
         """
         parameters = [p for encoder in find_guided(runner.model).encoder_parameters() for p in encoder]
-        if not parameters or any(isinstance(parameter, DTensor) for parameter in parameters):
+        if not parameters or any(map(is_sharded, parameters)):
             state = 'sharded' if parameters else 'frozen'
             raise ValueError(
                 f'GradientStatsHook needs whole gradients of the encoders, but they are {state}: remove it '
                 'from `custom_hooks`, or train without a sharding `strategy` and with an encoder that learns.'
             )
+        log_as_measured(runner, 'gradient/')
         if self.interval is None:
             self.interval = next((h.interval for h in runner.hooks if isinstance(h, LoggerHook)), 1)
 
@@ -71,7 +75,7 @@ class GradientStatsHook(Hook):
 
     def _measure(self, guided: GuidedModel, args: tuple, output: dict[str, Tensor]) -> None:
         """Measure between the forward pass and whatever the balancer does."""
-        self._stats = gradient_stats(guided.last_step)
+        self._stats = gradient_stats(guided.last_pass, guided.encoder_parameters())
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
@@ -84,16 +88,15 @@ class GradientStatsHook(Hook):
         self._stats = {}
 
 
-def gradient_stats(step: GuidedStep) -> dict[str, Tensor]:
-    """Return ``norm`` and ``cos``, each ``(M,)``, of a step whose graphs are still there."""
-    encoders = step.guided_pass.encoders()
+def gradient_stats(seen: Pass, encoders: Sequence[Sequence[nn.Parameter]]) -> dict[str, Tensor]:
+    """Return ``norm`` and ``cos``, each ``(M,)``, of a pass whose graphs are still there."""
     parameters = [parameter for encoder in encoders for parameter in encoder]
     sizes = [sum(parameter.numel() for parameter in encoder) for encoder in encoders]
     # One backward pass for all modalities, since each guide's loss reaches its own encoder alone.
-    unimodal_loss = sum(loss for loss in step.guided_pass.unimodal_losses() if loss is not None)
+    unimodal_loss = sum(loss for loss in seen.unimodal_losses() if loss is not None)
     fused, unimodal = (
-        over_processes(gradient_of(loss, parameters, loss).float(), mean=True).split(sizes)
-        for loss in (step.task_loss, unimodal_loss)
+        over_processes(gradient_of(seen, loss, parameters).float(), mean=True).split(sizes)
+        for loss in (seen.task_loss, unimodal_loss)
     )
     cosines = [
         torch.cosine_similarity(g, u, dim=0, eps=torch.finfo(g.dtype).tiny)

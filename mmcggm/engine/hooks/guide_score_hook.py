@@ -10,9 +10,9 @@ from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import Tensor
 
-from mmcggm.balancers.balancer import scores_from_counts
+from mmcggm.balancers import scores_from_counts
 from mmcggm.engine.optim_wrapper import BalancingMixin, find_guided
-from mmcggm.guided.watching import Judgement
+from mmcggm.guided.guided_pass import GuidedPass
 from mmcggm.registry import HOOKS
 
 
@@ -26,7 +26,7 @@ class GuideScoreHook(Hook):
     parts calls its encoders more than once, and the error says so.
 
     Where the balancer needs losses, ``guide_loss/{modality}`` and ``fused_loss``, the task's loss of the
-    head's output, are added in validation.
+    head's output, are added in validation. A balancer that needs to see the validation is told.
 
     A checkpoint of an epoch is saved before the epoch is validated. Where the balancer needs to see the
     validation, a resumed training begins with the one that the checkpoint lacks.
@@ -37,9 +37,10 @@ class GuideScoreHook(Hook):
     priority = 'HIGHEST'  # the hooks that log metrics come after it
 
     def __init__(self) -> None:
-        self._pass = ExitStack()
-        self._judged = Judgement()
-        self._totals: dict[str, Tensor] = {}
+        self._watch = ExitStack()
+        self._seen: GuidedPass | None = None
+        self._scores: Tensor | None = None  # counts (M, K, 2) of the data set so far
+        self._losses: Tensor | None = None  # of guides and fused model, (M + 1, 1, 2)
         self._validated_at: int | None = None  # iteration
 
     def before_run(self, runner: Runner) -> None:
@@ -58,16 +59,15 @@ class GuideScoreHook(Hook):
             runner.val_loop.run()
 
     def _before_epoch(self, runner: Runner, mode: str = 'train') -> None:
-        self._totals = {}
+        self._scores = self._losses = None
 
     def _before_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, mode: str = 'train'
     ) -> None:
         if mode == 'train':
             return
-        self._pass.close()  # of an iteration that failed
-        losses = mode == 'val' and needs_validation(runner) == 'losses'
-        self._judged = self._pass.enter_context(find_guided(runner.model).judging_guides(losses))
+        self._watch.close()  # of an iteration that failed
+        self._seen = self._watch.enter_context(find_guided(runner.model).watch())
 
     @torch.no_grad()
     def _after_iter(
@@ -80,34 +80,38 @@ class GuideScoreHook(Hook):
     ) -> None:
         if mode == 'train':
             return
-        self._pass.close()
-        found = {f'guide/{modality}': counts for modality, counts in self._judged.scores.items()}
-        found |= {f'guide_loss/{modality}': counts for modality, counts in self._judged.losses.items()}
-        if self._judged.fused_loss is not None:
-            found['fused_loss'] = self._judged.fused_loss
-        for name, counts in found.items():
-            self._totals[name] = self._totals.get(name, 0) + counts
+        self._watch.close()
+        seen, self._seen = self._seen, None
+        self._scores = seen.counts() + (0 if self._scores is None else self._scores)
+        if mode == 'val' and needs_validation(runner) == 'losses':
+            self._losses = seen.loss_counts() + (0 if self._losses is None else self._losses)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        self._report(runner, 'guide', metrics)
-        if needs_validation(runner) == 'losses':
-            self._report(runner, 'guide_loss', metrics, 'fused_loss')
+        modalities = find_guided(runner.model).modalities
+        scores = _over_processes(self._scores)
+        losses = None if self._losses is None else _over_processes(self._losses)
+        metrics.update(zip((f'guide/{m}' for m in modalities), scores, strict=True))
+        if losses is not None:
+            names = [*(f'guide_loss/{m}' for m in modalities), 'fused_loss']
+            metrics.update(zip(names, losses, strict=True))
+        if needs_validation(runner):
+            runner.optim_wrapper.balancer.see_validation(scores, losses)
         self._validated_at = runner.iter
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        self._report(runner, 'guide', metrics)
+        modalities = find_guided(runner.model).modalities
+        metrics.update(zip((f'guide/{m}' for m in modalities), _over_processes(self._scores), strict=True))
 
-    def _report(self, runner: Runner, name: str, metrics: dict[str, float], *more: str) -> None:
-        """Add the metrics ``{name}/{modality}`` and ``more``, over all processes."""
-        names = [*(f'{name}/{modality}' for modality in find_guided(runner.model).modalities), *more]
-        nothing = torch.zeros_like(next(self._totals[name] for name in names if name in self._totals))
-        totals = torch.stack([self._totals.get(name, nothing) for name in names])
-        all_reduce(totals)
-        metrics.update(zip(names, scores_from_counts(totals).tolist(), strict=True))
+
+def _over_processes(counts: Tensor) -> list[float]:
+    """Return the scores of ``counts``, over all processes."""
+    totals = counts.clone()
+    all_reduce(totals)
+    return scores_from_counts(totals).tolist()
 
 
 def needs_validation(runner: Runner) -> str | None:
     """Return what the balancer of ``runner``, if it trains with one, must see of the validation set."""
     wrapper = runner.optim_wrapper
     balancer = wrapper.balancer if isinstance(wrapper, BalancingMixin) else None
-    return None if balancer is None else balancer.needs_validation
+    return None if balancer is None else balancer.needs.validation

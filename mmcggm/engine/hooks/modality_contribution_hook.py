@@ -11,11 +11,10 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor
 
-from mmcggm.balancers import Change
-from mmcggm.balancers.balancer import scores_from_counts
+from mmcggm.balancers import Change, scores_from_counts
 from mmcggm.balancers.coalitions import Coalition, coalitions, masking, shapley_values
 from mmcggm.engine.optim_wrapper import find_guided
-from mmcggm.guided.guided_model import GuidedModel
+from mmcggm.guided import GuidedModel
 from mmcggm.guided.guided_pass import float_tensors
 from mmcggm.registry import HOOKS
 from mmcggm.structures.sequences import is_padded, without_padding
@@ -115,19 +114,19 @@ def subset_scores(
     subsets = coalitions(len(guided.modalities))
 
     def counts(batch: Any, subset: Coalition) -> Tensor:
-        masks = masking(subset, len(guided.modalities))
-        changes = {guided.modalities[index]: mask for index, mask in masks.items()}
+        changes = masking(subset, len(guided.modalities))
         if means is not None:  # a modality that never appeared has none
-            changes = {m: _replacing(means[m]) for m in changes if m in means}
-        with guided.watched(changes) as seen:
+            names = guided.modalities
+            changes = {i: _replacing(means[names[i]]) for i in changes if names[i] in means}
+        with guided.watch(changes) as seen:
             guided.test_step(batch)
-        if seen.output is None or not seen.representations:
+        if not (seen.found and seen.called_head):
             called = f"encoders {list(guided.modalities)} and the head '{guided.head_path}'"
             raise RuntimeError(
                 f'ModalityContributionHook reads the {called} when the model predicts, but it predicts '
                 'without calling them as modules. Remove the hook, or let `predict` call them.'
             )
-        return guided.judge(seen.output, seen.batch)
+        return seen.fused_counts()
 
     totals = sum(torch.stack([counts(batch, subset) for subset in subsets]).double() for batch in batches)
     all_reduce(totals)
@@ -144,9 +143,9 @@ def representation_means(guided: GuidedModel, batches: Iterable[Any]) -> dict[st
     """
     sums: _Sums = {}
     for batch in batches:
-        with guided.watched() as seen:
+        with guided.watch() as seen:
             guided.test_step(batch)
-        _add(sums, {modality: _sum(value) for modality, value in seen.representations.items()})
+        _add(sums, {modality: _sum(value) for modality, value in seen.found.items()})
     everywhere: _Sums = {}
     for found in all_gather_object(sums):
         _add(everywhere, found)
