@@ -1,5 +1,6 @@
-"""Every config loads, builds its model, and says what to do where its data is absent."""
+"""Every config loads, builds its model, says its method, and what to do where its data is absent."""
 
+import ast
 from pathlib import Path
 
 import pytest
@@ -10,14 +11,23 @@ from mmengine.registry import DefaultScope
 from mmcggm.registry import DATASETS, METRICS, MODELS
 
 ROOT = Path(__file__).parents[1]
+BASES = ROOT / 'configs' / '_base_'
+BASELINE = ROOT / 'configs' / 'baseline'
 # Those of a method's folder: beside the folders stand a user's own.
 CONFIGS = sorted(p for p in (ROOT / 'configs').glob('*/*.py') if p.parent.name not in ('_base_', 'benchmark'))
+SHIPPED = [*CONFIGS, *BASES.glob('*.py'), *BASES.glob('*/*.py'), *(ROOT / 'configs/benchmark').rglob('*.py')]
+GUIDED = {path.stem for path in (BASES / 'guided').glob('*.py')}
+UNBALANCED = {'baseline', 'single', 'mmcosine'}
 
 
-@pytest.fixture(params=CONFIGS, ids=lambda path: str(path.relative_to(ROOT / 'configs')))
+@pytest.fixture(scope='module', params=CONFIGS, ids=lambda path: str(path.relative_to(ROOT / 'configs')))
 def cfg(request):
     with DefaultScope.overwrite_default_scope('mmcggm'):
         yield Config.fromfile(request.param)
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT / 'configs'))
 
 
 def test_model_and_metrics_build(cfg):
@@ -27,10 +37,55 @@ def test_model_and_metrics_build(cfg):
 
 
 def test_absent_data_is_explained(cfg, tmp_path):
-    dataset = cfg.train_dataloader.dataset
-    dataset.data_root = str(tmp_path / 'nowhere')
     with pytest.raises(FileNotFoundError, match='download'):
-        DATASETS.build(dataset)
+        DATASETS.build(dict(cfg.train_dataloader.dataset, data_root=str(tmp_path / 'nowhere')))
+
+
+def test_method_is_that_of_the_folder(cfg):
+    folder = Path(cfg.filename).parent.name
+    balancer, hooks = cfg.optim_wrapper.get('balancer'), [hook.type for hook in cfg.get('custom_hooks', [])]
+    if folder in UNBALANCED:
+        assert balancer is None and 'BalancingHook' not in hooks
+    else:
+        spelled = {'cggm', 'teachingcggm'} if folder == 'cggm' else {folder.replace('_', '')}
+        assert balancer.type.lower() in spelled and hooks[0] == 'BalancingHook'
+    assert ('only' in cfg.model) == (folder == 'single')
+    assert folder != 'single' or cfg.model.only in cfg.model.encoders
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=name)
+def test_file_is_named_after_its_data(path):
+    assert path.stem in GUIDED or any(path.stem.startswith(f'{data}_') for data in GUIDED)
+
+
+@pytest.mark.parametrize('path', SHIPPED, ids=name)
+def test_inherits_from_no_other_method(path):
+    """What all share is in ``_base_``, so that no method's settings have to be taken away again."""
+    tree = ast.parse(path.read_text(encoding='utf-8'))
+    assert ast.get_docstring(tree)
+    found = [n.value for n in tree.body if isinstance(n, ast.Assign) and ast.unparse(n.targets) == '_base_']
+    for base in [(path.parent / base).resolve() for node in found for base in ast.literal_eval(node)]:
+        # The baseline has no method; MMCosine is its network with another head.
+        assert any(base.is_relative_to(folder) for folder in (BASES, path.parent, BASELINE)), base
+    balancers = [n.value for n in ast.walk(tree) if isinstance(n, ast.keyword) and n.arg == 'balancer']
+    assert not any('_delete_' in ast.unparse(value) for value in balancers)
+
+
+def test_a_user_sets_a_method_or_takes_another(tmp_path):
+    def write(file: str, base: Path, balancer: str) -> Config:
+        text = f'_base_ = [{str(base)!r}]\ntrain_dataloader = dict(batch_size=5)\n'
+        (tmp_path / file).write_text(f'{text}optim_wrapper = dict({balancer})\n')
+        return Config.fromfile(tmp_path / file)
+
+    mine = write('my_cggm.py', ROOT / 'configs/cggm/mfeat.py', 'balancer=dict(rho=1.3)')
+    assert mine.optim_wrapper.balancer == dict(type='CGGM', rho=1.3, lam=0.2)
+    mine.merge_from_dict({'optim_wrapper.balancer.rho': 1.1})
+    assert mine.optim_wrapper.balancer == dict(type='CGGM', rho=1.1, lam=0.2)
+
+    assert 'balancer' not in write('my.py', BASES / 'guided' / 'mfeat.py', '').optim_wrapper
+    other = write('my_ogm.py', tmp_path / 'my.py', "balancer=dict(type='OGM', alpha=0.8)")
+    assert other.optim_wrapper.balancer == dict(type='OGM', alpha=0.8)
+    assert other.optim_wrapper.guide_optimizer == mine.optim_wrapper.guide_optimizer
 
 
 def test_demo_changes_only_what_it_must():

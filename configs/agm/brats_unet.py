@@ -3,6 +3,7 @@
 Four modalities: fourteen masked passes a step, and their memory.
 """
 
-_base_ = ['../cggm/brats_unet.py']
+_base_ = ['../_base_/guided/brats_unet.py']
 
-optim_wrapper = dict(balancer=dict(_delete_=True, type='AGM', alpha=4.0))
+optim_wrapper = dict(balancer=dict(type='AGM', alpha=4.0))
+custom_hooks = [dict(type='BalancingHook')]

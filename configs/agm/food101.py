@@ -1,5 +1,6 @@
 """AGM on UPMC Food-101, with the α that the authors name for CREMA-D."""
 
-_base_ = ['../cggm/food101.py']
+_base_ = ['../_base_/guided/food101.py']
 
-optim_wrapper = dict(balancer=dict(_delete_=True, type='AGM', alpha=1.5))
+optim_wrapper = dict(balancer=dict(type='AGM', alpha=1.5))
+custom_hooks = [dict(type='BalancingHook')]

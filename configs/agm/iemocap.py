@@ -1,5 +1,6 @@
 """AGM on IEMOCAP, with the α that the authors name for UR-Funny, of the same three modalities."""
 
-_base_ = ['../cggm/iemocap.py']
+_base_ = ['../_base_/guided/iemocap.py']
 
-optim_wrapper = dict(balancer=dict(_delete_=True, type='AGM', alpha=4.0))
+optim_wrapper = dict(balancer=dict(type='AGM', alpha=4.0))
+custom_hooks = [dict(type='BalancingHook')]

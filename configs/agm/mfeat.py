@@ -3,6 +3,7 @@
 Six views are 62 more passes a step.
 """
 
-_base_ = ['../cggm/mfeat.py']
+_base_ = ['../_base_/guided/mfeat.py']
 
-optim_wrapper = dict(balancer=dict(_delete_=True, type='AGM', alpha=2.5))
+optim_wrapper = dict(balancer=dict(type='AGM', alpha=2.5))
+custom_hooks = [dict(type='BalancingHook'), dict(type='GuideScoreHook')]

@@ -1,5 +1,6 @@
 """AMCo on spoken and handwritten digits, with BalanceBenchmark's σ and ε."""
 
-_base_ = ['../cggm/av_digits.py']
+_base_ = ['../_base_/guided/av_digits.py']
 
-optim_wrapper = dict(balancer=dict(_delete_=True, type='AMCo', sigma=0.5, eps=0.3))
+optim_wrapper = dict(balancer=dict(type='AMCo', sigma=0.5, eps=0.3))
+custom_hooks = [dict(type='BalancingHook'), dict(type='GuideScoreHook')]

@@ -1,5 +1,6 @@
 """AMCo on UPMC Food-101, with BalanceBenchmark's σ and ε."""
 
-_base_ = ['../cggm/food101.py']
+_base_ = ['../_base_/guided/food101.py']
 
-optim_wrapper = dict(balancer=dict(_delete_=True, type='AMCo', sigma=0.5, eps=0.3))
+optim_wrapper = dict(balancer=dict(type='AMCo', sigma=0.5, eps=0.3))
+custom_hooks = [dict(type='BalancingHook')]

@@ -6,5 +6,3 @@ _base_ = [
     '../_base_/schedules/sequence_30e.py',
     '../_base_/default_runtime.py',
 ]
-
-model = dict(mask_padding=False)  # as published

@@ -3,9 +3,6 @@
 _base_ = [
     '../_base_/models/iemocap_transformer.py',
     '../_base_/datasets/iemocap.py',
-    '../_base_/schedules/sequence_30e.py',
+    '../_base_/schedules/iemocap_30e.py',
     '../_base_/default_runtime.py',
 ]
-
-model = dict(mask_padding=False)  # as published
-param_scheduler = dict(monitor='cross_entropy')

@@ -9,7 +9,10 @@ _base_ = ['./_base_/methods.py', './_base_/av_digits.py']
 modalities = ('audio', 'image')
 methods = {
     'joint 24 epochs': dict(config='configs/baseline/{data}.py', overrides={'train_cfg.max_epochs': 24}),
-    **{f'{name} alone': dict(config=f'configs/single/{{data}}_{name}.py') for name in modalities},
+    **{
+        f'{name} alone': dict(config='configs/single/{data}.py', overrides={'model.only': name})
+        for name in modalities
+    },
     'UMT': dict(after={f'model.teachers.{name}': f'{name} alone' for name in modalities}),
 }
 search = dict(

@@ -3,13 +3,17 @@
 Its data is that of ``make demo``. Nothing is searched, and the last epoch is tested on whole volumes.
 """
 
-config = 'configs/cggm/brats_unet_demo.py'
+guided = 'configs/_base_/guided/brats_unet_demo.py'
+demo = 'configs/cggm/brats_unet_demo.py'
 balancer = 'optim_wrapper.balancer'
 methods = {
-    'joint': dict(config=config, overrides={balancer: None, 'custom_hooks': []}),
-    'CGGM': dict(config=config, overrides={f'{balancer}.progress': dict(type='StepProgress', _delete_=True)}),
-    'CGGM of the demo': dict(config=config),  # smoothed progress, but ρ = 1.0 and λ = 0.1
-    'CGGM teaching': dict(config=config, overrides={balancer: dict(type='TeachingCGGM', _delete_=True)}),
+    'joint': dict(config=guided),
+    'CGGM': dict(config=demo, overrides={f'{balancer}.progress.type': 'StepProgress'}),
+    'CGGM of the demo': dict(config=demo),  # smoothed progress, but ρ = 1.0 and λ = 0.1
+    'CGGM teaching': dict(
+        config=guided,
+        overrides={f'{balancer}.type': 'TeachingCGGM', 'custom_hooks': [dict(type='BalancingHook')]},
+    ),
 }
 epochs = 3
 settings = {

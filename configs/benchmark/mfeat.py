@@ -10,7 +10,10 @@ data = 'mfeat'
 views = ('fac', 'fou', 'kar', 'mor', 'pix', 'zer')
 methods = {
     'joint 72 epochs': dict(config='configs/baseline/{data}.py', overrides={'train_cfg.max_epochs': 72}),
-    **{f'{view} alone': dict(config=f'configs/single/{{data}}_{view}.py') for view in views},
+    **{
+        f'{view} alone': dict(config='configs/single/{data}.py', overrides={'model.only': view})
+        for view in views
+    },
     'UMT': dict(after={f'model.teachers.{view}': f'{view} alone' for view in views}),
 }
 settings = {'noise 2': {}}

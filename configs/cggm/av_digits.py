@@ -4,7 +4,7 @@
 encoders' learning rate to 0.65 there.
 """
 
-_base_ = ['../baseline/av_digits.py']
+_base_ = ['../_base_/guided/av_digits.py']
 
 optim_wrapper = dict(balancer=dict(type='CGGM', rho=2.0, lam=0.2))
-custom_hooks = [dict(type='CGGMHook'), dict(type='GuideScoreHook')]
+custom_hooks = [dict(type='BalancingHook'), dict(type='GuideScoreHook')]

@@ -1,5 +1,6 @@
 """CGGM with B from smoothed progress, whose guides also teach their encoders (ours)."""
 
-_base_ = ['./av_digits.py']
+_base_ = ['../_base_/guided/av_digits.py']
 
-optim_wrapper = dict(balancer=dict(_delete_=True, type='TeachingCGGM'))
+optim_wrapper = dict(balancer=dict(type='TeachingCGGM'))
+custom_hooks = [dict(type='BalancingHook'), dict(type='GuideScoreHook')]

@@ -1,20 +1,6 @@
 """CGGM on the paper's network on BraTS, with the published settings."""
 
-_base_ = ['../baseline/brats_deeplabv3plus_r101.py']
+_base_ = ['../_base_/guided/brats_deeplabv3plus_r101.py']
 
-model = dict(
-    _delete_=True,
-    type='GuidedModel',
-    model=_base_.model,
-    encoders={modality: f'backbone.encoders.{modality}' for modality in _base_.modalities},
-    head='decode_head.conv_seg',
-    guide=dict(type='DecodeHeadGuide', head=dict(in_channels=(256, 256), **_base_.decoder)),
-    task=dict(type='SegmentationTask'),
-)
-optim_wrapper = dict(
-    type='CGGMOptimWrapper',
-    constructor='GuidedOptimWrapperConstructor',
-    guide_optimizer=dict(type='SGD', lr=6e-3, momentum=0.9, weight_decay=3e-4),
-    balancer=dict(type='CGGM', rho=1.0, lam=0.1),
-)
-custom_hooks = [dict(type='CGGMHook')]
+optim_wrapper = dict(balancer=dict(type='CGGM', rho=1.0, lam=0.1))
+custom_hooks = [dict(type='BalancingHook')]

@@ -1,46 +1,9 @@
-"""The demo: ``brats_unet.py`` on the phantom, small enough for two CPU cores."""
+"""The demo: ``brats_unet.py`` on the phantom, small enough for two CPU cores.
 
-_base_ = ['./brats_unet.py']
+Progress is that of smoothed scores, since the scores of four slices are noise.
+"""
 
-data_root = 'data/brats_phantom'
-channels = (8, 16, 32, 64, 128)
+_base_ = ['../_base_/guided/brats_unet_demo.py']
 
-model = dict(
-    model=dict(
-        backbone=dict(
-            encoder=dict(channels=channels), fusion=dict(in_channels=channels, out_channels=channels)
-        ),
-        decode_head=dict(in_channels=channels),
-    ),
-    guide=dict(head=dict(in_channels=channels[1:], channels=channels[0])),
-)
-
-# Every tumour slice instead of one a case, in few small steps: a larger learning rate, and progress from
-# smoothed scores, since those of four slices are noise.
-max_epochs = 6
-train_dataloader = dict(
-    batch_size=4,
-    num_workers=0,
-    persistent_workers=False,
-    dataset=dict(data_root=data_root, sample='tumour_slices'),
-)
-val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(data_root=data_root))
-test_dataloader = dict(num_workers=0, dataset=dict(data_root=data_root))
-optim_wrapper = dict(
-    optimizer=dict(lr=0.1),
-    guide_optimizer=dict(lr=0.06),
-    balancer=dict(progress=dict(type='SmoothedProgress')),
-)
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.04, begin=0, end=20, by_epoch=False),
-    dict(
-        type='CosineAnnealingLR',
-        eta_min=1e-2,
-        begin=0,
-        end=max_epochs,
-        T_max=max_epochs,
-        convert_to_iter_based=True,
-    ),
-]
-train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
-auto_scale_lr = dict(base_batch_size=4)
+optim_wrapper = dict(balancer=dict(type='CGGM', rho=1.0, lam=0.1, progress=dict(type='SmoothedProgress')))
+custom_hooks = [dict(type='BalancingHook')]

@@ -1,20 +1,6 @@
 """CGGM on UPMC Food-101 with the published settings: ρ = 1.3, λ = 0.05."""
 
-_base_ = ['../baseline/food101.py']
+_base_ = ['../_base_/guided/food101.py']
 
-model = dict(
-    _delete_=True,
-    type='GuidedModel',
-    model=_base_.model,
-    encoders={modality: f'backbone.encoders.{modality}' for modality in _base_.modalities},
-    head='head',
-    guide=_base_.guide,
-    task=dict(type='ClassificationTask', target='labels'),
-)
-optim_wrapper = dict(
-    type='CGGMOptimWrapper',
-    constructor='GuidedOptimWrapperConstructor',
-    guide_optimizer=dict(type='AdamW', lr=5e-4, weight_decay=3e-3),
-    balancer=dict(type='CGGM', rho=1.3, lam=0.05),
-)
-custom_hooks = [dict(type='CGGMHook')]
+optim_wrapper = dict(balancer=dict(type='CGGM', rho=1.3, lam=0.05))
+custom_hooks = [dict(type='BalancingHook')]

@@ -3,7 +3,7 @@
 ρ = M / (M - 1) = 1.2 changes nothing where all six views progress equally.
 """
 
-_base_ = ['../baseline/mfeat.py']
+_base_ = ['../_base_/guided/mfeat.py']
 
 optim_wrapper = dict(balancer=dict(type='CGGM', rho='neutral', lam=0.2))
-custom_hooks = [dict(type='CGGMHook'), dict(type='GuideScoreHook')]
+custom_hooks = [dict(type='BalancingHook'), dict(type='GuideScoreHook')]

@@ -1,5 +1,6 @@
 """CGGM with B from smoothed progress, whose guides also teach their encoders (ours)."""
 
-_base_ = ['./mfeat.py']
+_base_ = ['../_base_/guided/mfeat.py']
 
-optim_wrapper = dict(balancer=dict(_delete_=True, type='TeachingCGGM'))
+optim_wrapper = dict(balancer=dict(type='TeachingCGGM'))
+custom_hooks = [dict(type='BalancingHook'), dict(type='GuideScoreHook')]

@@ -1,5 +1,6 @@
 """CML on UCI Multiple Features, with BalanceBenchmark's λ: 0.1, of a sum over 64 samples."""
 
-_base_ = ['../cggm/mfeat.py']
+_base_ = ['../_base_/guided/mfeat.py']
 
-optim_wrapper = dict(balancer=dict(_delete_=True, type='CML', lam=6.4))
+optim_wrapper = dict(balancer=dict(type='CML', lam=6.4))
+custom_hooks = [dict(type='BalancingHook'), dict(type='GuideScoreHook')]

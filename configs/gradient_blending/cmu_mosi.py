@@ -1,6 +1,6 @@
 """Gradient-Blending on the paper's model on CMU-MOSI, online, with weights anew every ten epochs."""
 
-_base_ = ['../cggm/cmu_mosi.py']
+_base_ = ['../_base_/guided/cmu_mosi.py']
 
-optim_wrapper = dict(balancer=dict(_delete_=True, type='GradientBlending', super_epoch=10))
-custom_hooks = [dict(type='CGGMHook'), dict(type='GuideScoreHook')]
+optim_wrapper = dict(balancer=dict(type='GradientBlending', super_epoch=10))
+custom_hooks = [dict(type='BalancingHook'), dict(type='GuideScoreHook')]

@@ -3,7 +3,7 @@
 It begins after the first epoch, as in the authors' code.
 """
 
-_base_ = ['../cggm/food101.py']
+_base_ = ['../_base_/guided/food101.py']
 
-optim_wrapper = dict(balancer=dict(_delete_=True, type='Greedy', epsilon=0.01, window=5))
-custom_hooks = [dict(type='CGGMHook', begin=1)]
+optim_wrapper = dict(balancer=dict(type='Greedy', epsilon=0.01, window=5))
+custom_hooks = [dict(type='BalancingHook', begin=1)]

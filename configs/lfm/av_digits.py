@@ -3,6 +3,7 @@
 The encoders differ in width, so what is matched are the guides' predictions, as in the authors' code.
 """
 
-_base_ = ['../cggm/av_digits.py']
+_base_ = ['../_base_/guided/av_digits.py']
 
-optim_wrapper = dict(balancer=dict(_delete_=True, type='LFM', matching='divergence'))
+optim_wrapper = dict(balancer=dict(type='LFM', matching='divergence'))
+custom_hooks = [dict(type='BalancingHook'), dict(type='GuideScoreHook')]

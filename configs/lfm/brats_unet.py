@@ -3,6 +3,7 @@
 Slices are matched by the coarsest level of each encoder, averaged over positions.
 """
 
-_base_ = ['../cggm/brats_unet.py']
+_base_ = ['../_base_/guided/brats_unet.py']
 
-optim_wrapper = dict(balancer=dict(_delete_=True, type='LFM', matching='contrastive'))
+optim_wrapper = dict(balancer=dict(type='LFM', matching='contrastive'))
+custom_hooks = [dict(type='BalancingHook')]

@@ -3,6 +3,7 @@
 What is matched are the guides' predictions, as in the authors' code.
 """
 
-_base_ = ['../cggm/mfeat.py']
+_base_ = ['../_base_/guided/mfeat.py']
 
-optim_wrapper = dict(balancer=dict(_delete_=True, type='LFM', matching='divergence'))
+optim_wrapper = dict(balancer=dict(type='LFM', matching='divergence'))
+custom_hooks = [dict(type='BalancingHook'), dict(type='GuideScoreHook')]

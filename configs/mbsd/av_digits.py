@@ -1,5 +1,6 @@
 """MBSD on spoken and handwritten digits."""
 
-_base_ = ['../cggm/av_digits.py']
+_base_ = ['../_base_/guided/av_digits.py']
 
-optim_wrapper = dict(balancer=dict(_delete_=True, type='MBSD'))
+optim_wrapper = dict(balancer=dict(type='MBSD'))
+custom_hooks = [dict(type='BalancingHook'), dict(type='GuideScoreHook')]

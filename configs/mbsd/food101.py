@@ -1,5 +1,6 @@
 """MBSD on UPMC Food-101."""
 
-_base_ = ['../cggm/food101.py']
+_base_ = ['../_base_/guided/food101.py']
 
-optim_wrapper = dict(balancer=dict(_delete_=True, type='MBSD'))
+optim_wrapper = dict(balancer=dict(type='MBSD'))
+custom_hooks = [dict(type='BalancingHook')]

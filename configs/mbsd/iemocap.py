@@ -1,5 +1,6 @@
 """MBSD on IEMOCAP."""
 
-_base_ = ['../cggm/iemocap.py']
+_base_ = ['../_base_/guided/iemocap.py']
 
-optim_wrapper = dict(balancer=dict(_delete_=True, type='MBSD'))
+optim_wrapper = dict(balancer=dict(type='MBSD'))
+custom_hooks = [dict(type='BalancingHook')]

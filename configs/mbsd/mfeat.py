@@ -1,5 +1,6 @@
 """MBSD on UCI Multiple Features."""
 
-_base_ = ['../cggm/mfeat.py']
+_base_ = ['../_base_/guided/mfeat.py']
 
-optim_wrapper = dict(balancer=dict(_delete_=True, type='MBSD'))
+optim_wrapper = dict(balancer=dict(type='MBSD'))
+custom_hooks = [dict(type='BalancingHook'), dict(type='GuideScoreHook')]

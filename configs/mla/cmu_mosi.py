@@ -4,8 +4,9 @@ Three modalities take turns, so three times the epochs are as many steps of an e
 code.
 """
 
-_base_ = ['../cggm/cmu_mosi.py']
+_base_ = ['../_base_/guided/cmu_mosi.py']
 
 model = dict(model=dict(backbone=dict(fusion=dict(_delete_=True, type='SumFusion', dim=40))))
-optim_wrapper = dict(balancer=dict(_delete_=True, type='MLA'))
+optim_wrapper = dict(balancer=dict(type='MLA'))
+custom_hooks = [dict(type='BalancingHook')]
 train_cfg = dict(max_epochs=90)

@@ -3,8 +3,9 @@
 Two modalities take turns, so twice the epochs are as many steps of an encoder as in the authors' code.
 """
 
-_base_ = ['../cggm/food101.py']
+_base_ = ['../_base_/guided/food101.py']
 
 model = dict(model=dict(backbone=dict(fusion=dict(_delete_=True, type='SumFusion', dim=40))))
-optim_wrapper = dict(balancer=dict(_delete_=True, type='MLA'))
+optim_wrapper = dict(balancer=dict(type='MLA'))
+custom_hooks = [dict(type='BalancingHook')]
 train_cfg = dict(max_epochs=120)

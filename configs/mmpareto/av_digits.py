@@ -1,5 +1,6 @@
 """MMPareto on spoken and handwritten digits, with the published γ = 1.5."""
 
-_base_ = ['../cggm/av_digits.py']
+_base_ = ['../_base_/guided/av_digits.py']
 
-optim_wrapper = dict(balancer=dict(_delete_=True, type='MMPareto', gamma=1.5))
+optim_wrapper = dict(balancer=dict(type='MMPareto', gamma=1.5))
+custom_hooks = [dict(type='BalancingHook'), dict(type='GuideScoreHook')]

@@ -1,5 +1,6 @@
 """MMPareto on CMU-MOSI, with the published γ = 1.5."""
 
-_base_ = ['../cggm/cmu_mosi.py']
+_base_ = ['../_base_/guided/cmu_mosi.py']
 
-optim_wrapper = dict(balancer=dict(_delete_=True, type='MMPareto', gamma=1.5))
+optim_wrapper = dict(balancer=dict(type='MMPareto', gamma=1.5))
+custom_hooks = [dict(type='BalancingHook')]

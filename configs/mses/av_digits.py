@@ -1,6 +1,6 @@
 """MSES on spoken and handwritten digits, with a patience of ours, since the paper's isn't known to us."""
 
-_base_ = ['../cggm/av_digits.py']
+_base_ = ['../_base_/guided/av_digits.py']
 
-optim_wrapper = dict(balancer=dict(_delete_=True, type='MSES', patience=3))
-custom_hooks = [dict(type='CGGMHook'), dict(type='GuideScoreHook')]
+optim_wrapper = dict(balancer=dict(type='MSES', patience=3))
+custom_hooks = [dict(type='BalancingHook'), dict(type='GuideScoreHook')]

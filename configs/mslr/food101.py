@@ -3,8 +3,8 @@
 Validation steers the training, so it needs samples of its own: move a part of train.json to val.json.
 """
 
-_base_ = ['../cggm/food101.py']
+_base_ = ['../_base_/guided/food101.py']
 
 val_dataloader = dict(dataset=dict(split='val'))
-optim_wrapper = dict(balancer=dict(_delete_=True, type='MSLR', strategy='dynamic', history=5))
-custom_hooks = [dict(type='CGGMHook'), dict(type='GuideScoreHook')]
+optim_wrapper = dict(balancer=dict(type='MSLR', strategy='dynamic', history=5))
+custom_hooks = [dict(type='BalancingHook'), dict(type='GuideScoreHook')]

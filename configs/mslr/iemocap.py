@@ -1,6 +1,6 @@
 """MSLR on the paper's model on IEMOCAP, with learning rates that follow the last five validations."""
 
-_base_ = ['../cggm/iemocap.py']
+_base_ = ['../_base_/guided/iemocap.py']
 
-optim_wrapper = dict(balancer=dict(_delete_=True, type='MSLR', strategy='dynamic', history=5))
-custom_hooks = [dict(type='CGGMHook'), dict(type='GuideScoreHook')]
+optim_wrapper = dict(balancer=dict(type='MSLR', strategy='dynamic', history=5))
+custom_hooks = [dict(type='BalancingHook'), dict(type='GuideScoreHook')]

@@ -1,5 +1,6 @@
 """OGM on IEMOCAP, with the α that the authors recommend for CREMA-D, emotions as well."""
 
-_base_ = ['../cggm/iemocap.py']
+_base_ = ['../_base_/guided/iemocap.py']
 
-optim_wrapper = dict(balancer=dict(_delete_=True, type='OGM', alpha=0.8, enhance=False))
+optim_wrapper = dict(balancer=dict(type='OGM', alpha=0.8, enhance=False))
+custom_hooks = [dict(type='BalancingHook')]

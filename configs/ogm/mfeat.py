@@ -1,5 +1,6 @@
 """OGM on UCI Multiple Features, with the α that the authors recommend for CREMA-D."""
 
-_base_ = ['../cggm/mfeat.py']
+_base_ = ['../_base_/guided/mfeat.py']
 
-optim_wrapper = dict(balancer=dict(_delete_=True, type='OGM', alpha=0.8, enhance=False))
+optim_wrapper = dict(balancer=dict(type='OGM', alpha=0.8, enhance=False))
+custom_hooks = [dict(type='BalancingHook'), dict(type='GuideScoreHook')]

@@ -4,7 +4,7 @@ As published, it ends a little after half of the training, and prototypes are of
 50 updates.
 """
 
-_base_ = ['../cggm/food101.py']
+_base_ = ['../_base_/guided/food101.py']
 
-optim_wrapper = dict(balancer=dict(_delete_=True, type='PMR', alpha=1.0, mu=0.01, momentum=0.98))
-custom_hooks = [dict(type='CGGMHook', end=32)]
+optim_wrapper = dict(balancer=dict(type='PMR', alpha=1.0, mu=0.01, momentum=0.98))
+custom_hooks = [dict(type='BalancingHook', end=32)]

@@ -3,7 +3,7 @@
 As published, it ends a little after half of the training, and prototypes are of a tenth of an epoch.
 """
 
-_base_ = ['../cggm/iemocap.py']
+_base_ = ['../_base_/guided/iemocap.py']
 
-optim_wrapper = dict(balancer=dict(_delete_=True, type='PMR', alpha=1.0, mu=0.01, momentum=0.9))
-custom_hooks = [dict(type='CGGMHook', end=16)]
+optim_wrapper = dict(balancer=dict(type='PMR', alpha=1.0, mu=0.01, momentum=0.9))
+custom_hooks = [dict(type='BalancingHook', end=16)]

@@ -4,7 +4,7 @@ As published, it ends a little after half of the training, and prototypes are of
 two of 20 updates.
 """
 
-_base_ = ['../cggm/mfeat.py']
+_base_ = ['../_base_/guided/mfeat.py']
 
-optim_wrapper = dict(balancer=dict(_delete_=True, type='PMR', alpha=2.0, mu=0.01, momentum=0.5))
-custom_hooks = [dict(type='CGGMHook', end=7), dict(type='GuideScoreHook')]
+optim_wrapper = dict(balancer=dict(type='PMR', alpha=2.0, mu=0.01, momentum=0.5))
+custom_hooks = [dict(type='BalancingHook', end=7), dict(type='GuideScoreHook')]

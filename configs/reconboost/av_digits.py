@@ -5,9 +5,8 @@ other, where the authors have four and four in some hundred stages; so twice the
 baseline trains.
 """
 
-_base_ = ['../cggm/av_digits.py']
+_base_ = ['../_base_/guided/av_digits.py']
 
-optim_wrapper = dict(
-    balancer=dict(_delete_=True, type='ReconBoost', lam=0.2, turn_epochs=1, rectify_epochs=1)
-)
+optim_wrapper = dict(balancer=dict(type='ReconBoost', lam=0.2, turn_epochs=1, rectify_epochs=1))
+custom_hooks = [dict(type='BalancingHook'), dict(type='GuideScoreHook')]
 train_cfg = dict(max_epochs=24)

@@ -4,9 +4,8 @@ An epoch of a turn and one of rectification follow each other. Of 72 epochs half
 six turns of its own.
 """
 
-_base_ = ['../cggm/mfeat.py']
+_base_ = ['../_base_/guided/mfeat.py']
 
-optim_wrapper = dict(
-    balancer=dict(_delete_=True, type='ReconBoost', lam=0.2, turn_epochs=1, rectify_epochs=1)
-)
+optim_wrapper = dict(balancer=dict(type='ReconBoost', lam=0.2, turn_epochs=1, rectify_epochs=1))
+custom_hooks = [dict(type='BalancingHook'), dict(type='GuideScoreHook')]
 train_cfg = dict(max_epochs=72)

@@ -3,6 +3,7 @@
 They re-learn three times in 90 epochs, every 20; every 13 of 60 is about the same share.
 """
 
-_base_ = ['../cggm/food101.py']
+_base_ = ['../_base_/guided/food101.py']
 
-optim_wrapper = dict(balancer=dict(_delete_=True, type='ReLearning', lam=3.0, interval=13, times=3))
+optim_wrapper = dict(balancer=dict(type='ReLearning', lam=3.0, interval=13, times=3))
+custom_hooks = [dict(type='BalancingHook')]

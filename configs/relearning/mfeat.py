@@ -3,6 +3,7 @@
 They re-learn three times in 90 epochs, every 20; every 3 of 12 is about the same share.
 """
 
-_base_ = ['../cggm/mfeat.py']
+_base_ = ['../_base_/guided/mfeat.py']
 
-optim_wrapper = dict(balancer=dict(_delete_=True, type='ReLearning', lam=3.0, interval=3, times=3))
+optim_wrapper = dict(balancer=dict(type='ReLearning', lam=3.0, interval=3, times=3))
+custom_hooks = [dict(type='BalancingHook'), dict(type='GuideScoreHook')]

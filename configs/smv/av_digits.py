@@ -3,7 +3,7 @@
 It begins after the first epoch of 12, about the published share.
 """
 
-_base_ = ['../cggm/av_digits.py']
+_base_ = ['../_base_/guided/av_digits.py']
 
-optim_wrapper = dict(balancer=dict(_delete_=True, type='SMV', level='sample'))
-custom_hooks = [dict(type='CGGMHook', begin=1), dict(type='GuideScoreHook')]
+optim_wrapper = dict(balancer=dict(type='SMV', level='sample'))
+custom_hooks = [dict(type='BalancingHook', begin=1), dict(type='GuideScoreHook')]

@@ -3,7 +3,7 @@
 It begins after the first 5 epochs of 60, about the published share.
 """
 
-_base_ = ['../cggm/food101.py']
+_base_ = ['../_base_/guided/food101.py']
 
-optim_wrapper = dict(balancer=dict(_delete_=True, type='SMV', level='sample'))
-custom_hooks = [dict(type='CGGMHook', begin=5)]
+optim_wrapper = dict(balancer=dict(type='SMV', level='sample'))
+custom_hooks = [dict(type='BalancingHook', begin=5)]

@@ -3,7 +3,7 @@
 It begins after the first 3 epochs of 30, about the published share.
 """
 
-_base_ = ['../cggm/iemocap.py']
+_base_ = ['../_base_/guided/iemocap.py']
 
-optim_wrapper = dict(balancer=dict(_delete_=True, type='SMV', level='sample'))
-custom_hooks = [dict(type='CGGMHook', begin=3)]
+optim_wrapper = dict(balancer=dict(type='SMV', level='sample'))
+custom_hooks = [dict(type='BalancingHook', begin=3)]

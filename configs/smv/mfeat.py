@@ -4,7 +4,7 @@ It begins after the first epoch of 12, about the published share. Each update va
 views.
 """
 
-_base_ = ['../cggm/mfeat.py']
+_base_ = ['../_base_/guided/mfeat.py']
 
-optim_wrapper = dict(balancer=dict(_delete_=True, type='SMV', level='sample'))
-custom_hooks = [dict(type='CGGMHook', begin=1), dict(type='GuideScoreHook')]
+optim_wrapper = dict(balancer=dict(type='SMV', level='sample'))
+custom_hooks = [dict(type='BalancingHook', begin=1), dict(type='GuideScoreHook')]

@@ -1,10 +1,12 @@
 """UMT on spoken and handwritten digits, with BalanceBenchmark's λ = 10. The teachers come from
 
-python tools/train.py configs/single/av_digits_audio.py
-python tools/train.py configs/single/av_digits_image.py
+for modality in audio image; do
+    python tools/train.py configs/single/av_digits.py --cfg-options model.only=$modality
+done
 """
 
-_base_ = ['../cggm/av_digits.py']
+_base_ = ['../_base_/guided/av_digits.py']
 
-model = dict(teachers=dict(audio='work_dirs/av_digits_audio', image='work_dirs/av_digits_image'))
-optim_wrapper = dict(balancer=dict(_delete_=True, type='UMT', lam=10.0))
+model = dict(teachers={modality: f'work_dirs/single/av_digits_{modality}' for modality in _base_.modalities})
+optim_wrapper = dict(balancer=dict(type='UMT', lam=10.0))
+custom_hooks = [dict(type='BalancingHook'), dict(type='GuideScoreHook')]

@@ -1,15 +1,12 @@
 """UMT on CMU-MOSI, with BalanceBenchmark's λ = 10. The teachers come from
 
-python tools/train.py configs/single/cmu_mosi_text.py
-python tools/train.py configs/single/cmu_mosi_audio.py
-python tools/train.py configs/single/cmu_mosi_vision.py
+for modality in text audio vision; do
+    python tools/train.py configs/single/cmu_mosi.py --cfg-options model.only=$modality
+done
 """
 
-_base_ = ['../cggm/cmu_mosi.py']
+_base_ = ['../_base_/guided/cmu_mosi.py']
 
-model = dict(
-    teachers=dict(
-        text='work_dirs/cmu_mosi_text', audio='work_dirs/cmu_mosi_audio', vision='work_dirs/cmu_mosi_vision'
-    )
-)
-optim_wrapper = dict(balancer=dict(_delete_=True, type='UMT', lam=10.0))
+model = dict(teachers={modality: f'work_dirs/single/cmu_mosi_{modality}' for modality in _base_.modalities})
+optim_wrapper = dict(balancer=dict(type='UMT', lam=10.0))
+custom_hooks = [dict(type='BalancingHook')]

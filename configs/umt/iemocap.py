@@ -1,15 +1,12 @@
 """UMT on IEMOCAP, with BalanceBenchmark's λ = 10. The teachers come from
 
-python tools/train.py configs/single/iemocap_text.py
-python tools/train.py configs/single/iemocap_audio.py
-python tools/train.py configs/single/iemocap_vision.py
+for modality in text audio vision; do
+    python tools/train.py configs/single/iemocap.py --cfg-options model.only=$modality
+done
 """
 
-_base_ = ['../cggm/iemocap.py']
+_base_ = ['../_base_/guided/iemocap.py']
 
-model = dict(
-    teachers=dict(
-        text='work_dirs/iemocap_text', audio='work_dirs/iemocap_audio', vision='work_dirs/iemocap_vision'
-    )
-)
-optim_wrapper = dict(balancer=dict(_delete_=True, type='UMT', lam=10.0))
+model = dict(teachers={modality: f'work_dirs/single/iemocap_{modality}' for modality in _base_.modalities})
+optim_wrapper = dict(balancer=dict(type='UMT', lam=10.0))
+custom_hooks = [dict(type='BalancingHook')]

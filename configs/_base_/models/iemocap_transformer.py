@@ -25,6 +25,7 @@ model = dict(
         },
         fusion=dict(type='TransformerFusion', num_layers=layers - 2, out_dropout=0.2, **transformer),
     ),
+    mask_padding=False,  # as published
     dim=transformer['dim'],
     outputs=num_classes,
     loss=dict(type='torch.nn.CrossEntropyLoss'),

@@ -24,6 +24,7 @@ model = dict(
         },
         fusion=dict(type='TransformerFusion', num_layers=layers - 2, out_dropout=0.1, **transformer),
     ),
+    mask_padding=False,  # as published
     dim=transformer['dim'],
     outputs=1,
     loss=dict(type='torch.nn.L1Loss'),

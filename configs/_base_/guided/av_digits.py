@@ -1,0 +1,29 @@
+"""Training on spoken and handwritten digits with a guide a modality, which watches: nothing is balanced.
+
+The log shows what each encoder has learnt. A method adds its balancer and its hook.
+"""
+
+_base_ = [
+    '../models/av_digits_cnn.py',
+    '../datasets/av_digits.py',
+    '../schedules/av_digits_12e.py',
+    '../default_runtime.py',
+]
+
+model = dict(
+    _delete_=True,
+    type='GuidedModel',
+    model=_base_.model,
+    encoders={modality: f'backbone.encoders.{modality}' for modality in _base_.modalities},
+    head='head',
+    guide=dict(type='AutoGuide'),
+    task=dict(type='ClassificationTask', target='labels'),
+)
+optim_wrapper = dict(
+    type='BalancedOptimWrapper',
+    constructor='GuidedOptimWrapperConstructor',
+    guide_optimizer=dict(type='SGD', lr=0.03, momentum=0.9),
+)
+custom_hooks = [dict(type='GuideScoreHook')]
+# The epoch that is best on the validation split is the one to test.
+default_hooks = dict(checkpoint=dict(save_best='accuracy', rule='greater', max_keep_ckpts=1))

@@ -1,5 +1,0 @@
-"""Training on CMU-MOSI with vision alone, in the model of all modalities."""
-
-_base_ = ['../cggm/cmu_mosi.py']
-
-optim_wrapper = dict(balancer=dict(_delete_=True, type='SingleModality', modality='vision'))

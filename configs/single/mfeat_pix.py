@@ -1,5 +1,0 @@
-"""Training on UCI Multiple Features with pix alone, in the model of all views."""
-
-_base_ = ['../cggm/mfeat.py']
-
-optim_wrapper = dict(balancer=dict(_delete_=True, type='SingleModality', modality='pix'))
