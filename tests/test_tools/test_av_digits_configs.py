@@ -97,7 +97,7 @@ def test_methods_differ_in_the_balancer_alone():
     balancers = [cfg['optim_wrapper'].pop('balancer', None) for cfg in (baseline, step, smoothed)]
     hooks = [[hook['type'] for hook in cfg.pop('custom_hooks')] for cfg in (baseline, step, smoothed)]
     assert baseline == step == smoothed
-    assert hooks == [['GuideScoreHook'], *[['CGGMHook', 'GuideScoreHook']] * 2]
+    assert hooks == [['GuideScoreHook'], *[['BalancingHook', 'GuideScoreHook']] * 2]
     assert balancers == [
         None,
         dict(type='CGGM', rho=2.0, lam=0.2),
