@@ -12,7 +12,11 @@ from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-AMP_WRAPPERS = {'OptimWrapper': 'AmpOptimWrapper', 'CGGMOptimWrapper': 'CGGMAmpOptimWrapper'}
+AMP_WRAPPERS = {
+    'OptimWrapper': 'AmpOptimWrapper',
+    'BalancedOptimWrapper': 'BalancedAmpOptimWrapper',
+    'CGGMOptimWrapper': 'CGGMAmpOptimWrapper',
+}
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
