@@ -43,7 +43,6 @@ def test_own_kinds_are_found_without_a_warning(scope):
             r"`optim_wrapper\.balancer`: CGGM has no argument 'progres'\. Did.* 'progress'.*takes rho, lam",
         ),
         (dict(type='OGM', rho=1.0), r"OGM has no argument 'rho'.*takes alpha, .*`_delete_=True`"),
-        (dict(type='SingleModality'), r"SingleModality needs 'modality'"),
         (
             dict(type='CGGM', progress=dict(type='SmoothedProgress', fats=0.9)),
             r"`optim_wrapper\.balancer\.progress`: Smoothed.* no argument 'fats'\. Did you mean 'fast'",
@@ -79,3 +78,8 @@ def test_a_type_alone_is_a_balancer():
     assert isinstance(
         CGGMOptimWrapper(torch.optim.SGD([torch.zeros(1)], lr=0.1), balancer='OGM').balancer, OGM
     )
+
+
+def test_what_a_type_lacks_is_named():
+    with pytest.raises(ValueError, match=r"`task`: ClassificationTask needs 'target'"):
+        TASKS.build(dict(type='ClassificationTask'))

@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from mmcggm.balancers import Balancer, Training
 from mmcggm.engine import BalancingHook
 from mmcggm.guided import Guide, GuidedModel, Task
 from mmcggm.registry import MODELS, TASKS
@@ -78,6 +79,17 @@ class TinyData(Dataset):
         return dict(left=self.left[index], right=self.right[index], label=self.label[index])
 
 
+def batches(count: int, size: int = 16) -> list[dict]:
+    """Return batches of :class:`TinyData`, in order."""
+    data = TinyData(count * size)
+    return [default_collate([data[i * size + j] for j in range(size)]) for i in range(count)]
+
+
+def weights(module: nn.Module) -> Tensor:
+    """Return all parameters as one vector."""
+    return torch.cat([p.detach().flatten() for p in module.parameters()])
+
+
 class Accuracy(BaseMetric):
     def process(self, data_batch, data_samples):
         self.results.extend(float(hit) for hit in data_samples)
@@ -103,6 +115,12 @@ def tiny_guided(**overrides) -> GuidedModel:
 def classifier_guided(**overrides) -> GuidedModel:
     """Return :func:`tiny_guided` with the project's own task, which knows probabilities and labels."""
     return tiny_guided(task=dict(type='ClassificationTask', target='label'), **overrides)
+
+
+def attached(balancer: Balancer, guided: GuidedModel) -> Balancer:
+    """Attach ``balancer`` to a training of ``guided``, as a hand-written loop does, and return it."""
+    balancer.attach(Training(guided.modalities, guided.encoder_parameters()))
+    return balancer
 
 
 def wrapper_config(**overrides) -> dict:

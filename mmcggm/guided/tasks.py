@@ -39,7 +39,7 @@ class Task(ABC):
 
     @abstractmethod
     def counts(self, model: BaseModel, prediction: Tensor, batch: dict[str, Any]) -> Tensor:
-        """Return the score of a guide's ``prediction`` as counts ``(K, 2)``, see ``GuidedStep``."""
+        """Return the score of a guide's ``prediction`` as counts ``(K, 2)``, see ``Pass.counts``."""
 
     def confidences(self, model: BaseModel, prediction: Tensor, batch: dict[str, Any]) -> Tensor:
         """Return the probability that a prediction gives to the truth, by sample, ``(N,)``.

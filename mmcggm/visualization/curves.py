@@ -16,7 +16,7 @@ PANELS = dict(B='Balancing term $B$', score=r'Score $\epsilon$', cos=r'Cosine of
 COLOURS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#56B4E9', '#E69F00')
 EXPECTED = (
     'Expected {time}/vis_data/scalars.json, as MMEngine writes it, with balance/B/{modality} '
-    'in its lines: train with CGGMHook in `custom_hooks`.'
+    'in its lines: train with BalancingHook in `custom_hooks`.'
 )
 
 Curves = dict[str, dict[str, np.ndarray]]

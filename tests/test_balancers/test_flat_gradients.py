@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from mmcggm.balancers.scores import mean_of_others
 from mmcggm.balancers.flat_gradients import accumulated, gradient_of
+from mmcggm.balancers.scores import mean_of_others
 
 
 def test_a_flat_gradient_is_that_of_backward_and_leaves_the_graph():

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-
 from mmcggm.balancers.overflow import committed, in_effect
 
 NONE, CLEAN, OVERFLOWED = None, torch.tensor(0.0), torch.tensor(1.0)

@@ -10,7 +10,7 @@ import torch.multiprocessing as mp
 from mmengine.dataset import default_collate
 from mmengine.runner import FlexibleRunner
 
-from mmcggm.engine import CGGMHook
+from mmcggm.engine import BalancingHook
 from tests.tiny import TinyClassifier, TinyData, tiny_guided, tiny_runner, wrapper_config
 
 BATCH = 16
@@ -34,7 +34,7 @@ def sharded_runner(work_dir: Path, max_epochs: int, **overrides) -> FlexibleRunn
         default_hooks=dict(
             logger=dict(type='LoggerHook', interval=2), checkpoint=dict(type='CheckpointHook', interval=1)
         ),
-        custom_hooks=[CGGMHook()],
+        custom_hooks=[BalancingHook()],
         randomness=dict(seed=0),
         launcher='pytorch',
         default_scope='mmcggm',

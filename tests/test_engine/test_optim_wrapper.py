@@ -4,21 +4,11 @@ import copy
 
 import pytest
 import torch
-from mmengine.dataset import default_collate
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 from torch import nn
 
-from tests.tiny import TinyClassifier, TinyData, build_wrapper, tiny_guided
-
-
-def batches(count: int, size: int = 16) -> list[dict]:
-    data = TinyData(count * size)
-    return [default_collate([data[i * size + j] for j in range(size)]) for i in range(count)]
-
-
-def weights(module: nn.Module) -> torch.Tensor:
-    return torch.cat([p.detach().flatten() for p in module.parameters()])
+from tests.tiny import TinyClassifier, batches, build_wrapper, tiny_guided, weights
 
 
 def test_without_a_balancer_the_model_trains_as_if_alone():
@@ -78,8 +68,8 @@ def test_accumulation_updates_once_and_scales_once():
     guided, data = tiny_guided(), batches(4)
     wrapper = build_wrapper(guided, accumulative_counts=2, balancer=dict(type='CGGM', lam=0.0))
     calls = []
-    adjust = wrapper.balancer.adjust_gradients
-    wrapper.balancer.adjust_gradients = lambda *args: (calls.append(1), adjust(*args))
+    change = wrapper.balancer.change_gradients
+    wrapper.balancer.change_gradients = lambda: (calls.append(1), change())
     for batch in data:
         guided.train_step(batch, wrapper)
     assert len(calls) == 2
@@ -141,7 +131,7 @@ def test_a_balancer_without_a_hook_is_reported_once(monkeypatch):
     wrapper = build_wrapper(guided)
     for batch in batches(2):
         guided.train_step(batch, wrapper)
-    assert len(messages) == 1 and 'CGGM acts without a CGGMHook' in messages[0]
+    assert len(messages) == 1 and 'CGGM acts without a BalancingHook' in messages[0]
 
 
 @pytest.mark.parametrize(
@@ -158,7 +148,7 @@ def test_a_wrapper_that_knows_no_balancer_is_reported_once(kind, warnings, monke
     for batch in batches(3):
         guided.train_step(batch, wrapper)
     assert len(messages) == warnings
-    assert all("optim_wrapper=dict(type='CGGMOptimWrapper', balancer=" in message for message in messages)
+    assert all("optim_wrapper=dict(type='BalancedOptimWrapper', balancer=" in message for message in messages)
 
 
 def test_judging_losses_or_a_loop_of_ones_own_is_no_unbalanced_training(monkeypatch):
@@ -169,5 +159,5 @@ def test_judging_losses_or_a_loop_of_ones_own_is_no_unbalanced_training(monkeypa
         with torch.no_grad():
             judged(**batch, mode='loss')
         trained(**batch, mode='loss')
-        trained.take_step()
+        trained.take_pass()
     assert not messages

@@ -10,6 +10,7 @@ from mmengine.optim import OptimWrapperDict
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from mmcggm.balancers import Clock
 from tests.tiny import Accuracy, TinyData, build_wrapper, tiny_guided, tiny_runner, wrapper_config
 
 
@@ -31,7 +32,7 @@ def state(balancer) -> dict:
 @pytest.mark.parametrize('place', ['model', 'guides'])
 def test_overflow_changes_neither_weights_nor_state(place):
     guided, data = tiny_guided(), batches(3)
-    wrapper = build_wrapper(guided, type='CGGMAmpOptimWrapper')
+    wrapper = build_wrapper(guided, type='BalancedAmpOptimWrapper')
     wrapper.loss_scaler = torch.amp.GradScaler('cpu', init_scale=1024.0)
     guided.train_step(data[0], wrapper)
     before, committed = weights(guided), state(wrapper.balancer)
@@ -49,12 +50,13 @@ def test_overflow_changes_neither_weights_nor_state(place):
 def test_loss_scaling_changes_nothing_else():
     guided, data = tiny_guided(), batches(5)
     plain = copy.deepcopy(guided)
-    scaled, unscaled = build_wrapper(guided, type='CGGMAmpOptimWrapper'), build_wrapper(plain)
+    scaled, unscaled = build_wrapper(guided, type='BalancedAmpOptimWrapper'), build_wrapper(plain)
     scaled.loss_scaler, scaled.cast_dtype = torch.amp.GradScaler('cpu', init_scale=1024.0), torch.bfloat16
+    for model, wrapper in ((guided, scaled), (plain, unscaled)):
+        wrapper.attach(model, Clock())
     for batch in data:
         for model, wrapper in ((guided, scaled), (plain, unscaled)):
             # Both without autocast, so that the scale alone differs.
-            wrapper._guided = model
             wrapper.update_params(model.parse_losses(model(**batch, mode='loss'))[0])
     torch.testing.assert_close(weights(guided), weights(plain))
 
@@ -73,7 +75,7 @@ def test_moving_average_of_the_weights(tmp_path):
     runner = tiny_runner(
         tmp_path,
         max_epochs=6,
-        custom_hooks=[dict(type='EMAHook', momentum=0.1), dict(type='CGGMHook')],
+        custom_hooks=[dict(type='EMAHook', momentum=0.1), dict(type='BalancingHook')],
         val_dataloader=evaluation,
         val_evaluator=[Accuracy()],
         val_cfg=dict(),

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from mmcggm.balancers import CGGM
 from mmcggm.guided import AutoGuide, GuidedModel, strip_guides
-from tests.tiny import ENCODERS, TinyClassifier, TinyData, TinyGuide, tiny_guided
+from tests.tiny import ENCODERS, TinyClassifier, TinyData, TinyGuide, attached, tiny_guided
 
 
 @pytest.fixture
@@ -57,13 +57,13 @@ def test_prediction_is_the_inner_models(mode, batch):
 def test_step_holds_what_a_balancer_needs(batch):
     guided = tiny_guided()
     losses = guided(**batch, mode='loss')
-    step = guided.take_step()
+    step = guided.take_pass()
     assert step.task_loss is losses['loss'] or torch.equal(step.task_loss, losses['loss'])
     assert step.counts().shape == (2, 1, 2) and step.counts()[:, 0, 1].tolist() == [16, 16]
     assert step.head_weight is guided.model.classifier.weight
     assert all(w is guided.guides[m].layer.weight for m, w in zip(ENCODERS, step.guide_weights, strict=True))
-    with pytest.raises(RuntimeError, match='no step to balance'):
-        guided.take_step()
+    with pytest.raises(RuntimeError, match='no pass to balance'):
+        guided.take_pass()
 
 
 def test_encoder_parameters_are_the_trainable_ones():
@@ -84,7 +84,7 @@ def test_copies_are_independent(batch):
     clone = copy.deepcopy(guided)
     clone(**batch, mode='loss')
     with pytest.raises(RuntimeError):
-        guided.take_step()
+        guided.take_pass()
 
 
 def test_guides_may_be_given_by_modality():
@@ -112,7 +112,7 @@ def test_guide_may_be_any_module_and_is_copied_for_each_modality(batch):
     left, right = guided.guides.values()
     assert type(left) is type(right) is PlainGuide and left[-1].weight is not right[-1].weight
     guided(**batch, mode='loss')
-    assert guided.take_step().guide_weights[0] is left[-1].weight
+    assert guided.take_pass().guide_weights[0] is left[-1].weight
 
 
 @pytest.mark.parametrize(
@@ -200,11 +200,11 @@ def streams_batch(kind: str = 'linear', modalities: int = 2, size: int = 6) -> d
 def test_encoders_of_any_model_are_scaled_by_their_terms(kind, bias, modalities, losses, seed):
     torch.manual_seed(seed)
     guided = streams_guided(Streams(kind, bias, modalities, losses))
-    batch, balancer = streams_batch(kind, modalities), CGGM(rho=1.5, lam=0)
+    batch, balancer = streams_batch(kind, modalities), attached(CGGM(rho=1.5, lam=0), guided)
     total, _ = guided.parse_losses(guided(**batch, mode='loss'))
-    balancer.adjust_loss(guided.take_step())
+    balancer.see(guided.take_pass())
     total.backward()
-    balancer.adjust_gradients(guided.encoder_parameters())
+    balancer.finish_update()
 
     plain = copy.deepcopy(guided.model)
     plain.zero_grad()
@@ -223,7 +223,7 @@ def test_encoders_of_any_model_are_scaled_by_their_terms(kind, bias, modalities,
 def test_direction_reaches_encoders_through_any_head(kind, bias):
     guided, batch = streams_guided(Streams(kind, bias)), streams_batch(kind)
     guided(**batch, mode='loss')
-    term = CGGM(lam=1.0).adjust_loss(guided.take_step())
+    term = attached(CGGM(lam=1.0), guided).see(guided.take_pass())
     term.backward()
     assert all(p.grad.abs().sum() > 0 for encoder in guided.encoder_parameters() for p in encoder)
     assert guided.model.top['other'].weight.grad is None  # several heads: W is the one that is named
@@ -233,20 +233,20 @@ def test_task_loss_is_the_sum_of_the_models_losses():
     guided, batch = streams_guided(Streams(losses=3)), streams_batch()
     losses = guided(**batch, mode='loss')
     expected = 3 * losses['term0_loss'] + losses['other_loss'][0]
-    torch.testing.assert_close(guided.take_step().task_loss, expected)
+    torch.testing.assert_close(guided.take_pass().task_loss, expected)
 
 
 def test_modality_that_a_batch_lacks_has_no_samples_in_it():
     guided, batch = streams_guided(Streams(modalities=3)), streams_batch(modalities=3)
-    balancer = CGGM(lam=0.1)
+    balancer = attached(CGGM(lam=0.1), guided)
 
     def step(batch: dict) -> dict:
         losses = guided(**batch, mode='loss')
         guided.zero_grad()
-        found = guided.take_step()
-        term = balancer.adjust_loss(found)
+        found = guided.take_pass()
+        term = balancer.see(found)
         (guided.parse_losses(losses)[0] + term).backward()
-        balancer.adjust_gradients(guided.encoder_parameters())
+        balancer.finish_update()
         return dict(losses=losses, counts=found.counts(), stats=dict(balancer.stats))
 
     first = step(batch)
@@ -266,7 +266,7 @@ def test_missing_modality_is_reported_once(monkeypatch):
     monkeypatch.setattr('mmcggm.guided.guided_model.print_log', lambda message, *_: messages.append(message))
     for _ in range(3):
         guided(x0=batch['x0'], target=batch['target'], mode='loss')
-        guided.take_step()
+        guided.take_pass()
     assert len(messages) == 1 and "'streams.1' was not called" in messages[0]
 
 
@@ -302,10 +302,10 @@ def test_frozen_encoder_is_reported_and_its_guide_learns(monkeypatch):
     model.streams[0].requires_grad_(False)
     guided = streams_guided(model)
     assert len(messages) == 1 and "The encoder of 'x0' is frozen" in messages[0]
-    balancer = CGGM()
+    balancer = attached(CGGM(), guided)
     losses = guided(**streams_batch(), mode='loss')
-    (guided.parse_losses(losses)[0] + balancer.adjust_loss(guided.take_step())).backward()
-    balancer.adjust_gradients(guided.encoder_parameters())
+    (guided.parse_losses(losses)[0] + balancer.see(guided.take_pass())).backward()
+    balancer.finish_update()
     assert guided.guides['x0'].last_layer.weight.grad.abs().sum() > 0
 
 
@@ -348,7 +348,7 @@ def test_encoders_of_transformers():
     first_token = guided.model.text(input_ids=batch['tokens']).last_hidden_state[:, 0]
     guided(**batch, mode='loss')
     expected = F.cross_entropy(guided.guides['text'].layers(first_token), batch['label'])
-    torch.testing.assert_close(guided.take_step().guide_losses[0], expected)
+    torch.testing.assert_close(guided.take_pass().guide_losses[0], expected)
 
 
 def test_stripped_checkpoint_loads_into_the_plain_model(batch):

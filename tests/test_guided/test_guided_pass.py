@@ -5,8 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from mmcggm.guided.guided_pass import pooled_vector
-from tests.test_engine.test_optim_wrapper import batches
-from tests.tiny import classifier_guided, tiny_guided
+from tests.tiny import batches, classifier_guided, tiny_guided
 
 
 @pytest.fixture
@@ -16,7 +15,7 @@ def batch():
 
 def guided_pass(guided, batch):
     guided(**batch, mode='loss')
-    return guided.take_step().guided_pass
+    return guided.take_pass()
 
 
 def test_unimodal_losses_reach_their_encoder_alone(batch):
@@ -45,20 +44,21 @@ def test_confidences_vectors_and_labels(batch):
         torch.testing.assert_close(confidences, probabilities[range(16), batch['label']].detach())
     assert torch.equal(found.labels(), batch['label'])
     logits = guided.model(**batch)
-    torch.testing.assert_close(found.fused().confidences, logits.softmax(1)[range(16), batch['label']])
+    confidences = logits.softmax(1)[range(16), batch['label']]
+    torch.testing.assert_close(found.confidences_of(found.output), confidences)
 
 
 def test_a_rerun_sees_changed_representations(batch):
     guided = classifier_guided()
     found = guided_pass(guided, batch)
-    loss, confidences, output = found.rerun({0: torch.zeros_like})
+    other = found.rerun({0: torch.zeros_like})
     model = guided.model
     logits = model.classifier(torch.tanh(model.right_encoder(batch['right'])))
-    torch.testing.assert_close(loss, F.cross_entropy(logits, batch['label']))
-    torch.testing.assert_close(output, logits)
+    torch.testing.assert_close(other.task_loss, F.cross_entropy(logits, batch['label']))
+    torch.testing.assert_close(other.output, logits)
+    confidences = found.confidences_of(other.output)
     torch.testing.assert_close(confidences, logits.softmax(1)[range(16), batch['label']])
-    torch.testing.assert_close(found.confidences_of(output), confidences)
-    torch.testing.assert_close(found.rerun({}).loss, found.fused().loss)
+    torch.testing.assert_close(found.rerun({}).task_loss, found.task_loss)
 
 
 def test_a_rerun_is_in_evaluation_mode_and_leaves_no_trace(batch):
@@ -79,8 +79,9 @@ def test_a_rerun_is_in_evaluation_mode_and_leaves_no_trace(batch):
 def test_changes_reach_fusion_and_not_the_guides(batch):
     guided = classifier_guided()
     plain = guided(**batch, mode='loss')
-    guided.changes = {'left': torch.zeros_like}
-    changed = guided(**batch, mode='loss')
+    with guided.changing({0: torch.zeros_like}):
+        changed = guided(**batch, mode='loss')
+    assert torch.equal(guided(**batch, mode='loss')['loss'], plain['loss'])  # for that pass alone
     assert not torch.equal(changed['loss'], plain['loss'])
     assert torch.equal(changed['guide_left.loss'], plain['guide_left.loss'])
 

@@ -72,9 +72,9 @@ train_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=True), collate_fn=dict(type='default_collate'))
 train_cfg = dict(by_epoch=True, max_epochs=2)
 optim_wrapper = dict(
-    type='mmcggm.CGGMOptimWrapper', optimizer=dict(type='Adam', lr=1e-2), clip_grad=dict(max_norm=1.0),
+    type='mmcggm.BalancedOptimWrapper', optimizer=dict(type='Adam', lr=1e-2), clip_grad=dict(max_norm=1.0),
     balancer=dict(type='CGGM', rho='neutral', lam=0.1, progress='{progress}'))
-custom_hooks = [dict(type='mmcggm.CGGMHook')]
+custom_hooks = [dict(type='mmcggm.BalancingHook')]
 default_hooks = dict(logger=dict(type='LoggerHook', interval=1))
 visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])
 """
@@ -84,18 +84,19 @@ visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')]
 def scalings(monkeypatch) -> list[tuple[float, float]]:
     """Pairs of ρ B and the factor that an encoder's gradient changed by, of all updates."""
     seen: list[tuple[float, float]] = []
-    original = CGGM.adjust_gradients
+    original = CGGM.change_gradients
 
-    def adjust(self, encoders, *args, **kwargs):
+    def change(self):
+        encoders = self.encoders
         before = [torch.cat([p.grad.flatten() for p in encoder]).double() for encoder in encoders]
         terms, rho = self.stats['B'].tolist(), len(encoders) / (len(encoders) - 1)
-        original(self, encoders, *args, **kwargs)
+        original(self)
         for encoder, old, term in zip(encoders, before, terms, strict=True):
             new = torch.cat([p.grad.flatten() for p in encoder]).double()
             assert old.norm() > 0
             seen.append((rho * term, float(new @ old / (old @ old))))
 
-    monkeypatch.setattr(CGGM, 'adjust_gradients', adjust)
+    monkeypatch.setattr(CGGM, 'change_gradients', change)
     return seen
 
 

@@ -85,7 +85,7 @@ def test_a_training_started_anew_replaces_the_old_one(tmp_path):
 def test_nothing_to_plot(tmp_path, runs, found):
     for index, lines in enumerate(runs):
         write_run(tmp_path, str(index), lines)
-    with pytest.raises(FileNotFoundError, match=f'{tmp_path}: {found}.*CGGMHook'):
+    with pytest.raises(FileNotFoundError, match=f'{tmp_path}: {found}.*BalancingHook'):
         read_curves(tmp_path)
 
 

@@ -75,7 +75,7 @@ def mosi(device: torch.device, full: bool) -> Subject:
         task=dict(type='RegressionTask', target='labels'),
     )
     optim_wrapper = dict(
-        type='CGGMOptimWrapper',
+        type='BalancedOptimWrapper',
         constructor='GuidedOptimWrapperConstructor',
         optimizer=dict(type='Adam', lr=1e-3),
         guide_optimizer=dict(type='Adam', lr=5e-4),

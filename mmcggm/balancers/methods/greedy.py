@@ -35,7 +35,7 @@ class Greedy(Balancer):
     move them.)
 
     The authors' code averages the gates of one branch for both, and needs one epoch before it starts:
-    ``CGGMHook(begin=1)``. For any task. A mean is by channel: the last axis of vectors and sequences, the
+    ``BalancingHook(begin=1)``. For any task. A mean is by channel: the last axis of vectors and sequences, the
     second of feature maps.
 
     Args:

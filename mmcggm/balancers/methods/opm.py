@@ -32,7 +32,7 @@ class OPM(Balancer):
     guides of the last update give it, so that any fusion will do. It weights ``mean_i q_i`` by the sizes of
     the representations, which it has equal. For tasks with probabilities.
 
-    The authors' code leaves the first 6 of 100 epochs alone: ``CGGMHook(begin=...)``.
+    The authors' code leaves the first 6 of 100 epochs alone: ``BalancingHook(begin=...)``.
 
     Args:
         q_base: Probability at which dropping starts, in (0, 1].

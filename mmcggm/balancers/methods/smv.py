@@ -48,7 +48,7 @@ class SMV(Balancer):
 
     Level ``'sample'`` costs ``2^M - 2`` more forward passes, ``M`` of them backward as well; ``'modality'``
     as many forward in one pass of ``every``, and else one for each weak modality. The authors' code
-    begins after 5 of 60 epochs: ``CGGMHook(begin=...)``.
+    begins after 5 of 60 epochs: ``BalancingHook(begin=...)``.
 
     Args:
         level: ``'sample'`` or ``'modality'``.

@@ -12,9 +12,8 @@ from torch.nn import functional as F
 from mmcggm.balancers import AGM
 from mmcggm.balancers.methods.agm import agm_coefficients
 from tests.many import many_batches, many_guided
-from tests.test_engine.test_optim_wrapper import batches
 from tests.test_models.test_brats_networks import slices, small_unet
-from tests.tiny import build_wrapper, classifier_guided, tiny_guided, tiny_runner
+from tests.tiny import batches, build_wrapper, classifier_guided, tiny_guided, tiny_runner
 
 SGD = dict(type='SGD', lr=0.1)
 losses = st.floats(0, 10)

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from mmcggm.balancers import AMCo
 from mmcggm.balancers.methods.amco import mask_features, shares
 from tests.many import many_batches, many_guided
-from tests.test_engine.test_optim_wrapper import batches, weights
-from tests.tiny import build_wrapper, tiny_guided
+from tests.tiny import batches, build_wrapper, tiny_guided, weights
 
 
 @pytest.mark.parametrize('modalities', [2, 3, 6])

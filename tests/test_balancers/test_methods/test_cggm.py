@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from mmcggm.balancers import CGGM, StepProgress
-from mmcggm.balancers.scores import scores_from_counts
 from mmcggm.balancers.cggm_formulas import balancing_terms, direction_gradient, direction_loss
+from mmcggm.balancers.scores import scores_from_counts
 from tests.toy import ToyModel, toy_batch
 
 

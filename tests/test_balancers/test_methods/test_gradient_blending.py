@@ -13,8 +13,7 @@ from mmcggm.balancers import GradientBlending, blend_weights
 from mmcggm.engine import CGGMHook, GuideScoreHook
 from tests.many import many_batches, many_guided
 from tests.test_engine.test_hooks.test_guide_score_hook import evaluating_runner
-from tests.test_engine.test_optim_wrapper import batches, weights
-from tests.tiny import TinyData, build_wrapper, tiny_guided, tiny_runner, wrapper_config
+from tests.tiny import TinyData, batches, build_wrapper, tiny_guided, tiny_runner, weights, wrapper_config
 
 ESTIMATED = dict(type='GradientBlending', super_epoch=2)
 

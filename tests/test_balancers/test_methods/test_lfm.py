@@ -13,9 +13,8 @@ from torch.nn import functional as F
 from mmcggm.balancers import LFM
 from mmcggm.balancers.pairwise_losses import contrast, divergence
 from tests.many import many_batches, many_guided
-from tests.test_engine.test_optim_wrapper import batches
 from tests.test_guided.test_guided_model import Streams, streams_batch, streams_guided
-from tests.tiny import build_wrapper, classifier_guided, tiny_guided, tiny_runner
+from tests.tiny import batches, build_wrapper, classifier_guided, tiny_guided, tiny_runner
 
 SGD = dict(type='SGD', lr=0.1)
 

@@ -11,9 +11,8 @@ from torch.nn import functional as F
 
 from mmcggm.balancers import MMPareto
 from mmcggm.balancers.methods.mmpareto import min_norm_weight, pareto_gradient
-from tests.test_engine.test_optim_wrapper import batches, weights
 from tests.test_models.predictors import batch, build, guided_config
-from tests.tiny import build_wrapper, classifier_guided, tiny_guided
+from tests.tiny import batches, build_wrapper, classifier_guided, tiny_guided, weights
 
 vectors = st.lists(st.integers(-9, 9), min_size=3, max_size=3).map(lambda v: torch.tensor(v).double())
 

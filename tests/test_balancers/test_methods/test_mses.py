@@ -12,8 +12,7 @@ from torch.nn import functional as F
 from mmcggm.balancers import MSES
 from mmcggm.engine import CGGMHook, GuideScoreHook
 from tests.test_engine.test_hooks.test_guide_score_hook import evaluating_runner
-from tests.test_engine.test_optim_wrapper import batches, weights
-from tests.tiny import build_wrapper, tiny_guided, wrapper_config
+from tests.tiny import batches, build_wrapper, tiny_guided, weights, wrapper_config
 
 
 @given(st.lists(st.integers(0, 5), max_size=12), st.integers(1, 4))

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from mmcggm.balancers import OPM
 from mmcggm.balancers.methods.opm import opm_probabilities
 from tests.many import many_batches, many_guided
-from tests.test_engine.test_optim_wrapper import batches
-from tests.tiny import build_wrapper, classifier_guided, tiny_guided, tiny_runner
+from tests.tiny import batches, build_wrapper, classifier_guided, tiny_guided, tiny_runner
 
 SGD = dict(type='SGD', lr=0.1)
 sums = st.floats(0.01, 50)

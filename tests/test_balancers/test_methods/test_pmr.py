@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from mmcggm.balancers import PMR
 from mmcggm.balancers.methods.pmr import pmr_coefficients
-from tests.test_engine.test_optim_wrapper import batches, weights
 from tests.test_models.predictors import batch, build, guided_config
-from tests.tiny import build_wrapper, classifier_guided, tiny_guided
+from tests.tiny import batches, build_wrapper, classifier_guided, tiny_guided, weights
 
 
 def pmr_config(**settings) -> dict:

@@ -9,8 +9,7 @@ from torch.nn import functional as F
 from mmcggm.balancers import Outcome, ReconBoost
 from mmcggm.balancers.methods.reconboost import overlap
 from tests.many import many_batches, many_guided
-from tests.test_engine.test_optim_wrapper import batches
-from tests.tiny import build_wrapper, classifier_guided, tiny_guided, tiny_runner
+from tests.tiny import batches, build_wrapper, classifier_guided, tiny_guided, tiny_runner
 
 SGD = dict(type='SGD', lr=0.1)
 

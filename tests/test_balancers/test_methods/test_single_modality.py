@@ -7,8 +7,7 @@ import torch
 from mmengine.evaluator import Evaluator
 
 from tests.many import many_batches, many_guided
-from tests.test_engine.test_optim_wrapper import weights
-from tests.tiny import Accuracy, TinyData, build_wrapper, tiny_runner
+from tests.tiny import Accuracy, TinyData, build_wrapper, tiny_runner, weights
 
 
 @pytest.mark.parametrize('modalities', [2, 3, 6])

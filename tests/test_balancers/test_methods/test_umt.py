@@ -6,8 +6,7 @@ from torch.nn import functional as F
 
 from mmcggm.balancers import UMT
 from tests.many import many_batches, many_guided
-from tests.test_engine.test_optim_wrapper import weights
-from tests.tiny import build_wrapper, classifier_guided, tiny_guided, tiny_runner, wrapper_config
+from tests.tiny import build_wrapper, classifier_guided, tiny_guided, tiny_runner, weights, wrapper_config
 
 
 def taught(teachers, modalities=2):

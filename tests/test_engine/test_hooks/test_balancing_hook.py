@@ -1,4 +1,4 @@
-"""CGGMHook in a runner: schedule, log and resumption."""
+"""BalancingHook in a runner: schedule, log and resumption."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 
-from mmcggm.engine import CGGMHook
+from mmcggm.engine import BalancingHook
 from tests.tiny import tiny_runner, wrapper_config
 
 
@@ -31,7 +31,7 @@ def test_balancing_is_active_between_begin_and_end(tmp_path):
         def before_train_iter(self, runner, batch_idx, data_batch=None):
             active.append(runner.optim_wrapper.balancer.active)
 
-    tiny_runner(tmp_path, max_epochs=4, hooks=[CGGMHook(begin=1, end=3), Watch()]).train()
+    tiny_runner(tmp_path, max_epochs=4, hooks=[BalancingHook(begin=1, end=3), Watch()]).train()
     assert active == [False] * 4 + [True] * 8 + [False] * 4
 
 
@@ -47,16 +47,16 @@ def test_resumed_training_equals_uninterrupted(tmp_path):
         assert torch.equal(expected, found), name
     states = [runner.optim_wrapper.balancer.state_dict() for runner in (whole, resumed)]
     assert states[0].keys() == states[1].keys() and states[0]['updates'] == states[1]['updates'] == 16
-    assert all(torch.equal(states[0][name], states[1][name]) for name in ('progress', 'score', 'B'))
+    assert all(torch.equal(states[0][name], states[1][name]) for name in ('progress_state', 'score', 'B'))
 
 
 def test_missing_balancer_is_reported_before_training(tmp_path):
     runner = tiny_runner(tmp_path, optim_wrapper=wrapper_config(balancer=None))
-    with pytest.raises(TypeError, match='CGGMHook needs an optimizer wrapper with a balancer'):
+    with pytest.raises(TypeError, match='BalancingHook needs an optimizer wrapper with a balancer'):
         runner.train()
 
 
 @pytest.mark.parametrize('arguments', [dict(begin=-1), dict(begin=2, end=2)])
 def test_bad_schedule_is_refused(arguments):
     with pytest.raises(ValueError, match='0 <= begin < end'):
-        CGGMHook(**arguments)
+        BalancingHook(**arguments)

@@ -8,11 +8,10 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import nn
 
-from mmcggm.engine import CGGMHook, GradientStatsHook
+from mmcggm.engine import BalancingHook, GradientStatsHook
 from mmcggm.engine.hooks.gradient_stats_hook import gradient_stats
 from mmcggm.guided import GuidedModel
-from tests.test_engine.test_optim_wrapper import batches
-from tests.tiny import TinyClassifier, classifier_guided, tiny_runner, wrapper_config
+from tests.tiny import TinyClassifier, batches, classifier_guided, tiny_runner, wrapper_config
 
 NAMES = ('left', 'right')
 
@@ -39,7 +38,9 @@ def expected_stats(model: GuidedModel, batch: dict) -> dict[str, torch.Tensor]:
 def test_gradients_are_those_of_the_losses():
     model, (batch,) = classifier_guided(), batches(1)
     model(**batch, mode='loss')
-    torch.testing.assert_close(gradient_stats(model.last_step), expected_stats(model, batch))
+    torch.testing.assert_close(
+        gradient_stats(model.last_pass, model.encoder_parameters()), expected_stats(model, batch)
+    )
 
 
 def test_encoder_that_is_not_used_has_no_gradient():
@@ -51,7 +52,7 @@ def test_encoder_that_is_not_used_has_no_gradient():
     nn.init.zeros_(model.guides.right.layer.weight)
     model.model.right_encoder.bias.requires_grad_(False)
     model(**batch, mode='loss')
-    stats = gradient_stats(model.last_step)
+    stats = gradient_stats(model.last_pass, model.encoder_parameters())
     assert stats['norm'][0] > 0 and stats['norm'][1] == stats['cos'][1] == 0
 
 
@@ -68,7 +69,7 @@ def test_fusion_that_is_the_guide_has_cosine_one():
     model, (batch,) = classifier_guided(model=Late()), batches(1)
     model.guides.left.layer.load_state_dict(model.model.classifier.state_dict())
     model(**batch, mode='loss')
-    cosines = gradient_stats(model.last_step)['cos']
+    cosines = gradient_stats(model.last_pass, model.encoder_parameters())['cos']
     torch.testing.assert_close(cosines, torch.tensor([1.0, 0.0]))
 
 
@@ -80,7 +81,7 @@ def test_logs_and_leaves_training_as_it_is(tmp_path, balancer):
             tmp_path / name,
             model=classifier_guided(),
             optim_wrapper=wrapper_config(balancer=balancer),
-            hooks=[*hooks, *([CGGMHook()] if balancer else [])],
+            hooks=[*hooks, *([BalancingHook()] if balancer else [])],
         )
         runner.train()
         weights.append(runner.model.state_dict())
@@ -128,7 +129,7 @@ def measure_a_share(rank: int, folder: Path) -> None:
     dist.init_process_group('gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2)
     model, (batch,) = classifier_guided(), batches(1)
     model(**{name: value.chunk(2)[rank] for name, value in batch.items()}, mode='loss')
-    torch.save(gradient_stats(model.last_step), folder / f'rank{rank}.pt')
+    torch.save(gradient_stats(model.last_pass, model.encoder_parameters()), folder / f'rank{rank}.pt')
     dist.destroy_process_group()
 
 

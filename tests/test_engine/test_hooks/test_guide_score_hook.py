@@ -11,7 +11,7 @@ from mmengine.dataset import default_collate
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmcggm.engine import CGGMHook, GuideScoreHook
+from mmcggm.engine import BalancingHook, GuideScoreHook
 from mmcggm.registry import MODELS
 from tests.tiny import Accuracy, TinyClassifier, TinyData, tiny_guided, tiny_runner, wrapper_config
 
@@ -65,9 +65,9 @@ def test_scores_are_those_of_the_whole_data_set(tmp_path):
 def test_losses_are_measured_where_the_balancer_needs_them(tmp_path):
     seen = []
     wrapper = wrapper_config(balancer=dict(type='GradientBlending'))
-    runner = evaluating_runner(tmp_path, hooks=[CGGMHook(), GuideScoreHook()], optim_wrapper=wrapper)
+    runner = evaluating_runner(tmp_path, hooks=[BalancingHook(), GuideScoreHook()], optim_wrapper=wrapper)
     runner.optim_wrapper = runner.build_optim_wrapper(wrapper)
-    runner.optim_wrapper.balancer.observe_validation = lambda scores, losses: seen.append((scores, losses))
+    runner.optim_wrapper.balancer.see_validation = lambda scores, losses: seen.append((scores, losses))
     runner.train()
     data, model = TinyData(37), runner.model.eval()
     with torch.no_grad():
