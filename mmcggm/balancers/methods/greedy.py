@@ -34,9 +34,9 @@ class Greedy(Balancer):
     get a gradient of zero, where the published branches go on learning. (Momentum and weight decay still
     move them.)
 
-    The authors' code averages the gates of one branch for both, and needs one epoch before it starts:
-    ``BalancingHook(begin=1)``. For any task. A mean is by channel: the last axis of vectors and sequences, the
-    second of feature maps.
+    The authors' code averages the gates of one branch for both, and needs one epoch before it starts,
+    ``BalancingHook(begin=1)``. For any task. A mean is by channel: the last axis of vectors and
+    sequences, the second of feature maps.
 
     Args:
         epsilon: ε, not negative.
