@@ -10,7 +10,7 @@ import sys
 from importlib.metadata import requires
 
 PACKAGE = 'mmcggm'
-LOWER_BOUND = re.compile(r'(?P<name>[\w.-]+)(\[[\w,-]+\])?>=(?P<version>[\w.]+)')
+LOWER_BOUND = re.compile(r'(?P<name>[\w.-]+)(\[[\w,-]+\])?([^>]*,)?>=(?P<version>[\w.]+)')
 
 
 def lowest(requirements: list[str]) -> list[str]:
