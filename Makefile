@@ -1,17 +1,22 @@
 # make demo: see the whole pipeline on a phantom, without any data. make test: run the tests.
+# make test-lowest: run them with the oldest versions that pyproject.toml admits, in an environment of their own.
 # Every step is done once; `make clean` forgets the demo, `make distclean` the environment too.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test lint clean distclean
+.PHONY: demo test test-lowest lint types clean distclean
 
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
+LOWEST := .venv-lowest
+
+# Threads that wait for each other sleep, so that processes beside them have the cores.
+export OMP_WAIT_POLICY ?= PASSIVE
 
 CONFIG := configs/cggm/brats_unet_demo.py
-WORK := work_dirs/brats_unet_demo
+WORK := work_dirs/cggm/brats_unet_demo
 RAW := data/brats_phantom_nifti
 STORE := data/brats_phantom
 CASES := 22
@@ -24,14 +29,28 @@ demo: $(WORK)/test.log $(WORK)/slices.png $(WORK)/balance.png
 test: $(VENV)/.dev
 	$(PY) -m pytest -n 2
 
+test-lowest: $(LOWEST)/.installed
+	$(LOWEST)/bin/python -m pytest -n 2
+
 lint: $(VENV)/.dev
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 
-$(VENV)/.demo $(VENV)/.dev: $(VENV)/.%: setup.py
+types: $(VENV)/.dev
+	$(VENV)/bin/mypy
+
+$(VENV)/.demo $(VENV)/.dev: $(VENV)/.%: pyproject.toml
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --upgrade pip
 	$(PY) -m pip install --quiet --editable '.[$*]'
+	touch $@
+
+$(LOWEST)/.installed: pyproject.toml .ci/lowest.py
+	test -x $(LOWEST)/bin/python || $(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --upgrade pip
+	$(LOWEST)/bin/python -m pip install --quiet --no-deps --editable .
+	$(LOWEST)/bin/python .ci/lowest.py > $(LOWEST)/requirements.txt
+	$(LOWEST)/bin/python -m pip install --quiet --requirement $(LOWEST)/requirements.txt
 	touch $@
 
 $(RAW)/.done: $(VENV)/.demo
@@ -60,4 +79,4 @@ clean:
 	rm -rf $(WORK) $(STORE) $(RAW)
 
 distclean: clean
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(LOWEST)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from mmengine.registry import DefaultScope
 
 from tests.synthetic import write_synthetic_case
@@ -18,8 +18,10 @@ REPOSITORY = Path(__file__).parents[1]
 # Tests run in a process a core; more threads each only get in one another's way.
 torch.set_num_threads(1)
 
-# A first example pays for imports, and machines are shared: no example has a time limit.
-settings.register_profile('mmcggm', deadline=None)
+# The same examples each time, so that a test fails for a change alone; `--hypothesis-profile explore` draws
+# others. A first example pays for imports, and machines are shared: none has a time limit.
+settings.register_profile('explore', deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile('mmcggm', settings.get_profile('explore'), derandomize=True, database=None)
 settings.load_profile('mmcggm')
 
 

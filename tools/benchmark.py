@@ -14,17 +14,7 @@ from pathlib import Path
 
 from mmengine.config import Config, DictAction
 
-from mmcggm.benchmark import (
-    Benchmark,
-    choose,
-    measure_costs,
-    run_all,
-    summarise,
-    to_markdown,
-    write_tables,
-)
-from mmcggm.visualization.cost_plot import draw_costs
-from mmcggm.visualization.figures import save_figure
+from mmcggm.utils.processes import wait_passively
 
 ROOT = Path(__file__).parents[1]
 
@@ -62,6 +52,20 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
+    wait_passively()  # the runs' processes inherit it
+    # Here, since --help needs none of them.
+    from mmcggm.benchmark import (
+        Benchmark,
+        choose,
+        measure_costs,
+        run_all,
+        summarise,
+        to_markdown,
+        write_tables,
+    )
+    from mmcggm.visualization.cost_plot import draw_costs
+    from mmcggm.visualization.figures import save_figure
+
     work_dir = args.work_dir or Path('work_dirs', 'benchmark', args.config.stem)
     try:
         benchmark = Benchmark(Config.fromfile(args.config), args.cfg_options, ROOT, args.methods)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Test on several processes: tools/dist_test.sh CONFIG CHECKPOINT PROCESSES [test.py's flags]
-# On several nodes set NNODES, NODE_RANK, MASTER_ADDR and PORT on each.
+# On several nodes set NNODES, NODE_RANK, MASTER_ADDR and PORT on each. On one, a free port is found.
 set -euo pipefail
 if [ $# -lt 3 ]; then
     echo "usage: $0 CONFIG CHECKPOINT PROCESSES [flags of test.py]" >&2
@@ -8,8 +8,11 @@ if [ $# -lt 3 ]; then
 fi
 config=$1 checkpoint=$2 processes=$3
 shift 3
-exec python -m torch.distributed.run \
-    --nnodes="${NNODES:-1}" --node_rank="${NODE_RANK:-0}" \
-    --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="${PORT:-29500}" \
-    --nproc_per_node="$processes" \
+if [ "${NNODES:-1}" = 1 ]; then
+    meeting=(--standalone --local-addr=127.0.0.1)
+else
+    meeting=(--nnodes="$NNODES" --node_rank="${NODE_RANK:-0}"
+        --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="${PORT:-29500}")
+fi
+exec python -m torch.distributed.run "${meeting[@]}" --nproc_per_node="$processes" \
     "$(dirname "$0")/test.py" "$config" "$checkpoint" --launcher pytorch "$@"

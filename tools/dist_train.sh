@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Train on several processes: tools/dist_train.sh CONFIG PROCESSES [train.py's flags]
-# On several nodes set NNODES, NODE_RANK, MASTER_ADDR and PORT on each.
+# On several nodes set NNODES, NODE_RANK, MASTER_ADDR and PORT on each. On one, a free port is found.
 set -euo pipefail
 if [ $# -lt 2 ]; then
     echo "usage: $0 CONFIG PROCESSES [flags of train.py]" >&2
@@ -8,8 +8,11 @@ if [ $# -lt 2 ]; then
 fi
 config=$1 processes=$2
 shift 2
-exec python -m torch.distributed.run \
-    --nnodes="${NNODES:-1}" --node_rank="${NODE_RANK:-0}" \
-    --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="${PORT:-29500}" \
-    --nproc_per_node="$processes" \
+if [ "${NNODES:-1}" = 1 ]; then
+    meeting=(--standalone --local-addr=127.0.0.1)
+else
+    meeting=(--nnodes="$NNODES" --node_rank="${NODE_RANK:-0}"
+        --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="${PORT:-29500}")
+fi
+exec python -m torch.distributed.run "${meeting[@]}" --nproc_per_node="$processes" \
     "$(dirname "$0")/train.py" "$config" --launcher pytorch "$@"

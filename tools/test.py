@@ -2,7 +2,8 @@
 
 import argparse
 
-from mmcggm.engine.launch import add_common_arguments, build_runner, load_config
+from mmcggm.utils.launch_arguments import add_common_arguments
+from mmcggm.utils.processes import wait_passively
 
 
 def parse_args() -> argparse.Namespace:
@@ -27,6 +28,10 @@ def main() -> None:
     args = parse_args()
     if args.format_only and args.out is None:
         raise SystemExit('--format-only needs --out DIR.')
+    wait_passively()
+    # Here, since --help needs no torch, which also reads once, when it is loaded, how threads wait.
+    from mmcggm.engine.launch import build_runner, load_config
+
     cfg = load_config(args)
     cfg.load_from = args.checkpoint
     evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]

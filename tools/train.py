@@ -2,7 +2,8 @@
 
 import argparse
 
-from mmcggm.engine.launch import add_common_arguments, build_runner, enable_amp, load_config
+from mmcggm.utils.launch_arguments import add_common_arguments
+from mmcggm.utils.processes import wait_passively
 
 
 def parse_args() -> argparse.Namespace:
@@ -27,6 +28,10 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    wait_passively()
+    # Here, since --help needs no torch, which also reads once, when it is loaded, how threads wait.
+    from mmcggm.engine.launch import build_runner, enable_amp, load_config
+
     cfg = load_config(args)
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None

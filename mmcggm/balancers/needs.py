@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Part = Literal['representations', 'loss', 'gradients', 'rates']
 
@@ -34,6 +34,6 @@ class Needs:
     second_derivatives: bool = False
 
 
-def acting_on(*parts: Part, alone: bool = True, **needs) -> Needs:
+def acting_on(*parts: Part, alone: bool = True, **needs: Any) -> Needs:
     """Return the needs of a method that changes ``parts``, if ``alone`` as the only one that does."""
     return Needs(frozenset(parts), frozenset(parts if alone else ()), **needs)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import reduce
 from typing import NoReturn
 
 import torch
@@ -110,7 +111,7 @@ class Pass:
         self._unknown('what the model would predict otherwise')
 
     def gradients(
-        self, loss: Tensor, parameters: Sequence[nn.Parameter], create_graph: bool = False
+        self, loss: Tensor, parameters: Sequence[Tensor], create_graph: bool = False
     ) -> list[Tensor]:
         """Return the gradients of ``loss``, a scalar of this pass, at ``parameters``; its graph stays.
 
@@ -119,7 +120,7 @@ class Pass:
 
         Args:
             loss: What is differentiated.
-            parameters: At which; one that it does not depend on gets zero.
+            parameters: At which, or at other tensors of its graph; one that it does not depend on gets zero.
             create_graph: Whether the gradients can be differentiated again.
         """
         if not parameters:
@@ -186,6 +187,11 @@ class PlainPass(Pass):
 
     def counts(self) -> Tensor:
         return self._counts()
+
+
+def sum_of_present(values: Iterable[Tensor | None]) -> Tensor:
+    """Return the sum of the values, scalars, of the modalities that a batch has; at least one."""
+    return reduce(torch.add, (value for value in values if value is not None))
 
 
 def sample_logits(output: Tensor) -> Tensor:

@@ -35,6 +35,7 @@ class _Gradients:
 
     def __init__(self, loss: Tensor, parameters: list[nn.Parameter]) -> None:
         self.loss: Tensor | None = loss
+        self.value = loss.detach().clone()
         self.parameters = parameters
 
     def scaled(self, scale: Tensor) -> list[Tensor]:
@@ -46,16 +47,20 @@ class _Gradients:
             )
             self.loss, self.scale = None, scale
             return list(self.grads)
-        return torch._foreach_mul(self.grads, scale / self.scale)
+        return list(torch._foreach_mul(self.grads, scale / self.scale))
+
+
+class _Context(FunctionCtx):
+    gradients: _Gradients
 
 
 class _SharedBackward(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: FunctionCtx, gradients: _Gradients, *parameters: Tensor) -> Tensor:
+    def forward(ctx: _Context, gradients: _Gradients, *parameters: Tensor) -> Tensor:
         ctx.gradients = gradients
-        return gradients.loss.detach().clone()
+        return gradients.value
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, scale: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: _Context, scale: Tensor) -> tuple[Tensor | None, ...]:
         return (None, *ctx.gradients.scaled(scale))

@@ -73,7 +73,9 @@ class Accumulated:
     def __init__(self, training: Callable[[], Training], mean: bool) -> None:
         self._training = training
         self._mean = mean
-        self.clear()
+        self._own: Any = None
+        self._total: Any = None
+        self._passes = 0
 
     def add(self, value: Any) -> None:
         """Add what a pass showed: a tensor, or lists of tensors; it is detached."""
@@ -98,8 +100,7 @@ class Accumulated:
 
     def clear(self) -> None:
         """Begin anew."""
-        self._own: Any = None
-        self._total: Any = None
+        self._own = self._total = None
         self._passes = 0
 
 

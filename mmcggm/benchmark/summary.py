@@ -28,7 +28,8 @@ class Row:
         std: Of the values, with n - 1 in the denominator; NaN for one.
         difference: Mean difference to the baseline over the seeds that both have; NaN without any, and
             for the baseline itself.
-        p_value: Two-sided, of a paired t-test over these seeds; NaN for fewer than two.
+        p_value: Two-sided, of a paired t-test over these seeds; NaN for fewer than two, and where a value is
+            not finite.
         p_holm: The same, corrected for the number of methods that are compared in this setting and metric.
     """
 
@@ -100,12 +101,18 @@ def _row(setting: str, method: str, metric: str, values: dict[int, float], basel
 
 
 def paired_p_value(differences: np.ndarray) -> float:
-    """Return the p value of the hypothesis that the differences have mean zero."""
-    if len(differences) < 2:
+    """Return the p value of the hypothesis that the differences have mean zero.
+
+    It is that of Student's t-test, two-sided; NaN for fewer than two differences, or one that isn't finite.
+    """
+    if len(differences) < 2 or not np.isfinite(differences).all():
         return math.nan
     if np.ptp(differences) == 0:  # where the t-test divides by zero
         return 1.0 if differences[0] == 0 else 0.0
-    return float(stats.ttest_1samp(differences, 0.0).pvalue)
+    # t is the same at any scale, and at this one neither sums nor squares overflow or vanish.
+    scaled = differences / np.abs(differences).max()
+    t = scaled.mean() / scaled.std(ddof=1) * math.sqrt(len(scaled))
+    return float(2 * stats.t.sf(abs(t), len(scaled) - 1))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.distributed as dist
@@ -62,16 +62,16 @@ class FSDP2Strategy(DDPStrategy):
         if not isinstance(model, GuidedModel):
             raise TypeError(f'FSDP2Strategy shards a GuidedModel, but `model` is a {type(model).__name__}.')
         device = get_device()
-        model = self.convert_model(model.to(device))
+        guided = cast(GuidedModel, self.convert_model(model.to(device)))
         mesh = init_device_mesh(device, (dist.get_world_size(),))
-        paths = {path for encoder in model.encoders for path in encoder.modules}
+        paths = {path for encoder in guided.encoders for path in encoder.modules}
         for path in sorted(paths, key=lambda path: path.count('.'), reverse=True):  # inner ones first
-            module = model.model.get_submodule(path)
+            module = guided.model.get_submodule(path)
             if not isinstance(module, (nn.ModuleList, nn.ModuleDict)):  # which are never called
                 fully_shard(module, mesh=mesh)
-        return fully_shard(model, mesh=mesh)
+        return cast(nn.Module, fully_shard(guided, mesh=mesh))
 
-    def save_checkpoint(self, filename: str, **kwargs) -> None:
+    def save_checkpoint(self, filename: str, **kwargs: Any) -> None:
         # Every process takes part in gathering; the main one writes.
         target = filename if is_main_process() else os.devnull
         SingleDeviceStrategy.save_checkpoint(self, target, **kwargs)
@@ -80,7 +80,7 @@ class FSDP2Strategy(DDPStrategy):
         """Return whole tensors on the main process, nothing on the others."""
         return get_model_state_dict(self.model, options=_FULL_ON_CPU)
 
-    def load_model_state_dict(self, state_dict: dict[str, Any], *, strict: bool = False, **_) -> None:
+    def load_model_state_dict(self, state_dict: dict[str, Any], *, strict: bool = False, **_: Any) -> None:
         set_model_state_dict(
             self.model, state_dict, options=StateDictOptions(full_state_dict=True, strict=strict)
         )
@@ -112,7 +112,7 @@ def _sharded(state_dict: dict[str, Any], optimizer: Optimizer) -> dict[str, Any]
     """Return an optimizer's state with tensors of a parameter's shape sharded as the parameter is."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group['params']]
 
-    def shard(value: Any, parameter: Tensor) -> Any:
+    def shard(value: Any, parameter: DTensor) -> Any:
         if not (isinstance(value, Tensor) and value.shape == parameter.shape):
             return value
         return distribute_tensor(value.to(parameter.device), parameter.device_mesh, parameter.placements)

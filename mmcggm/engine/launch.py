@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import os.path as osp
+from pathlib import Path
 
 import torch.distributed as dist
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
@@ -17,21 +17,6 @@ AMP_WRAPPERS = {
     'BalancedOptimWrapper': 'BalancedAmpOptimWrapper',
     'CGGMOptimWrapper': 'CGGMAmpOptimWrapper',
 }
-
-
-def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that training and testing share."""
-    parser.add_argument('--work-dir', help='folder for logs, checkpoints and results')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='override settings of the config: key=value, nested keys with dots; lists as key="[a,b]" or '
-        'key=a,b, nested ones as key="[(a,b),(c,d)]", without white space',
-    )
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
-    # Some launchers pass the local rank as an argument instead of the environment.
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
 
 
 def load_config(args: argparse.Namespace) -> Config:
@@ -44,8 +29,20 @@ def load_config(args: argparse.Namespace) -> Config:
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
-        cfg.work_dir = osp.join('./work_dirs', osp.splitext(osp.basename(args.config))[0])
+        cfg.work_dir = str(default_work_dir(args.config, cfg))
     return cfg
+
+
+def default_work_dir(path: str | Path, cfg: Config) -> Path:
+    """Return the folder of a training whose config names none: ``configs/ogm/mfeat.py`` has its own.
+
+    That is ``work_dirs/ogm/mfeat``, or ``work_dirs/ogm/mfeat_fac`` where the config trains the modality
+    ``fac`` alone (``model.only``). A config that lies in ``configs`` itself has ``work_dirs/<name>``.
+    """
+    path = Path(path).resolve()
+    folder = '' if path.parent.name == 'configs' else path.parent.name
+    only = (cfg.get('model') or {}).get('only')
+    return Path('work_dirs', folder, path.stem if only is None else f'{path.stem}_{only}')
 
 
 def enable_amp(cfg: Config) -> None:
@@ -74,5 +71,8 @@ def build_runner(cfg: Config) -> Runner:
     """
     if cfg.launcher == 'pytorch' and get_device() == 'cpu':
         dist.init_process_group('gloo')
-        cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None)
+        if cfg.get('model_wrapper_cfg') is None:  # as Runner.wrap_model has it
+            unused = cfg.get('find_unused_parameters', False)
+            cfg.model_wrapper_cfg = dict(broadcast_buffers=False, find_unused_parameters=unused)
+        cfg.model_wrapper_cfg.device_ids = None
     return Runner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)

@@ -116,7 +116,7 @@ class GuidedModel(BaseModel):
         """Return the trainable parameters of each modality's encoder."""
         return [encoder.parameters(self.model) for encoder in self.encoders]
 
-    def forward(self, *args, mode: str = 'tensor', **kwargs) -> Any:
+    def forward(self, *args: Any, mode: str = 'tensor', **kwargs: Any) -> Any:
         """Run the inner model; in ``mode='loss'`` also the guides.
 
         Returns:

@@ -6,13 +6,14 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 import torch
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from mmcggm.balancers import Change, Pass, differentiated_once
+from mmcggm.balancers.pass_record import sum_of_present
 from mmcggm.structures.nested import check_pyramid, map_tensors
 from mmcggm.structures.sequences import is_padded, pool_tokens
 
@@ -32,7 +33,7 @@ class Guided(Protocol):
     teachers: Teachers
 
     @property
-    def guides(self) -> Mapping[str, nn.Module]: ...
+    def guides(self) -> Any: ...  # of modules by modality
 
     @property
     def head(self) -> nn.Module: ...
@@ -133,7 +134,7 @@ class GuidedPass(Pass):
 
     @property
     def head_weight(self) -> nn.Parameter:
-        return self.guided.head.weight
+        return cast(nn.Parameter, self.guided.head.weight)
 
     @property
     def guide_weights(self) -> list[nn.Parameter]:
@@ -270,7 +271,7 @@ class GuidedPass(Pass):
         leaves = [leaf for modality in modalities for leaf in float_tensors(self._inputs[modality])]
         tensors = [h for modality in modalities for h in float_tensors(self.found[modality])]
         grads = self.gradients(loss, leaves)
-        inner = sum((g * h).sum() for g, h in zip(grads, tensors, strict=True))
+        inner = sum_of_present((g * h).sum() for g, h in zip(grads, tensors, strict=True))
         return loss.detach() + inner - inner.detach()
 
 
@@ -333,4 +334,4 @@ def _leaf(tensor: Tensor) -> Tensor:
 
 def _zero(guide: nn.Module) -> Tensor:
     """Return a loss of zero that touches each parameter, so that distributed training does not wait."""
-    return sum(parameter.sum() for parameter in guide.parameters()) * 0
+    return sum_of_present(parameter.sum() for parameter in guide.parameters()) * 0

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from typing import Any
+from typing import Any, cast
 
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -92,6 +92,7 @@ class AutoGuide(Guide):
         self.level = level
         self.layout = layout
         self.pool = pool
+        hidden: type[nn.Module]
         if isinstance(head, nn.Linear):
             self.dims, width, hidden = 0, head.in_features, nn.Linear
         elif isinstance(head, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
@@ -102,7 +103,7 @@ class AutoGuide(Guide):
                 f"AutoGuide needs a head whose last layer is Linear or Conv1d to Conv3d, but it's a "
                 f'{type(head).__name__}: give a guide of your own.'
             )
-        kernel = {} if self.dims == 0 else dict(kernel_size=3, padding=1)
+        kernel: dict[str, int] = {} if self.dims == 0 else dict(kernel_size=3, padding=1)
         layers: list[nn.Module] = []
         if self.in_channels != width:
             layers.append(hidden(self.in_channels, width, **{} if self.dims == 0 else dict(kernel_size=1)))
@@ -226,14 +227,14 @@ def _build_guide(
         template = dict(head=head, encoder=encoder.last_module(model))
         is_auto = isinstance(kind, type) and issubclass(kind, AutoGuide)
         with naming_guide(encoder.modality):
-            guide = MODELS.build(guide, default_args=template if is_auto else None)
+            guide = cast(nn.Module, MODELS.build(guide, default_args=template if is_auto else None))
     weight = getattr(getattr(guide, 'last_layer', None), 'weight', None)
     if not isinstance(weight, nn.Parameter):
         raise ValueError(
             f"The guide of '{encoder.modality}', a {type(guide).__name__}, needs an attribute "
             '`last_layer`, which has a parameter `weight`.'
         )
-    shape, expected = tuple(weight.shape), tuple(head.weight.shape)
+    shape, expected = tuple(weight.shape), tuple(cast(nn.Parameter, head.weight).shape)
     if shape != expected:
         raise ValueError(
             f"The last layer of the guide of '{encoder.modality}' has a weight of shape {shape}, but the "

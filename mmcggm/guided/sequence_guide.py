@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from mmcggm.models.encoders.sequence import SequenceTransformer
@@ -29,7 +31,7 @@ class SequenceGuide(Guide):
         outputs: int = 1,
         num_layers: int = 2,
         init_cfg: dict | None = None,
-        **transformer,
+        **transformer: Any,
     ) -> None:
         super().__init__(init_cfg)
         self.transformer = SequenceTransformer(dim, num_layers, **transformer)

@@ -53,7 +53,7 @@ class Teachers:
         self._model = copied
 
     @torch.no_grad()
-    def __call__(self, *args, **kwargs) -> dict[str, Any]:
+    def __call__(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Return the teachers' representations by modality; without those that the batch lacks.
 
         Raises:

@@ -9,7 +9,7 @@ def import_optional(module: str, extra: str) -> ModuleType:
 
     Args:
         module: Import name, for example ``'h5py'``.
-        extra: The extra in ``setup.py`` that installs it, for example ``'brats'``.
+        extra: The extra in ``pyproject.toml`` that installs it, for example ``'brats'``.
 
     Raises:
         ImportError: If ``module`` itself is not installed. An error inside an installed

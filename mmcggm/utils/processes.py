@@ -1,9 +1,19 @@
-"""Processes that start others."""
+"""Processes: how they wait, end and print."""
 
 import multiprocessing
 import os
 import threading
 from pathlib import Path
+
+
+def wait_passively() -> None:
+    """Let threads that wait for each other sleep; call it before torch is first imported.
+
+    OpenMP's threads spin by default, which takes the cores from other processes and so from the threads that
+    are waited for. Beside a GPU the CPU's threads have little to do, so it does no harm there.
+    ``OMP_WAIT_POLICY`` of the environment has precedence.
+    """
+    os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
 
 def end_with_parent() -> None:

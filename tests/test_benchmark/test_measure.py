@@ -32,4 +32,4 @@ def test_steps_take_turns_and_the_first_two_do_not_count():
     times = time_in_turns({name: lambda name=name: burn(name) for name in 'ab'}, torch.device('cpu'), 3)
     assert ''.join(calls) == 'ab' * 5
     assert {name: len(found) for name, found in times.items()} == {'a': 3, 'b': 3}
-    assert all(value >= 0.002 for found in times.values() for value in found)
+    assert all(value > 0.0019 for found in times.values() for value in found)  # less what is rounded

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -77,6 +77,22 @@ def test_p_value_is_scipys(values, data):
     assert 0 <= p <= 1
     if np.ptp(differences) > 1e-6:
         assert p == pytest.approx(stats.ttest_rel(values, baseline).pvalue, rel=1e-6)
+
+
+@given(
+    st.lists(st.integers(-8, 8), min_size=2, max_size=8).filter(lambda steps: len(set(steps)) > 1),
+    st.integers(-1074, 1020),
+)
+@example([0, 1], -1074)  # whose squares vanish
+@example([1, 2, 3], 1020)  # whose squares overflow
+def test_p_value_does_not_depend_on_the_unit(steps, exponent):
+    p = paired_p_value(np.array([math.ldexp(step, exponent) for step in steps]))
+    assert p == paired_p_value(np.array(steps, dtype=float)) and 0 <= p <= 1
+
+
+@pytest.mark.parametrize('value', [math.nan, math.inf])
+def test_what_is_not_finite_has_no_p_value(value):
+    assert math.isnan(paired_p_value(np.array([0.1, value, 0.2])))
 
 
 def test_equal_differences_have_a_p_value():

@@ -4,7 +4,6 @@ import json
 import runpy
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -94,25 +93,20 @@ def test_absent_config_is_named():
 
 def test_a_process_ends_with_the_one_that_started_it(tmp_path):
     code = (
-        'import multiprocessing, os, sys, time\n'
+        'import multiprocessing, os, time\n'
         'from mmcggm.utils.processes import end_with_parent\n'
-        'def child(path):\n'
+        'def child():\n'
         '    end_with_parent()\n'
-        '    open(path, "w").write(str(os.getpid()))\n'
+        '    print("started", flush=True)\n'
         '    time.sleep(60)\n'
+        '    print("survived", flush=True)\n'
         'if __name__ == "__main__":\n'
-        '    multiprocessing.get_context("spawn").Process(target=child, args=(sys.argv[1],)).start()\n'
+        '    multiprocessing.get_context("spawn").Process(target=child).start()\n'
     )
-    script, pid = tmp_path / 'script.py', tmp_path / 'pid'
+    script = tmp_path / 'script.py'
     script.write_text(code)
-    parent = subprocess.Popen([sys.executable, str(script), str(pid)], cwd=ROOT)
-    deadline = time.monotonic() + 60
-    while not (pid.exists() and pid.read_text()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    child = Path('/proc') / pid.read_text()
-    assert child.exists()
-    parent.kill()
-    parent.wait()
-    while child.exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not child.exists()
+    command = [sys.executable, str(script)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout.readline() == 'started\n'
+        parent.kill()
+        assert parent.stdout.read() == ''  # ends when the child does, which has the pipe too

@@ -1,6 +1,6 @@
 """What a linear classifier reads from each modality's representation.
 
-    python tools/analysis_tools/linear_probe.py configs/cggm/av_digits.py work_dirs/av_digits/epoch_12.pth
+    python tools/analysis_tools/linear_probe.py CONFIG work_dirs/cggm/av_digits/epoch_12.pth
 
 For each modality, scikit-learn's LogisticRegression is trained on the representations of the training
 split, averaged over positions and standardised, and tested on those of the test split. The trained model

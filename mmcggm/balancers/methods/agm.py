@@ -81,7 +81,7 @@ class AGM(Balancer):
         moved = self.means + (scores - self.means) / (self.updates + 1)
         self.means = torch.where(counted, moved, self.means)
         self.updates = self.updates + counted
-        self._responses = None
+        del self._responses  # with the graphs of all coalitions
 
     def _shares(self, seen: Pass) -> Tensor:
         """Return ``φ``, shape ``(M, *)`` for an output ``(*)``."""

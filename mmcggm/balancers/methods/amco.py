@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mmcggm.balancers.balancer import Balancer
 from mmcggm.balancers.needs import acting_on
-from mmcggm.balancers.pass_record import Change, Pass, sample_logits
+from mmcggm.balancers.pass_record import Change, Pass, sample_logits, sum_of_present
 from mmcggm.balancers.state import Memory, UpdateSum
 from mmcggm.registry import BALANCERS
 
@@ -78,7 +78,7 @@ class AMCo(Balancer):
 
     def loss_term(self, seen: Pass) -> Tensor:
         """Return the losses of the modalities alone."""
-        return sum(loss for loss in seen.unimodal_losses() if loss is not None)
+        return sum_of_present(seen.unimodal_losses())
 
     def end_update(self) -> None:
         """Decide which modalities are masked in the next step."""

@@ -87,10 +87,11 @@ class CGGM(Balancer):
         interval: int = 1,
     ) -> None:
         super().__init__()
-        self.rho = None if rho == 'neutral' else Schedule(rho, 'rho')
+        self.rho = None if isinstance(rho, str) else Schedule(rho, 'rho')
         self.lam = Schedule(lam, 'lam')
         check_arguments(
             'CGGM',
+            (rho == 'neutral' or self.rho is not None, f"rho a number, points or 'neutral', got {rho!r}"),
             (self.rho is None or min(self.rho.values) > 0, f'rho > 0, got {rho}'),
             (min(self.lam.values) >= 0, f'lam >= 0, got {lam}'),
             (direction in DIRECTIONS, f"direction in {DIRECTIONS}, got '{direction}'"),
@@ -100,9 +101,11 @@ class CGGM(Balancer):
             (interval >= 1, f'interval >= 1, got {interval}'),
         )
         self.direction, self.magnitude = direction, magnitude
-        if not isinstance(progress, Progress):
-            progress = BALANCERS.build(progress, key='optim_wrapper.balancer.progress', kind=Progress)
-        self.progress = progress
+        self.progress: Progress = (
+            progress
+            if isinstance(progress, Progress)
+            else BALANCERS.build(progress, key='optim_wrapper.balancer.progress', kind=Progress)
+        )
         self.bounds, self.tolerance, self.interval = bounds, tolerance, interval
         self.needs = _needs(direction, magnitude)
         # Of the update under way:

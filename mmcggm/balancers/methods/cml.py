@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from mmcggm.balancers.balancer import Balancer
 from mmcggm.balancers.needs import acting_on
-from mmcggm.balancers.pass_record import Pass, sample_logits
+from mmcggm.balancers.pass_record import Pass, sample_logits, sum_of_present
 from mmcggm.registry import BALANCERS
 
 
@@ -60,7 +60,7 @@ class CML(Balancer):
         )
         self.stats = {'rise': rises.detach().mean(), 'rises': (rises > 0).float().mean()}
         fused = seen.task_loss
-        partial = sum(less.task_loss for less in chain[1:])
+        partial = sum_of_present(less.task_loss for less in chain[1:])
         return (fused + partial) / len(chain) - fused + self.lam * rises.mean(1).sum()
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mmcggm.balancers.balancer import Balancer
 from mmcggm.balancers.needs import acting_on
-from mmcggm.balancers.pass_record import Pass
+from mmcggm.balancers.pass_record import Pass, sum_of_present
 from mmcggm.balancers.scores import scores_from_counts
 from mmcggm.balancers.state import Memory, UpdateSum
 from mmcggm.registry import BALANCERS
@@ -102,7 +102,8 @@ class GradientBlending(Balancer):
                 "losses: one a modality and, last, the fused model's."
             )
         self.stats = {'w': torch.tensor(weights[:-1]), 'w_fused': torch.tensor(weights[-1])}
-        blend = sum(w * loss for w, loss in zip(weights, losses, strict=True) if loss is not None)
+        pairs = zip(weights, losses, strict=True)
+        blend = sum_of_present(w * loss for w, loss in pairs if loss is not None)
         return blend - seen.task_loss
 
     def end_update(self) -> None:

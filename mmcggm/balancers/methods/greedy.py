@@ -146,6 +146,6 @@ def _effective_update(index: int, parameters: Sequence[nn.Parameter]) -> Tensor:
             f'Greedy compares how fast encoders learn, but that of modality {index} is frozen or got no '
             'gradient.'
         )
-    grads = torch.stack(torch._foreach_norm([p.grad for p in trained])).float()
+    grads = torch.stack(torch._foreach_norm([p.grad for p in trained if p.grad is not None])).float()
     values = torch.stack(torch._foreach_norm([p.detach() for p in trained])).float()
     return grads.square().sum() / values.square().sum()

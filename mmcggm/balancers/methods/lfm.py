@@ -13,7 +13,7 @@ from mmcggm.balancers.balancer import Balancer
 from mmcggm.balancers.flat_gradients import accumulated, gradient_of
 from mmcggm.balancers.needs import acting_on
 from mmcggm.balancers.pairwise_losses import contrast, divergence
-from mmcggm.balancers.pass_record import Pass
+from mmcggm.balancers.pass_record import Pass, sum_of_present
 from mmcggm.balancers.schedule import Schedule
 from mmcggm.balancers.state import Memory, UpdateMean
 from mmcggm.registry import BALANCERS
@@ -79,7 +79,9 @@ class LFM(Balancer):
         rate: float = 0.05,
     ) -> None:
         super().__init__()
-        self.schedule = None if alpha in ('heuristic', 'learned') else Schedule(alpha, 'alpha')
+        self.schedule = None if isinstance(alpha, str) else Schedule(alpha, 'alpha')
+        if isinstance(alpha, str) and alpha not in ('heuristic', 'learned'):
+            raise ValueError(f"LFM needs alpha 'heuristic', 'learned', a number or points, got {alpha!r}.")
         if self.schedule is not None and not all(0 <= value <= 1 for value in self.schedule.values):
             raise ValueError(f'LFM needs alpha in [0, 1], got {alpha}.')
         if matching not in ('contrastive', 'divergence'):
@@ -152,5 +154,5 @@ class LFM(Balancer):
         if not pairs:
             return None
         if contrastive:
-            return sum(contrast(a, b, self.temperature) for a, b in pairs) / len(pairs)
-        return seen.at_encoders(sum(divergence(a, b) for a, b in pairs) / len(pairs))
+            return sum_of_present(contrast(a, b, self.temperature) for a, b in pairs) / len(pairs)
+        return seen.at_encoders(sum_of_present(divergence(a, b) for a, b in pairs) / len(pairs))

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from mmcggm.balancers.balancer import Balancer
 from mmcggm.balancers.needs import acting_on
-from mmcggm.balancers.pass_record import Pass, sample_logits
+from mmcggm.balancers.pass_record import Pass, sample_logits, sum_of_present
 from mmcggm.registry import BALANCERS
 
 
@@ -39,11 +39,12 @@ class MBSD(Balancer):
         labels = seen.labels()
         # A modality that the batch lacks neither teaches nor learns.
         logits = [sample_logits(z) for z in seen.predictions() if z is not None]
-        loss = sum(loss for loss in seen.unimodal_losses() if loss is not None)
+        loss = sum_of_present(seen.unimodal_losses())
         if len(logits) < 2:
             return loss
         pairs = list(combinations(logits, 2))
-        distillation = sum(distil(first, second, labels) for first, second in pairs) / len(pairs)
+        distances = [distil(first, second, labels) for first, second in pairs]
+        distillation = sum_of_present(distances) / len(pairs)
         self.stats = {'distillation': distillation.detach()}
         return loss + seen.at_encoders(distillation)
 

@@ -95,12 +95,15 @@ class MLA(Balancer):
         inputs, old = self.inputs.total, self.projection
         new = absorbed(old, inputs[:-1] / inputs[-1], self.alpha)
         self.projection = torch.where(new.isfinite().all(), new, old)
-        grad = self._weight.grad.flatten(1)
+        weight = self._weight
+        if weight is None or weight.grad is None:
+            raise ValueError('MLA projects the gradient of the head, but backward has left none.')
+        grad = weight.grad.flatten(1)
         projected = grad @ old.to(grad)
         kept = projected.norm() / (grad.norm() * (old.norm() / len(old) ** 0.5).to(grad))
         turns = torch.arange(len(self.encoders), device=grad.device) == self.turn
         self.stats = {'turn': turns.to(grad), 'kept': kept}
-        self._weight.grad.copy_(projected.view_as(self._weight))
+        weight.grad.copy_(projected.view_as(weight))
         let_rest(self.encoders, self.turn)
         self.updates += 1
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mmcggm.balancers.balancer import Balancer
 from mmcggm.balancers.needs import acting_on
-from mmcggm.balancers.pass_record import Pass
+from mmcggm.balancers.pass_record import Pass, sum_of_present
 from mmcggm.balancers.state import Memory
 from mmcggm.registry import BALANCERS
 
@@ -71,7 +71,7 @@ class MSES(Balancer):
             return None
         losses = zip(seen.unimodal_losses(), self.stopped, strict=True)
         learning = [loss for loss, stopped in losses if loss is not None and not stopped]
-        return self.weight * sum(learning) if learning else None
+        return self.weight * sum_of_present(learning) if learning else None
 
     def change_gradients(self) -> None:
         """Let the encoders that are stopped rest."""

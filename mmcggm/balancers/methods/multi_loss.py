@@ -6,7 +6,7 @@ from torch import Tensor
 
 from mmcggm.balancers.balancer import Balancer
 from mmcggm.balancers.needs import acting_on
-from mmcggm.balancers.pass_record import Pass
+from mmcggm.balancers.pass_record import Pass, sum_of_present
 from mmcggm.balancers.schedule import Schedule
 from mmcggm.registry import BALANCERS
 
@@ -40,5 +40,4 @@ class MultiLoss(Balancer):
 
     def loss_term(self, seen: Pass) -> Tensor | None:
         weight = self.weight(self.clock.progress)
-        losses = [loss for loss in seen.unimodal_losses() if loss is not None] if weight > 0 else []
-        return weight * sum(losses) if losses else None
+        return weight * sum_of_present(seen.unimodal_losses()) if weight > 0 else None

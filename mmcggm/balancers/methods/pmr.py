@@ -85,15 +85,15 @@ class PMR(Balancer):
         vectors, labels = self._vectors(seen), seen.labels()
         *sums, counts = self.prototypes or _zeros(self.class_sums.total)
         known = counts.squeeze(1) > 0
-        truth, entropies = [], []
+        found, entropies = [], []
         for vector, class_sums in zip(vectors, sums, strict=True):
             distances = torch.cdist(vector, class_sums / counts.clamp(min=1))
             # Not infinity, of which the entropy would make NaN.
             logits = (-distances).masked_fill(~known, torch.finfo(distances.dtype).min / 2)
             logs = logits.log_softmax(1)
-            truth.append(logs.gather(1, labels.unsqueeze(1)).squeeze(1))
+            found.append(logs.gather(1, labels.unsqueeze(1)).squeeze(1))
             entropies.append(-(logs.exp() * logs).sum(1))
-        truth, counted = torch.stack(truth), known[labels]  # (M, N) and (N,)
+        truth, counted = torch.stack(found), known[labels]  # (M, N) and (N,)
         self.scores.add((truth.detach().exp() * counted).sum(1))
         slow, fast = pmr_coefficients(self.scores.total)
         self.stats = {'score': self.scores.total, 'slow': slow, 'fast': fast}

@@ -9,6 +9,7 @@ from mmcggm.balancers.balancer import Balancer
 from mmcggm.balancers.needs import Needs
 from mmcggm.balancers.pass_record import Pass
 from mmcggm.balancers.state import Memory
+from mmcggm.balancers.training import Survey
 from mmcggm.registry import BALANCERS
 
 
@@ -69,12 +70,17 @@ class ReLearning(Balancer):
         if self.initial is not None:
             return
         seen.labels()
+        _ = self._survey
+        self.initial = [[p.detach().clone() for p in parameters] for parameters in self.encoders]
+
+    @property
+    def _survey(self) -> Survey:
         if self.training.survey is None:
             raise ValueError(
                 'ReLearning compares representations of the training and the validation set: attach it to a '
                 'Training with a `survey`.'
             )
-        self.initial = [[p.detach().clone() for p in parameters] for parameters in self.encoders]
+        return self.training.survey
 
     def end_epoch(self) -> None:
         """Set the encoders back, if it is time."""
@@ -82,11 +88,10 @@ class ReLearning(Balancer):
         if not self.active or self.epochs % self.interval or self.done == self.times:
             return
         self.done += 1
-        survey = self.training.survey
         gaps = torch.tensor(
             [
                 abs(separability(*train) - separability(*val))
-                for train, val in zip(survey('train'), survey('val'), strict=True)
+                for train, val in zip(*map(self._survey, ('train', 'val')), strict=True)
             ]
         )
         strengths = torch.tanh(self.lam * gaps)
@@ -121,12 +126,12 @@ def k_means(points: Tensor, count: int, iterations: int = 300, seed: int = 0) ->
     """
     generator = torch.Generator().manual_seed(seed)
     distances = torch.ones(len(points))
-    centres = []
+    chosen_ones: list[Tensor] = []
     for _ in range(count):
         chosen = torch.multinomial(distances + torch.finfo(distances.dtype).tiny, 1, generator=generator)
-        centres.append(points[chosen])
-        distances = torch.cdist(points, torch.cat(centres)).square().amin(1)
-    centres = torch.cat(centres)
+        chosen_ones.append(points[chosen])
+        distances = torch.cdist(points, torch.cat(chosen_ones)).square().amin(1)
+    centres = torch.cat(chosen_ones)
     for _ in range(iterations):
         nearest = torch.cdist(points, centres).argmin(1)
         sizes = torch.bincount(nearest, minlength=count).unsqueeze(1)

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from mmcggm.balancers.pass_record import Pass
+from mmcggm.balancers.pass_record import Pass, sum_of_present
 from mmcggm.balancers.schedule import Schedule
 from mmcggm.registry import BALANCERS
 
@@ -64,5 +64,5 @@ class TeachingCGGM(CGGM):
         modalities = len(losses)
         weights = self.terms.clamp(min=0) * modalities / (modalities - 1)
         pairs = zip(weights.unbind(), losses, strict=True)
-        lesson = strength * sum(w * loss for w, loss in pairs if loss is not None)
+        lesson = strength * sum_of_present(w * loss for w, loss in pairs if loss is not None)
         return lesson if direction is None else direction + lesson

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from mmcggm.balancers.balancer import Balancer
 from mmcggm.balancers.needs import acting_on
-from mmcggm.balancers.pass_record import Pass
+from mmcggm.balancers.pass_record import Pass, sum_of_present
 from mmcggm.registry import BALANCERS
 
 
@@ -44,8 +44,10 @@ class UMT(Balancer):
 
     def loss_term(self, seen: Pass) -> Tensor:
         distances = [
-            seen.task_loss.new_zeros(()) if taught is None else F.mse_loss(own.to(taught.dtype), taught)
+            seen.task_loss.new_zeros(())
+            if own is None or taught is None
+            else F.mse_loss(own.to(taught.dtype), taught)
             for own, taught in zip(seen.vectors(), seen.teachers(), strict=True)
         ]
         self.stats = {'distance': torch.stack(distances).detach()}
-        return self.lam * sum(distances)
+        return self.lam * sum_of_present(distances)

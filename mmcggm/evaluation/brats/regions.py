@@ -12,7 +12,7 @@ from scipy.ndimage import find_objects
 from mmcggm.datasets import BraTSDataset
 from mmcggm.utils import import_optional
 
-REGIONS = BraTSDataset.METAINFO['regions']
+REGIONS: dict[str, Sequence[int]] = BraTSDataset.METAINFO['regions']
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,22 @@
+"""The flags that launchers share; they load neither torch nor a runner, so that ``--help`` is quick."""
+
+from __future__ import annotations
+
+import argparse
+
+from mmengine.config import DictAction
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that training and testing share."""
+    parser.add_argument('--work-dir', help='folder for logs, checkpoints and results')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override settings of the config: key=value, nested keys with dots; lists as key="[a,b]" or '
+        'key=a,b, nested ones as key="[(a,b),(c,d)]", without white space',
+    )
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    # Some launchers pass the local rank as an argument instead of the environment.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
