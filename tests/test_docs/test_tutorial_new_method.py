@@ -16,8 +16,7 @@ from mmengine.config import Config
 from mmcggm.benchmark import Benchmark
 from mmcggm.datasets.av_digits.converter import convert_folder
 from tests.formats.av_digits import write_synthetic_recordings
-from tests.test_engine.test_optim_wrapper import batches
-from tests.tiny import build_wrapper, classifier_guided
+from tests.tiny import batches, build_wrapper, classifier_guided
 
 ROOT = Path(__file__).parents[2]
 TUTORIAL = ROOT / 'docs' / 'tutorial_new_method.md'

@@ -4,21 +4,11 @@ import copy
 
 import pytest
 import torch
-from mmengine.dataset import default_collate
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 from torch import nn
 
-from tests.tiny import TinyClassifier, TinyData, build_wrapper, tiny_guided
-
-
-def batches(count: int, size: int = 16) -> list[dict]:
-    data = TinyData(count * size)
-    return [default_collate([data[i * size + j] for j in range(size)]) for i in range(count)]
-
-
-def weights(module: nn.Module) -> torch.Tensor:
-    return torch.cat([p.detach().flatten() for p in module.parameters()])
+from tests.tiny import TinyClassifier, batches, build_wrapper, tiny_guided, weights
 
 
 def test_without_a_balancer_the_model_trains_as_if_alone():

@@ -5,8 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from mmcggm.guided.guided_pass import pooled_vector
-from tests.test_engine.test_optim_wrapper import batches
-from tests.tiny import classifier_guided, tiny_guided
+from tests.tiny import batches, classifier_guided, tiny_guided
 
 
 @pytest.fixture

@@ -11,8 +11,7 @@ from torch import nn
 from mmcggm.engine import CGGMHook, GradientStatsHook
 from mmcggm.engine.hooks.gradient_stats_hook import gradient_stats
 from mmcggm.guided import GuidedModel
-from tests.test_engine.test_optim_wrapper import batches
-from tests.tiny import TinyClassifier, classifier_guided, tiny_runner, wrapper_config
+from tests.tiny import TinyClassifier, batches, classifier_guided, tiny_runner, wrapper_config
 
 NAMES = ('left', 'right')
 
