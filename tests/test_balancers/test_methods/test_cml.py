@@ -9,8 +9,7 @@ from torch.nn import functional as F
 from mmcggm.balancers import CML
 from mmcggm.balancers.methods.cml import confidence_rises
 from tests.many import many_batches, many_guided
-from tests.test_engine.test_optim_wrapper import batches
-from tests.tiny import build_wrapper, tiny_guided
+from tests.tiny import batches, build_wrapper, tiny_guided
 
 
 def test_only_a_rise_that_mends_nothing_counts():

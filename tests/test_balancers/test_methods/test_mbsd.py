@@ -8,8 +8,7 @@ from torch.nn import functional as F
 
 from mmcggm.balancers.methods.mbsd import distil
 from tests.many import many_batches, many_guided
-from tests.test_engine.test_optim_wrapper import batches
-from tests.tiny import build_wrapper, tiny_guided
+from tests.tiny import batches, build_wrapper, tiny_guided
 
 
 def formula(first, second, labels):

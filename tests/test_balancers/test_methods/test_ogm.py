@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from mmcggm.balancers import OGM
 from mmcggm.balancers.methods.ogm import ogm_coefficients
-from tests.test_engine.test_optim_wrapper import batches
-from tests.tiny import build_wrapper, classifier_guided
+from tests.tiny import batches, build_wrapper, classifier_guided
 
 
 @given(st.floats(0.01, 50), st.floats(0.01, 50), st.floats(0.05, 2))

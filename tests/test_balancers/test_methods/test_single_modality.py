@@ -7,8 +7,7 @@ import torch
 from mmengine.evaluator import Evaluator
 
 from tests.many import many_batches, many_guided
-from tests.test_engine.test_optim_wrapper import weights
-from tests.tiny import Accuracy, TinyData, build_wrapper, tiny_runner
+from tests.tiny import Accuracy, TinyData, build_wrapper, tiny_runner, weights
 
 
 @pytest.mark.parametrize('modalities', [2, 3, 6])
@@ -49,7 +48,7 @@ def test_trains_and_validates_in_a_runner(tmp_path):
         collate_fn=dict(type='default_collate'),
     )
     wrapper = dict(
-        type='CGGMOptimWrapper',
+        type='BalancedOptimWrapper',
         optimizer=dict(type='SGD', lr=0.1),
         balancer=dict(type='SingleModality', modality='right'),
     )

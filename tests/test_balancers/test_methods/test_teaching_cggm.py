@@ -8,8 +8,7 @@ from torch.nn import functional as F
 
 from mmcggm.balancers import CGGM, TeachingCGGM
 from tests.many import many_batches, many_guided
-from tests.test_engine.test_optim_wrapper import batches, weights
-from tests.tiny import build_wrapper, tiny_guided
+from tests.tiny import batches, build_wrapper, tiny_guided, weights
 
 RATE = 0.1
 
