@@ -68,7 +68,7 @@ def test_decisions_for_two_modalities_are_the_published_ones(epsilon, window):
             louder = 2 if (step // 20 + index) % 2 else 1
             parameter.grad = louder * torch.randn(3, 2, generator=generator)
         effective.append([(p.grad.norm() ** 2 / p.norm() ** 2).item() for (p,) in encoders])
-        balancer.see(Shown(representations=[torch.ones(1, 2)] * 2))
+        balancer.see(Shown(representations=[[torch.ones(1, 2)]] * 2))
         balancer.finish_update()
         rests = balancer.stats['rests'].tolist()
         found.append(rests.index(0) if any(rests) else None)
@@ -104,7 +104,7 @@ def test_means_are_over_all_samples_and_positions_of_the_training():
             x = torch.randn(size, *shape, generator=generator)
             for change in balancer.pass_changes().values():
                 assert torch.equal(change(x), x)
-            balancer.see(Shown(representations=[x, x]))
+            balancer.see(Shown(representations=[[x], [x]]))
             seen.append(x if x.ndim < 4 else x.movedim(1, -1))
             for (parameter,) in encoders:
                 parameter.grad = torch.ones(1)
@@ -196,7 +196,7 @@ def test_a_frozen_encoder_and_a_missing_modality_are_refused():
         guided.train_step(batch, wrapper)
 
     with pytest.raises(ValueError, match='a batch lacks one of them'):
-        attached(Greedy(), guided).see(Shown(representations=[torch.ones(2, 3), None]))
+        attached(Greedy(), guided).see(Shown(representations=[[torch.ones(2, 3)], None]))
 
 
 @pytest.mark.parametrize('wrong', [dict(epsilon=-1), dict(window=0)])

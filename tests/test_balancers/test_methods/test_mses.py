@@ -63,6 +63,7 @@ def test_a_stopped_encoder_stays_and_the_others_go_on():
     wrapper.balancer.see_validation([0.9, 0.7])  # too late
     guided.train_step(data[4], wrapper)
     assert torch.equal(weights(guided.model.left_encoder), left)
+    assert wrapper.balancer.stats['stopped'].tolist() == [1, 0]
     wrapper.balancer.active = False
     guided.train_step(data[5], wrapper)
     assert not torch.equal(weights(guided.model.left_encoder), left)
