@@ -142,6 +142,17 @@ def attached(balancer: Balancer, guided: GuidedModel) -> Balancer:
     return balancer
 
 
+def balanced_gradients(balancer: Balancer, guided: GuidedModel, batch: dict) -> dict[str, Tensor | None]:
+    """Return the gradients that an update of one batch leaves at the parameters, by name, as a loop has it."""
+    guided.zero_grad()
+    with guided.changing(balancer.pass_changes()):
+        loss, _ = guided.parse_losses(guided(**batch, mode='loss'))
+    term = balancer.see(guided.take_pass())
+    (loss if term is None else loss + term).backward()
+    balancer.finish_update()
+    return {name: parameter.grad for name, parameter in guided.named_parameters()}
+
+
 def attached_wrapper(guided: GuidedModel, progress: float = 0.0, **overrides):
     """Return :func:`build_wrapper` whose balancer is attached to a training that has come this far."""
     wrapper = build_wrapper(guided, **overrides)
