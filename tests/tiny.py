@@ -143,7 +143,7 @@ def attached(balancer: Balancer, guided: GuidedModel) -> Balancer:
 
 
 def balanced_gradients(balancer: Balancer, guided: GuidedModel, batch: dict) -> dict[str, Tensor | None]:
-    """Return the gradients that an update of one batch leaves at the parameters, by name, as a loop has it."""
+    """Return the gradients that an update of one batch leaves at the parameters, by name."""
     guided.zero_grad()
     with guided.changing(balancer.pass_changes()):
         loss, _ = guided.parse_losses(guided(**batch, mode='loss'))

@@ -112,18 +112,13 @@ def test_the_old_value_is_back_where_an_update_overflowed(overflow, kept):
     for before, expected in ((old, old.float()), (None, torch.zeros(2))):
         found = undone(new, before, overflow)
         torch.testing.assert_close(found, expected if kept else new, equal_nan=True)
-        found = undone(
-            [[new], {'a': new}], before and [[before], {'a': before}] if False else _nested(before), overflow
-        )
+        nested = None if before is None else [[before], {'a': before}]
+        found = undone([[new], {'a': new}], nested, overflow)
         for value in (found[0][0], found[1]['a']):
             torch.testing.assert_close(value, expected if kept else new, equal_nan=True)
     truth = torch.tensor([True, False])
     assert undone(truth, None, overflow).tolist() == [not kept, False]
     assert undone(5, 3, overflow) == 5
-
-
-def _nested(value):
-    return None if value is None else [[value], {'a': value}]
 
 
 @pytest.mark.parametrize('attached_first', [True, False])
