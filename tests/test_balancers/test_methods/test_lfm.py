@@ -197,15 +197,20 @@ def test_resumed_equals_uninterrupted(alpha):
         assert torch.equal(new, old)
 
 
-def test_an_update_that_is_skipped_is_not_judged():
-    guided, data = many_guided(2), many_batches(2, 2)
+@pytest.mark.parametrize('first', [True, False])
+def test_an_update_that_is_skipped_is_not_judged_and_judges_none(first):
+    guided, data = many_guided(2), many_batches(2, 3)
     wrapper = build_wrapper(guided, optimizer=SGD, balancer=dict(type='LFM', alpha='learned'))
-    guided.train_step(data[0], wrapper)
+    if not first:
+        guided.train_step(data[0], wrapper)
     with wrapper.optim_context(guided):
         loss = guided(**data[1], mode='loss')['loss']
     (loss + wrapper.balancer.see(guided.take_pass())).backward()
     wrapper.balancer.finish_update(torch.tensor(1.0))
-    assert wrapper.balancer.state_dict()['cosines'].tolist() == [0, 0]
+    assert wrapper.balancer.cosines.tolist() == [0, 0]
+    guided.zero_grad()
+    guided.train_step(data[2], wrapper)
+    assert wrapper.balancer.cosines[1] == (not first)
 
 
 def test_pairs_that_a_batch_lacks_are_left_out():
