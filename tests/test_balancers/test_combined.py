@@ -163,6 +163,16 @@ def test_stats_and_events_that_several_have_begin_with_the_methods_name():
         for event in events:
             method.count_event(event, torch.tensor(True))
     assert set(balancer.events) == {'a', 'OPM_b', 'OGM_b', 'c'}
+    for _ in range(2):
+        balancer.count_event('of them all', torch.tensor(True))
+    assert balancer.events['of them all'] == 2
+
+
+def test_it_knows_the_training_as_its_methods_do():
+    model = ToyModel(2)
+    balancer = model.attached(Combined([OPM(), OGM()]))
+    assert balancer.modalities == ['m0', 'm1'] and balancer.encoders == model.encoder_parameters()
+    assert balancer.clock is balancer.methods[1].clock
 
 
 def test_a_config_is_a_method_its_type_or_a_list():
