@@ -35,11 +35,12 @@ class ManyClassifier(BaseModel):
         return dict(loss=nn.functional.cross_entropy(logits, label)) if mode == 'loss' else logits
 
 
-def many_guided(modalities: int, late: bool = False) -> GuidedModel:
+def many_guided(modalities: int, late: bool = False, **overrides) -> GuidedModel:
     """Return a guided :class:`ManyClassifier` with seeded weights."""
     return classifier_guided(
         model=dict(type='ManyClassifier', modalities=modalities, late=late),
         encoders={f'm{i}': f'encoders.{i}' for i in range(modalities)},
+        **overrides,
     )
 
 

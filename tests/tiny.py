@@ -15,8 +15,8 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from mmcggm.balancers import Balancer, Training
-from mmcggm.engine import BalancingHook
+from mmcggm.balancers import Balancer, Clock, Training
+from mmcggm.engine import BalancingHook, GuideScoreHook
 from mmcggm.guided import Guide, GuidedModel, Task
 from mmcggm.registry import MODELS, TASKS
 
@@ -80,13 +80,13 @@ class TinyData(Dataset):
 
 
 def batches(count: int, size: int = 16) -> list[dict]:
-    """Return batches of :class:`TinyData`, in order."""
+    """Return the first batches of :class:`TinyData`."""
     data = TinyData(count * size)
     return [default_collate([data[i * size + j] for j in range(size)]) for i in range(count)]
 
 
 def weights(module: nn.Module) -> Tensor:
-    """Return all parameters as one vector."""
+    """Return all parameters of a module as one vector."""
     return torch.cat([p.detach().flatten() for p in module.parameters()])
 
 
@@ -142,6 +142,30 @@ def build_wrapper(model: nn.Module, **overrides):
         return build_optim_wrapper(model, wrapper_config(**overrides))
 
 
+def attached(balancer: Balancer, guided: GuidedModel) -> Balancer:
+    """Attach ``balancer`` to a training of ``guided``, and return it."""
+    balancer.attach(Training(guided.modalities, guided.encoder_parameters()))
+    return balancer
+
+
+def balanced_gradients(balancer: Balancer, guided: GuidedModel, batch: dict) -> dict[str, Tensor | None]:
+    """Return the gradients that an update of one batch leaves at the parameters, by name."""
+    guided.zero_grad()
+    with guided.changing(balancer.pass_changes()):
+        loss, _ = guided.parse_losses(guided(**batch, mode='loss'))
+    term = balancer.see(guided.take_pass())
+    (loss if term is None else loss + term).backward()
+    balancer.finish_update()
+    return {name: parameter.grad for name, parameter in guided.named_parameters()}
+
+
+def attached_wrapper(guided: GuidedModel, progress: float = 0.0, **overrides):
+    """Return :func:`build_wrapper` whose balancer is attached to a training that has come this far."""
+    wrapper = build_wrapper(guided, **overrides)
+    wrapper.attach(guided, Clock(progress=progress))
+    return wrapper
+
+
 def tiny_runner(work_dir: Path, max_epochs: int = 2, hooks: list | None = None, **overrides) -> Runner:
     """Return a runner that trains a guided TinyClassifier with CGGM for a few epochs of four batches."""
     settings = dict(
@@ -166,3 +190,18 @@ def tiny_runner(work_dir: Path, max_epochs: int = 2, hooks: list | None = None, 
         log_level='ERROR',
     )
     return Runner(**{**settings, **overrides})
+
+
+def evaluating_runner(work_dir: Path, **overrides) -> Runner:
+    """Return a runner that trains, validates and tests on batches of 16, the last of them smaller."""
+    loader = dict(
+        dataset=TinyData(37),
+        batch_size=16,
+        num_workers=0,
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        collate_fn=default_collate,
+    )
+    settings = dict(hooks=[GuideScoreHook()])
+    for split in ('val', 'test'):
+        settings |= {f'{split}_dataloader': loader, f'{split}_cfg': {}, f'{split}_evaluator': [Accuracy()]}
+    return tiny_runner(work_dir, **{**settings, **overrides})

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from mmcggm.balancers import Balancer, PlainPass, Training
+from mmcggm.balancers import Balancer, Pass, PlainPass, Training
 from mmcggm.models import ForegroundDiceLoss
 
 HEADS = {'linear': nn.Linear, 'conv2d': nn.Conv2d, 'conv3d': nn.Conv3d}
@@ -75,3 +75,49 @@ def toy_batch(
     space = {'linear': (), 'conv2d': (3, 2), 'conv3d': (2, 2, 2)}[head]
     inputs = [torch.randn(size, 4, *space, generator=generator, dtype=dtype) for _ in range(modalities)]
     return inputs, torch.randint(0, 3, (size, *space), generator=generator)
+
+
+def toy_batches(modalities: int, count: int, size: int = 6) -> list[tuple[list[Tensor], Tensor]]:
+    """Return this many :func:`toy_batch`, each with another seed."""
+    return [toy_batch(modalities, size=size, seed=seed) for seed in range(count)]
+
+
+def groups(model: ToyModel, lr: float, guide_lr: float) -> list[dict]:
+    """Return the optimizer's groups, one an encoder."""
+    encoders = [dict(params=e.parameters(), modality=i) for i, e in enumerate(model.encoders)]
+    return [
+        *(dict(group, lr=lr) for group in encoders),
+        dict(params=model.head.parameters(), lr=lr, modality=None),
+        dict(params=model.guides.parameters(), lr=guide_lr, modality=None),
+    ]
+
+
+def train(model: ToyModel, balancer: Balancer, data: list, optimizer: torch.optim.Optimizer) -> None:
+    """Train in the plain PyTorch loop."""
+    model.attached(balancer)
+    for inputs, target in data:
+        seen = model.step(inputs, target)
+        term = balancer.see(seen)
+        optimizer.zero_grad()
+        (seen.task_loss + sum(seen.guide_losses) + (0 if term is None else term)).backward()
+        balancer.finish_update()
+        with balancer.scaled_rates(optimizer):
+            optimizer.step()
+
+
+class Shown(Pass):
+    """A pass that shows what it is told to.
+
+    Args:
+        task_loss: See :attr:`Pass.task_loss`; by default a one without a graph.
+        **answers: By name of the question, such as ``confidences``: the answer.
+    """
+
+    def __init__(self, task_loss: Tensor | None = None, **answers) -> None:
+        self._task_loss = torch.ones(()) if task_loss is None else task_loss
+        for name, answer in answers.items():
+            setattr(self, name, lambda answer=answer: answer)
+
+    @property
+    def task_loss(self) -> Tensor:
+        return self._task_loss

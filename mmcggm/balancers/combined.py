@@ -74,9 +74,14 @@ class Combined(Balancer):
     def events(self, value: dict[str, Tensor]) -> None:
         """Methods have their own."""
 
+    def count_event(self, description: str, happened: Tensor) -> None:
+        # What a training counts is no method's own, so that any of them may keep it.
+        self.methods[0].count_event(description, happened)
+
     def attach(self, training: Training) -> None:
         for method in self.methods:
             method.attach(training)
+        super().attach(training)
 
     def pass_changes(self) -> Mapping[int, Change]:
         # At most one method changes representations alone; more than one that shares them follow each other.

@@ -160,4 +160,7 @@ def undone(new: Any, old: Any, overflow: Tensor) -> Any:
     if isinstance(new, (list, tuple)):
         olds = old if isinstance(old, (list, tuple)) and len(old) == len(new) else [None] * len(new)
         return [undone(a, b, overflow) for a, b in zip(new, olds, strict=True)]
+    if isinstance(new, dict):
+        before = old if isinstance(old, dict) else {}
+        return {name: undone(part, before.get(name), overflow) for name, part in new.items()}
     return new

@@ -1,14 +1,13 @@
 """The comparison that OGM, OPM and PMR share."""
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mmcggm.balancers import OGM
-from mmcggm.balancers.discrepancy import ConfidenceSums, discrepancy_ratios
+from mmcggm.balancers.discrepancy import discrepancy_ratios
+from tests.toy import Shown, ToyModel
 
 
 @given(st.lists(st.floats(0.01, 50), min_size=2, max_size=6))
@@ -17,11 +16,19 @@ def test_a_ratio_compares_with_the_mean_of_the_others(sums):
     assert discrepancy_ratios(torch.tensor(sums, dtype=torch.float64)).tolist() == pytest.approx(expected)
 
 
+@given(st.lists(st.floats(0.01, 50), min_size=2, max_size=5))
+def test_a_modality_without_a_sum_is_left_out(sums):
+    sums = torch.tensor(sums, dtype=torch.float64)
+    found = discrepancy_ratios(torch.cat([sums, sums.new_zeros(1)]))
+    torch.testing.assert_close(found[:-1], discrepancy_ratios(sums))
+    assert discrepancy_ratios(torch.tensor([3.0, 0.0])).tolist() == [1, 0]
+
+
 def test_sums_run_over_the_passes_of_an_update_and_begin_anew():
-    sums = ConfidenceSums(process_group=None)
-    first, second = torch.tensor([0.25, 0.5]), torch.tensor([1.0])
+    ogm, first, second = ToyModel(2).attached(OGM()), torch.tensor([0.25, 0.5]), torch.tensor([1.0])
     for confidences in ([first, first], [second, None]):
-        guided_pass = SimpleNamespace(confidences=lambda confidences=confidences: confidences)
-        sums.add(SimpleNamespace(guided_pass=guided_pass, task_loss=torch.zeros(())), OGM())
-    assert sums.take().tolist() == [1.75, 0.75]
-    assert sums.take() is None
+        ogm.see(Shown(confidences=confidences))
+    assert ogm.stats['confidence'].tolist() == [1.75, 0.75]
+    ogm.finish_update()
+    ogm.see(Shown(confidences=[second, None]))
+    assert ogm.stats['confidence'].tolist() == [1, 0]

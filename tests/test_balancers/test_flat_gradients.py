@@ -8,13 +8,14 @@ from torch import nn
 
 from mmcggm.balancers.flat_gradients import accumulated, gradient_of
 from mmcggm.balancers.scores import mean_of_others
+from tests.toy import Shown
 
 
 def test_a_flat_gradient_is_that_of_backward_and_leaves_the_graph():
     layer, unused = nn.Linear(3, 2), nn.Parameter(torch.ones(4))
     loss = layer(torch.randn(5, 3)).square().sum()
     parameters = [layer.weight, unused, layer.bias]
-    found = gradient_of(loss, parameters, loss)
+    found = gradient_of(Shown(loss), loss, parameters)
     loss.backward()
     torch.testing.assert_close(
         found, torch.cat([layer.weight.grad.flatten(), torch.zeros(4), layer.bias.grad])
@@ -24,7 +25,7 @@ def test_a_flat_gradient_is_that_of_backward_and_leaves_the_graph():
 
 def test_of_no_parameters_it_is_empty_and_of_the_kind_of_the_loss():
     loss = torch.ones((), dtype=torch.float64, requires_grad=True)
-    found = gradient_of(loss, [], loss)
+    found = gradient_of(Shown(loss), loss, [])
     assert found.shape == (0,) and found.dtype == torch.float64
 
 

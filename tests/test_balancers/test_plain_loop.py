@@ -1,15 +1,14 @@
-"""CGGM in an ordinary PyTorch loop, with PyTorch's optimizers and under Accelerate."""
+"""Methods in an ordinary PyTorch loop: CGGM, with PyTorch's optimizers and under Accelerate."""
 
 import copy
-import dataclasses
 
 import pytest
 import torch
 from accelerate import Accelerator
+from torch import Tensor
 
-from mmcggm.balancers import CGGM, GuidedStep
-from tests.test_balancers.test_methods.test_cggm_variants import batches, groups, train
-from tests.toy import ToyModel, toy_batch
+from mmcggm.balancers import CGGM, OGM, Balancer, PlainPass
+from tests.toy import ToyModel, groups, toy_batch, toy_batches, train
 
 OPTIMIZERS = ['SGD', 'Adam', 'AdamW', 'NAdam', 'RAdam', 'Adamax', 'Adagrad', 'Adadelta', 'RMSprop', 'ASGD']
 
@@ -19,7 +18,7 @@ OPTIMIZERS = ['SGD', 'Adam', 'AdamW', 'NAdam', 'RAdam', 'Adamax', 'Adagrad', 'Ad
 def test_any_optimizer_of_pytorch_trains(name, magnitude):
     torch.manual_seed(0)
     model = ToyModel(3)
-    data = [([x.float() for x in inputs], target) for inputs, target in batches(3, 5)]
+    data = [([x.float() for x in inputs], target) for inputs, target in toy_batches(3, 5)]
     before = copy.deepcopy(model)
     rates = torch.optim.SGD(groups(model, 0.05, 0.02)).param_groups
     optimizer = getattr(torch.optim, name)(groups(model, 0.05, 0.02))
@@ -33,25 +32,36 @@ def test_any_optimizer_of_pytorch_trains(name, magnitude):
 def test_accelerates_wrappers_change_nothing(magnitude):
     torch.manual_seed(0)
     plain = ToyModel(2)
-    wrapped, data = copy.deepcopy(plain), [([x.float() for x in i], t) for i, t in batches(2, 5)]
+    wrapped, data = copy.deepcopy(plain), [([x.float() for x in i], t) for i, t in toy_batches(2, 5)]
     train(plain, CGGM(magnitude=magnitude), data, torch.optim.Adam(groups(plain, 0.05, 0.02)))
 
     accelerator, cggm = Accelerator(cpu=True), CGGM(magnitude=magnitude)
     model, optimizer = accelerator.prepare(wrapped, torch.optim.Adam(groups(wrapped, 0.05, 0.02)))
+    model.attached(cggm)
     for inputs, target in data:
-        step = model.step(inputs, target)
-        term = cggm.adjust_loss(step)
-        accelerator.backward(step.task_loss + sum(step.guide_losses) + term)
-        cggm.adjust_gradients(model.encoder_parameters())
-        with cggm.scaled_updates(optimizer):
+        seen = model.step(inputs, target)
+        term = cggm.see(seen)
+        accelerator.backward(seen.task_loss + sum(seen.guide_losses) + term)
+        cggm.finish_update()
+        with cggm.scaled_rates(optimizer):
             optimizer.step()
         optimizer.zero_grad()
     for found, expected in zip(wrapped.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(found, expected)
 
 
-def toy_step(**changes) -> GuidedStep:
-    return dataclasses.replace(ToyModel(2).double().step(*toy_batch(2)), **changes)
+def see(balancer: Balancer, **changes) -> Tensor | None:
+    """Let a balancer see a pass of which something was changed."""
+    model = ToyModel(2).double()
+    seen = model.step(*toy_batch(2))
+    told = dict(
+        task_loss=seen.task_loss,
+        guide_losses=seen.guide_losses,
+        counts=seen.counts,
+        head_weight=seen.head_weight,
+        guide_weights=seen.guide_weights,
+    )
+    return model.attached(balancer).see(PlainPass(**{**told, **changes}))
 
 
 @pytest.mark.parametrize(
@@ -72,24 +82,22 @@ def toy_step(**changes) -> GuidedStep:
     ],
 )
 @pytest.mark.parametrize('direction', ['gradient', 'weight'])
-def test_what_a_step_gets_wrong_is_named(changes, message, direction):
+def test_what_a_pass_gets_wrong_is_named(changes, message, direction):
     with pytest.raises(ValueError, match=message):
-        CGGM(direction=direction).adjust_loss(toy_step(**changes))
+        see(CGGM(direction=direction), **changes)
 
 
 def test_weights_need_not_fit_where_nothing_compares_them():
-    assert CGGM(direction='none').adjust_loss(toy_step(guide_weights=[])) is None
+    assert see(CGGM(direction='none'), guide_weights=[]) is None
 
 
-@pytest.mark.parametrize(
-    ('given', 'message'),
-    [
-        (lambda model: [list(model.encoders[0].parameters())], 'each of the 2 .*got lists for 1 encoders'),
-        (lambda model: model.encoders.parameters(), r'got 4 single parameters: \[list\(encoder.parameters'),
-    ],
-)
-def test_encoders_that_are_not_one_a_modality_are_named(given, message):
-    model, cggm = ToyModel(2).double(), CGGM()
-    cggm.adjust_loss(model.step(*toy_batch(2)))
-    with pytest.raises(ValueError, match=rf'CGGM\.adjust_gradients needs .*{message}'):
-        cggm.adjust_gradients(given(model))
+def test_what_a_plain_pass_does_not_know_is_named():
+    message = r'asks for the probabilities of the guides, which a PlainPass does not know.*subclass of Pass'
+    with pytest.raises(ValueError, match=message):
+        see(OGM())
+
+
+def test_a_balancer_without_a_training_says_what_to_do():
+    message = r'CGGM is not attached to a training: call `balancer\.attach\(Training\('
+    with pytest.raises(RuntimeError, match=message):
+        CGGM().see(ToyModel(2).double().step(*toy_batch(2)))

@@ -10,7 +10,7 @@ import torch.multiprocessing as mp
 from mmengine.dataset import default_collate
 from mmengine.model import MMDistributedDataParallel
 
-from tests.test_guided.test_guided_model import Streams, streams_batch, streams_guided
+from tests.streams import Streams, streams_batch, streams_guided
 from tests.tiny import TinyData, build_wrapper, tiny_guided
 
 STEPS, BATCH = 20, 16

@@ -9,7 +9,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tests.test_models.test_brats_networks import slices, small_unet
+from tests.segmentors import slices, small_unet
 from tests.tiny import TinyData, build_wrapper, tiny_guided
 
 aten = torch.ops.aten

@@ -59,10 +59,7 @@ class MSES(Balancer):
         self.patience = patience
         self.min_delta = min_delta
 
-    def observe_validation(self, scores: Sequence[float], losses: Sequence[float] | None = None) -> None:
-        """Stop encoders; a score that is NaN (no samples) says nothing."""
-        news = [self._judged(*each) for each in zip(scores, self.best, self.waits, self.stopped, strict=True)]
-        self.best, self.waits, self.stopped = (list(column) for column in zip(*news, strict=True))
+    def observe(self, seen: Pass) -> None:
         self.stats = {'stopped': torch.tensor(self.stopped).float()}
 
     def loss_term(self, seen: Pass) -> Tensor | None:
@@ -78,6 +75,11 @@ class MSES(Balancer):
         for parameters, stopped in zip(self.encoders, self.stopped, strict=True):
             for parameter in parameters if stopped else ():
                 parameter.grad = None
+
+    def see_validation(self, scores: Sequence[float], losses: Sequence[float] | None = None) -> None:
+        """Stop encoders; a score that is NaN (no samples) says nothing."""
+        news = [self._judged(*each) for each in zip(scores, self.best, self.waits, self.stopped, strict=True)]
+        self.best, self.waits, self.stopped = (list(column) for column in zip(*news, strict=True))
 
     def _judged(self, score: float, best: float, waits: int, stopped: bool) -> tuple[float, int, bool]:
         """Return a modality's best score, waits, and whether it is stopped, after a validation."""

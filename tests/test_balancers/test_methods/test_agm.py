@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from mmcggm.balancers import AGM
 from mmcggm.balancers.methods.agm import agm_coefficients
 from tests.many import many_batches, many_guided
-from tests.test_models.test_brats_networks import slices, small_unet
+from tests.segmentors import slices, small_unet
 from tests.tiny import batches, build_wrapper, classifier_guided, tiny_guided, tiny_runner
 
 SGD = dict(type='SGD', lr=0.1)
@@ -123,8 +123,8 @@ def test_an_update_that_is_skipped_leaves_no_trace(overflow):
     before = balancer.state_dict()
     batch = data[1] if overflow is not None else dict(data[1], x=data[1]['x'] * math.nan)
     guided(**batch, mode='loss')
-    balancer.adjust_loss(guided.take_step())
-    balancer.adjust_gradients(guided.encoder_parameters(), overflow)
+    balancer.see(guided.take_pass())
+    balancer.finish_update(overflow)
     assert all(torch.equal(value, before[name]) for name, value in balancer.state_dict().items())
 
 
@@ -148,7 +148,7 @@ def test_a_segmentor_of_four_modalities_trains():
 
 
 def test_trains_in_a_runner_and_in_half_precision(tmp_path):
-    settings = dict(type='CGGMAmpOptimWrapper', optimizer=SGD, balancer=dict(type='AGM', alpha=1.5))
+    settings = dict(type='BalancedAmpOptimWrapper', optimizer=SGD, balancer=dict(type='AGM', alpha=1.5))
     model = classifier_guided()
     runner = tiny_runner(
         tmp_path, model=model, optim_wrapper=dict(settings, constructor='GuidedOptimWrapperConstructor')

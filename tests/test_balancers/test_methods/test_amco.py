@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mmcggm.balancers import AMCo
 from mmcggm.balancers.methods.amco import mask_features, shares
 from tests.many import many_batches, many_guided
-from tests.tiny import batches, build_wrapper, tiny_guided, weights
+from tests.tiny import attached_wrapper, batches, build_wrapper, tiny_guided, weights
 
 
 @pytest.mark.parametrize('modalities', [2, 3, 6])
@@ -45,9 +45,9 @@ def strong_first(modalities):
 @pytest.mark.parametrize('modalities', [2, 3, 6])
 def test_the_leading_modality_is_masked_in_the_next_step(modalities):
     guided, (first, second) = strong_first(modalities), many_batches(modalities, 2)
-    wrapper = build_wrapper(guided, optimizer=dict(type='SGD', lr=0.1), balancer=dict(type='AMCo', eps=0.4))
+    settings = dict(optimizer=dict(type='SGD', lr=0.1), balancer=dict(type='AMCo', eps=0.4))
+    wrapper = attached_wrapper(guided, progress=0.2, **settings)
     balancer = wrapper.balancer
-    balancer.training_progress = 0.2
     guided.train_step(first, wrapper)
     part = math.sin(math.pi / 4)
     expected = torch.zeros(modalities)
@@ -76,8 +76,7 @@ def test_fully_masked_it_is_measured_as_nothing_and_freed():
     guided, data = strong_first(2), many_batches(2, 2)
     with torch.no_grad():
         guided.guides['m1'].layer.bias.add_(torch.tensor([0.0, 0.0, 4.0]))
-    wrapper = build_wrapper(guided, balancer=dict(type='AMCo'))
-    wrapper.balancer.training_progress = 1.0
+    wrapper = attached_wrapper(guided, progress=1.0, balancer=dict(type='AMCo'))
     masked = []
     for batch in data:
         guided.train_step(batch, wrapper)
@@ -87,13 +86,11 @@ def test_fully_masked_it_is_measured_as_nothing_and_freed():
 
 def test_state_goes_on_and_an_overflow_leaves_no_trace():
     guided, data = strong_first(3), many_batches(3, 3)
-    wrapper = build_wrapper(guided, balancer=dict(type='AMCo'))
-    wrapper.balancer.training_progress = 0.1
+    wrapper = attached_wrapper(guided, progress=0.1, balancer=dict(type='AMCo'))
     guided.train_step(data[0], wrapper)
     resumed = copy.deepcopy(guided)
-    resumed_wrapper = build_wrapper(resumed, balancer=dict(type='AMCo'))
+    resumed_wrapper = attached_wrapper(resumed, progress=0.1, balancer=dict(type='AMCo'))
     resumed_wrapper.load_state_dict(copy.deepcopy(wrapper.state_dict()))
-    resumed_wrapper.balancer.training_progress = 0.1
     for model, its in ((guided, wrapper), (resumed, resumed_wrapper)):
         torch.manual_seed(0)
         model.train_step(data[1], its)
@@ -101,8 +98,11 @@ def test_state_goes_on_and_an_overflow_leaves_no_trace():
 
     balancer = wrapper.balancer
     state = balancer.state_dict()['masked'].clone()
-    balancer._sums = torch.tensor([0.0, 0.0, 1.0, 1.0])
-    balancer.adjust_gradients([], overflow=torch.ones(()))
+    with torch.no_grad():
+        guided.guides['m2'].layer.bias.add_(torch.tensor([99.0, 0.0, 0.0]))  # it would be masked
+    guided(**data[2], mode='loss')
+    balancer.see(guided.take_pass())
+    balancer.finish_update(torch.ones(()))
     assert torch.equal(balancer.state_dict()['masked'], state)
 
 

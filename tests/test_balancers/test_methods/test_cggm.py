@@ -14,8 +14,8 @@ from tests.toy import ToyModel, toy_batch
 
 def direction_objective(model: ToyModel, terms, guide_grads, inputs, target, loss: str) -> torch.Tensor:
     """L_gm as a function of the model, written from the paper without the code under test."""
-    step = model.step(inputs, target, loss)
-    (grad,) = torch.autograd.grad(step.task_loss, step.head_weight, create_graph=True)
+    seen = model.step(inputs, target, loss)
+    (grad,) = torch.autograd.grad(seen.task_loss, seen.head_weight, create_graph=True)
     cosines = torch.stack([F.cosine_similarity(grad.flatten(), g.flatten(), dim=0) for g in guide_grads])
     return sum(abs(b) - b * c for b, c in zip(terms, cosines, strict=True)) / len(terms)
 
@@ -32,13 +32,13 @@ def test_direction_gradient_agrees_with_finite_differences(modalities, head, los
     torch.manual_seed(seed)
     model = ToyModel(modalities, head, bias=bias).double()
     inputs, target = toy_batch(modalities, head, seed=seed)
-    cggm = CGGM(lam=1.0)
-    cggm.load_state_dict(dict(updates=1, progress=torch.rand(1, modalities, dtype=torch.float64)))
-    step = model.step(inputs, target, loss)
-    term = cggm.adjust_loss(step)
+    cggm = model.attached(CGGM(lam=1.0))
+    cggm.load_state_dict(dict(updates=1, progress_state=torch.rand(1, modalities, dtype=torch.float64)))
+    seen = model.step(inputs, target, loss)
+    term = cggm.see(seen)
     guide_grads = [
         torch.autograd.grad(g, w, retain_graph=True)[0]
-        for g, w in zip(step.guide_losses, step.guide_weights, strict=True)
+        for g, w in zip(seen.guide_losses, seen.guide_weights, strict=True)
     ]
     parameters = [*model.encoders.parameters(), model.head.weight]
     analytic = torch.cat([g.flatten() for g in torch.autograd.grad(term, parameters)])
@@ -111,13 +111,13 @@ def test_encoder_gradients_are_scaled_exactly(lam):
     torch.manual_seed(0)
     model = ToyModel(3)
     inputs, target = toy_batch(3, dtype=torch.float32)
-    cggm = CGGM(rho=1.3, lam=lam)
-    step = model.step(inputs, target)
-    term = cggm.adjust_loss(step)
+    cggm = model.attached(CGGM(rho=1.3, lam=lam))
+    seen = model.step(inputs, target)
+    term = cggm.see(seen)
     assert (term is None) == (lam == 0)
-    (step.task_loss + sum(step.guide_losses) + (0 if term is None else term)).backward()
+    (seen.task_loss + sum(seen.guide_losses) + (0 if term is None else term)).backward()
     before = {name: p.grad.clone() for name, p in model.named_parameters()}
-    cggm.adjust_gradients(model.encoder_parameters())
+    cggm.finish_update()
     for name, parameter in model.named_parameters():
         part, index = name.split('.')[:2] if name.startswith('encoders') else (name, 0)
         scale = 1.3 * cggm.stats['B'][int(index)] if part == 'encoders' else 1
@@ -126,9 +126,9 @@ def test_encoder_gradients_are_scaled_exactly(lam):
 
 def test_first_step_compares_with_zero():
     model = ToyModel(2).double()
-    cggm = CGGM(lam=0)
-    cggm.adjust_loss(model.step(*toy_batch(2)))
-    cggm.adjust_gradients(model.encoder_parameters())
+    cggm = model.attached(CGGM(lam=0))
+    cggm.see(model.step(*toy_batch(2)))
+    cggm.finish_update()
     scores = cggm.stats['score']
     torch.testing.assert_close(cggm.stats['B'], scores.flip(0) / scores.sum())
     assert torch.equal(cggm.state_dict()['score'], scores)
@@ -136,21 +136,21 @@ def test_first_step_compares_with_zero():
 
 def test_bounds_clip_the_terms():
     model = ToyModel(2).double()
-    cggm = CGGM(lam=0, bounds=(0.4, 0.6))
-    cggm.load_state_dict(dict(updates=1, progress=torch.tensor([[0.9, 0.0]], dtype=torch.float64)))
-    cggm.adjust_loss(model.step(*toy_batch(2)))
+    cggm = model.attached(CGGM(lam=0, bounds=(0.4, 0.6)))
+    cggm.load_state_dict(dict(updates=1, progress_state=torch.tensor([[0.9, 0.0]], dtype=torch.float64)))
+    cggm.see(model.step(*toy_batch(2)))
     assert cggm.stats['B'].min() >= 0.4 and cggm.stats['B'].max() <= 0.6
 
 
 def test_inactive_balancer_observes_and_changes_nothing():
     model = ToyModel(2).double()
-    cggm = CGGM()
+    cggm = model.attached(CGGM())
     cggm.active = False
-    step = model.step(*toy_batch(2))
-    assert cggm.adjust_loss(step) is None
-    step.task_loss.backward()
+    seen = model.step(*toy_batch(2))
+    assert cggm.see(seen) is None
+    seen.task_loss.backward()
     before = [p.grad.clone() for p in model.encoders.parameters()]
-    cggm.adjust_gradients(model.encoder_parameters())
+    cggm.finish_update()
     assert all(torch.equal(p.grad, g) for p, g in zip(model.encoders.parameters(), before, strict=True))
     assert torch.equal(cggm.state_dict()['score'], cggm.stats['score'])
 
@@ -159,29 +159,29 @@ def test_accumulated_counts_equal_those_of_the_whole_batch():
     torch.manual_seed(0)
     model = ToyModel(3).double()
     inputs, target = toy_batch(3, size=8)
-    whole, parts = CGGM(lam=0), CGGM(lam=0)
-    whole.adjust_loss(model.step(inputs, target))
-    parts.adjust_loss(model.step([x[:3] for x in inputs], target[:3]))
-    parts.adjust_loss(model.step([x[3:] for x in inputs], target[3:]))
+    whole, parts = (model.attached(CGGM(lam=0)) for _ in range(2))
+    whole.see(model.step(inputs, target))
+    parts.see(model.step([x[:3] for x in inputs], target[:3]))
+    parts.see(model.step([x[3:] for x in inputs], target[3:]))
     torch.testing.assert_close(parts.stats['B'], whole.stats['B'])
     for cggm in (whole, parts):
-        cggm.adjust_gradients(model.encoder_parameters())
-    torch.testing.assert_close(parts.state_dict()['progress'], whole.state_dict()['progress'])
+        cggm.finish_update()
+    torch.testing.assert_close(parts.state_dict()['progress_state'], whole.state_dict()['progress_state'])
 
 
 def test_gradients_without_a_pass_are_refused():
-    with pytest.raises(RuntimeError, match='without adjust_loss'):
-        CGGM().adjust_gradients([])
+    with pytest.raises(RuntimeError, match=r'CGGM\.finish_update was called without `see`'):
+        ToyModel(2).attached(CGGM()).finish_update()
 
 
 def test_state_is_restored():
     model = ToyModel(2).double()
-    first, second = CGGM(lam=0), CGGM(lam=0)
-    first.adjust_loss(model.step(*toy_batch(2)))
-    first.adjust_gradients(model.encoder_parameters())
+    first, second = (model.attached(CGGM(lam=0)) for _ in range(2))
+    first.see(model.step(*toy_batch(2)))
+    first.finish_update()
     second.load_state_dict(first.state_dict())
     for cggm in (first, second):
-        cggm.adjust_loss(model.step(*toy_batch(2, seed=1)))
+        cggm.see(model.step(*toy_batch(2, seed=1)))
     assert torch.equal(first.stats['B'], second.stats['B'])
 
 

@@ -10,10 +10,19 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from mmcggm.balancers import GradientBlending, blend_weights
-from mmcggm.engine import CGGMHook, GuideScoreHook
+from mmcggm.engine import BalancingHook, GuideScoreHook
 from tests.many import many_batches, many_guided
-from tests.test_engine.test_hooks.test_guide_score_hook import evaluating_runner
-from tests.tiny import TinyData, batches, build_wrapper, tiny_guided, tiny_runner, weights, wrapper_config
+from tests.tiny import (
+    TinyData,
+    batches,
+    build_wrapper,
+    evaluating_runner,
+    tiny_guided,
+    tiny_runner,
+    weights,
+    wrapper_config,
+)
+from tests.toy import Shown, ToyModel
 
 ESTIMATED = dict(type='GradientBlending', super_epoch=2)
 
@@ -94,59 +103,46 @@ def test_gradients_are_those_of_the_blend(active):
 def observed(balancer: GradientBlending, losses: list[list[float]], overflow: bool = False) -> None:
     """Run an update of passes with these losses, the fused model's last."""
 
-    class Pass:
-        def __init__(self, values):
-            self.values = [None if v is None else torch.tensor(v, requires_grad=True) for v in values]
-
-        def unimodal_losses(self):
-            return self.values[:-1]
-
-        def task_loss(self):
-            return self.values[-1]
-
     for values in losses:
-        step = tiny_step(Pass(values))
-        balancer.adjust_loss(step)
-    balancer.adjust_gradients([[], []], torch.tensor(1.0) if overflow else None)
+        *unimodal, task_loss = (None if v is None else torch.tensor(v, requires_grad=True) for v in values)
+        balancer.see(Shown(task_loss, unimodal_losses=unimodal))
+    balancer.finish_update(torch.tensor(1.0) if overflow else None)
 
 
-def tiny_step(guided_pass):
-    guided, (batch,) = tiny_guided(), batches(1)
-    guided(**batch, mode='loss')
-    step = guided.take_step()
-    step.guided_pass = guided_pass
-    return step
+def blending(**settings) -> GradientBlending:
+    return ToyModel(2).attached(GradientBlending(**settings))
 
 
 def test_estimates_from_means_of_training_losses():
     """A modality that a batch lacks, a loss that is not finite and an overflow leave no trace."""
-    balancer = GradientBlending(super_epoch=1)
+    balancer = blending(super_epoch=1)
     observed(balancer, [[2.0, None, 1.5], [4.0, 2.0, 2.5]])
     observed(balancer, [[9.0, 9.0, 9.0]], overflow=True)
     observed(balancer, [[math.inf, 4.0, 2.0]])
     start = torch.tensor([[3.0, 3.0, 2.0], [3.5, 3.5, 2.5]])
-    balancer.observe_validation([0.0, 0.0], start[1].tolist())
+    balancer.see_validation([0.0, 0.0], start[1].tolist())
+    observed(balancer, [[1.0, 2.5, 1.0]])
     assert balancer.stats['w'].tolist() == pytest.approx([1 / 3, 1 / 3])
 
-    observed(balancer, [[1.0, 2.5, 1.0]])
     end = torch.tensor([[1.0, 2.5, 1.0], [2.0, 3.2, 1.8]])
-    balancer.observe_validation([0.0, 0.0], end[1].tolist())
+    balancer.see_validation([0.0, 0.0], end[1].tolist())
+    observed(balancer, [[0.5, 2.0, 0.5]])
     found = torch.cat([balancer.stats['w'], balancer.stats['w_fused'].reshape(1)])
     torch.testing.assert_close(found, blend_weights(start, end))
 
+    balancer.see_validation([0.0, 0.0], [5.0, 5.0, 5.0])  # none generalised
     observed(balancer, [[0.5, 2.0, 0.5]])
-    balancer.observe_validation([0.0, 0.0], [5.0, 5.0, 5.0])  # none generalised
     torch.testing.assert_close(balancer.stats['w'], found[:-1])
     assert balancer.events['no loss generalised, weights kept'] == 1
 
 
 @pytest.mark.parametrize('online', [True, False])
 def test_offline_estimates_once(online):
-    balancer, seen = GradientBlending(super_epoch=2, online=online), []
+    balancer, seen = blending(super_epoch=2, online=online), []
     for epoch in range(7):
         observed(balancer, [[3.0 - epoch**2 / 20, 3.0 - epoch / 5, 2.0 - epoch / 5]])
-        balancer.observe_validation([0.0, 0.0], [3.0 - epoch / 5, 3.0 - epoch**2 / 50, 2.5 - epoch / 9])
-        seen.append(tuple(balancer.stats['w'].tolist()))
+        balancer.see_validation([0.0, 0.0], [3.0 - epoch / 5, 3.0 - epoch**2 / 50, 2.5 - epoch / 9])
+        seen.append(balancer.weights)
     assert [i for i in range(1, 7) if seen[i] != seen[i - 1]] == ([2, 4, 6] if online else [2])
 
 
@@ -170,11 +166,11 @@ def test_a_modality_that_only_memorises_loses_its_weight(tmp_path):
         max_epochs=7,
         train_dataloader=loader(16, 0),
         val_dataloader=loader(200, 1),
-        hooks=[CGGMHook(), GuideScoreHook()],
+        hooks=[BalancingHook(), GuideScoreHook()],
         optim_wrapper=wrapper_config(balancer={**ESTIMATED, 'super_epoch': 6}),
     )
     runner.train()
-    left, right = runner.optim_wrapper.balancer.stats['w'].tolist()
+    left, right, _ = runner.optim_wrapper.balancer.weights
     assert left > 0.8 and right < 0.1
 
 
@@ -186,14 +182,14 @@ def test_any_number_of_modalities(modalities):
         for batch in batches_of_epoch:
             guided.train_step(batch, wrapper)
         with torch.no_grad():
-            with guided.judging_guides(losses=True) as judged:
+            with guided.watch() as seen:
                 guided.model(**data[6])
-            losses = [*judged.losses.values(), judged.fused_loss]
-        wrapper.balancer.observe_validation([0.0] * modalities, [c[0, 0] / c[0, 1] for c in losses])
+            losses = seen.loss_counts()
+        wrapper.balancer.see_validation([0.0] * modalities, (losses[:, 0, 0] / losses[:, 0, 1]).tolist())
+    guided.train_step(data[7], wrapper)
     stats = wrapper.balancer.stats
     assert stats['w'].shape == (modalities,) and len(set(stats['w'].tolist())) > 1
     assert (stats['w'].sum() + stats['w_fused']).item() == pytest.approx(1)
-    guided.train_step(data[7], wrapper)
     assert weights(guided).isfinite().all()
 
 
@@ -202,7 +198,7 @@ def test_trains_by_config_and_resumes_as_if_uninterrupted(tmp_path):
         runner = evaluating_runner(
             tmp_path / folder,
             max_epochs=epochs,
-            hooks=[CGGMHook(), GuideScoreHook()],
+            hooks=[BalancingHook(), GuideScoreHook()],
             optim_wrapper=wrapper_config(balancer=dict(ESTIMATED)),
             **overrides,
         )
@@ -234,11 +230,11 @@ def test_bad_arguments_are_refused(arguments, message):
 
 def test_what_it_cannot_work_with_is_refused(tmp_path):
     with pytest.raises(ValueError, match='has 2 entries for 3 losses'):
-        observed(GradientBlending(weights=[0.5, 0.5]), [[1.0, 1.0, 1.0]])
-    balancer = GradientBlending()
+        observed(blending(weights=[0.5, 0.5]), [[1.0, 1.0, 1.0]])
+    balancer = blending()
     observed(balancer, [[1.0, 1.0, 1.0]])
     with pytest.raises(ValueError, match='give `losses`'):
-        balancer.observe_validation([0.0, 0.0])
+        balancer.see_validation([0.0, 0.0])
     runner = tiny_runner(tmp_path, optim_wrapper=wrapper_config(balancer=dict(ESTIMATED)))
     with pytest.raises(ValueError, match=r"needs the losses.*dict\(type='GuideScoreHook'\)"):
         runner.train()

@@ -8,9 +8,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from mmcggm.balancers import Greedy
+from mmcggm.balancers import Greedy, Training
 from tests.many import many_batches, many_guided
-from tests.tiny import build_wrapper, tiny_guided, tiny_runner
+from tests.tiny import attached, build_wrapper, tiny_guided, tiny_runner
+from tests.toy import Shown
 
 SGD = dict(type='SGD', lr=0.1)
 
@@ -29,7 +30,9 @@ def resting(guided, indices):
     balancer, count = Greedy(), len(guided.modalities)
     rests = torch.tensor([i in indices for i in range(count)])
     totals = [[torch.tensor([*[2.0] * 8, 4.0])] for _ in range(count)]
-    balancer.load_state_dict(dict(effort=torch.ones(count), left=torch.tensor(3), rests=rests, totals=totals))
+    attached(balancer, guided).load_state_dict(
+        dict(effort=torch.ones(count), left=torch.tensor(3), rests=rests, totals=totals)
+    )
     return balancer
 
 
@@ -59,12 +62,14 @@ def test_decisions_for_two_modalities_are_the_published_ones(epsilon, window):
         [],
         Greedy(epsilon, window),
     )
+    balancer.attach(Training(('a', 'b'), encoders))
     for step in range(60):
         for index, (parameter,) in enumerate(encoders):
             louder = 2 if (step // 20 + index) % 2 else 1
             parameter.grad = louder * torch.randn(3, 2, generator=generator)
         effective.append([(p.grad.norm() ** 2 / p.norm() ** 2).item() for (p,) in encoders])
-        balancer.adjust_gradients(encoders)
+        balancer.see(Shown(representations=[[torch.ones(1, 2)]] * 2))
+        balancer.finish_update()
         rests = balancer.stats['rests'].tolist()
         found.append(rests.index(0) if any(rests) else None)
     assert found == published_decisions(effective, shared, epsilon, window)
@@ -92,21 +97,22 @@ def test_means_are_over_all_samples_and_positions_of_the_training():
     shapes = ((5,), (7, 5), (5, 3, 2))  # a vector, a sequence, a map
     for shape in shapes:
         balancer = Greedy()
-        balancer.modalities = ('a', 'b')
         encoders = [[nn.Parameter(torch.ones(1))] for _ in range(2)]
+        balancer.attach(Training(('a', 'b'), encoders))
         seen = []
         for size in (4, 2, 3):
             x = torch.randn(size, *shape, generator=generator)
-            for change in balancer.changes().values():
+            for change in balancer.pass_changes().values():
                 assert torch.equal(change(x), x)
+            balancer.see(Shown(representations=[[x], [x]]))
             seen.append(x if x.ndim < 4 else x.movedim(1, -1))
             for (parameter,) in encoders:
                 parameter.grad = torch.ones(1)
-            balancer.adjust_gradients(encoders)
+            balancer.finish_update()
         state = balancer.state_dict() | {'rests': torch.tensor([True, False])}
         balancer.load_state_dict(state)
         expected = torch.cat([s.reshape(-1, 5) for s in seen]).mean(0)
-        found = balancer.changes()[0](x)
+        found = balancer.pass_changes()[0](x)
         assert found.shape == x.shape
         found = (found if x.ndim < 4 else found.movedim(1, -1)).reshape(-1, 5)
         torch.testing.assert_close(found, expected.expand_as(found))
@@ -162,14 +168,15 @@ def test_an_update_that_is_skipped_leaves_no_trace():
     before = copy.deepcopy(balancer.state_dict())
     with wrapper.optim_context(guided):
         sum(guided(**data[1], mode='loss').values()).backward()
-    balancer.adjust_gradients(guided.encoder_parameters(), torch.tensor(1.0))
+    balancer.see(guided.take_pass())
+    balancer.finish_update(torch.tensor(1.0))
     torch.testing.assert_close(balancer.state_dict(), before, rtol=0, atol=0)
 
 
 def test_trains_in_a_runner_without_probabilities(tmp_path):
     model = tiny_guided()
     config = dict(
-        type='CGGMAmpOptimWrapper',
+        type='BalancedAmpOptimWrapper',
         constructor='GuidedOptimWrapperConstructor',
         optimizer=SGD,
         accumulative_counts=2,
@@ -188,13 +195,8 @@ def test_a_frozen_encoder_and_a_missing_modality_are_refused():
     with pytest.raises(ValueError, match='modality 1 is frozen'):
         guided.train_step(batch, wrapper)
 
-    balancer = Greedy()
-    balancer.modalities = ('a', 'b')
-    balancer.changes()[0](torch.ones(2, 3))
-    parameter = nn.Parameter(torch.ones(1))
-    parameter.grad = torch.ones(1)
     with pytest.raises(ValueError, match='a batch lacks one of them'):
-        balancer.adjust_gradients([[parameter], [parameter]])
+        attached(Greedy(), guided).see(Shown(representations=[[torch.ones(2, 3)], None]))
 
 
 @pytest.mark.parametrize('wrong', [dict(epsilon=-1), dict(window=0)])

@@ -13,8 +13,9 @@ from torch.nn import functional as F
 from mmcggm.balancers import LFM
 from mmcggm.balancers.pairwise_losses import contrast, divergence
 from tests.many import many_batches, many_guided
-from tests.test_guided.test_guided_model import Streams, streams_batch, streams_guided
-from tests.tiny import batches, build_wrapper, classifier_guided, tiny_guided, tiny_runner
+from tests.streams import Streams, streams_batch, streams_guided
+from tests.tiny import attached_wrapper, batches, build_wrapper, classifier_guided, tiny_guided, tiny_runner
+from tests.toy import ToyModel
 
 SGD = dict(type='SGD', lr=0.1)
 
@@ -85,24 +86,24 @@ def test_an_update_is_that_of_the_weighted_sum(count, matching):
 
 def test_half_of_each_is_the_sum():
     guided, (batch,) = many_guided(2), many_batches(2, 1)
-    wrapper = build_wrapper(guided, balancer=dict(type='LFM', alpha=0.5))
+    wrapper = attached_wrapper(guided, balancer=dict(type='LFM', alpha=0.5))
     with wrapper.optim_context(guided):
         guided(**batch, mode='loss')
-    term = wrapper.balancer.adjust_loss(guided.take_step())
+    term = wrapper.balancer.see(guided.take_pass())
     torch.testing.assert_close(term, contrast(*representations(guided.model, batch), 0.07))
 
 
 def test_the_heuristic_falls_by_epoch():
-    balancer, seen = LFM(), []
+    balancer, seen = ToyModel(2).attached(LFM()), []
     for _ in range(3):
         seen.append(balancer.alpha)
-        balancer.end_epoch([])
+        balancer.end_epoch()
     assert seen == pytest.approx([1 - math.exp(-1), 1 - math.exp(-1 / 2), 1 - math.exp(-1 / 3)])
     balancer.active, before = False, balancer.alpha
-    balancer.end_epoch([])
+    balancer.end_epoch()
     assert balancer.alpha == before
-    scheduled = LFM(alpha=[(0, 1.0), (0.5, 0.2)])
-    scheduled.training_progress = 0.25
+    scheduled = ToyModel(2).attached(LFM(alpha=[(0, 1.0), (0.5, 0.2)]))
+    scheduled.clock.progress = 0.25
     assert scheduled.alpha == pytest.approx(0.6)
 
 
@@ -149,14 +150,14 @@ def test_the_weight_follows_the_mean_cosine_within_its_bounds():
         guided.train_step(batch, wrapper)
         cosines.append(balancer.stats.get('cos'))
     assert cosines[0] is None
-    balancer.end_epoch([])
+    balancer.end_epoch()
     expected = 0.95 + 0.5 * torch.stack(cosines[1:]).mean().item()
     assert expected < 0.94  # to fit labels is what lowers the loss
     assert balancer.alpha == pytest.approx(expected, rel=1e-5)
     for _ in range(6):
         for batch in data:
             guided.train_step(batch, wrapper)
-        balancer.end_epoch([])
+        balancer.end_epoch()
         assert 0.05 <= balancer.alpha <= 0.95
 
 
@@ -183,7 +184,7 @@ def test_resumed_equals_uninterrupted(alpha):
     def train(model, optim_wrapper, some):
         for batch in some:
             model.train_step(batch, optim_wrapper)
-        optim_wrapper.balancer.end_epoch([])
+        optim_wrapper.balancer.end_epoch()
 
     train(guided, wrapper, data[:3])
     resumed = copy.deepcopy(guided)
@@ -196,15 +197,20 @@ def test_resumed_equals_uninterrupted(alpha):
         assert torch.equal(new, old)
 
 
-def test_an_update_that_is_skipped_is_not_judged():
-    guided, data = many_guided(2), many_batches(2, 2)
+@pytest.mark.parametrize('first', [True, False])
+def test_an_update_that_is_skipped_is_not_judged_and_judges_none(first):
+    guided, data = many_guided(2), many_batches(2, 3)
     wrapper = build_wrapper(guided, optimizer=SGD, balancer=dict(type='LFM', alpha='learned'))
-    guided.train_step(data[0], wrapper)
+    if not first:
+        guided.train_step(data[0], wrapper)
     with wrapper.optim_context(guided):
         loss = guided(**data[1], mode='loss')['loss']
-    (loss + wrapper.balancer.adjust_loss(guided.take_step())).backward()
-    wrapper.balancer.adjust_gradients(guided.encoder_parameters(), torch.tensor(1.0))
-    assert wrapper.balancer.state_dict()['cosines'].tolist() == [0, 0]
+    (loss + wrapper.balancer.see(guided.take_pass())).backward()
+    wrapper.balancer.finish_update(torch.tensor(1.0))
+    assert wrapper.balancer.cosines.tolist() == [0, 0]
+    guided.zero_grad()
+    guided.train_step(data[2], wrapper)
+    assert wrapper.balancer.cosines[1] == (not first)
 
 
 def test_pairs_that_a_batch_lacks_are_left_out():
@@ -219,7 +225,7 @@ def test_pairs_that_a_batch_lacks_are_left_out():
     del batch['x2']
     with wrapper.optim_context(guided):
         guided(**batch, mode='loss')
-    assert wrapper.balancer.adjust_loss(guided.take_step()) is None
+    assert wrapper.balancer.see(guided.take_pass()) is None
     with pytest.raises(ValueError, match='two modalities in every batch'):
         guided.train_step(batch, build_wrapper(guided, balancer=dict(type='LFM', alpha='learned')))
 
@@ -238,7 +244,7 @@ def test_inactive_it_trains_jointly():
 def test_trains_in_a_runner_and_in_half_precision(tmp_path, settings):
     model = classifier_guided()
     config = dict(
-        type='CGGMAmpOptimWrapper',
+        type='BalancedAmpOptimWrapper',
         constructor='GuidedOptimWrapperConstructor',
         optimizer=SGD,
         balancer=dict(type='LFM', **settings),

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from mmcggm.balancers import MLA
 from mmcggm.balancers.methods.mla import absorbed
 from tests.many import many_batches, many_guided
-from tests.tiny import build_wrapper, tiny_guided, tiny_runner
+from tests.tiny import attached, build_wrapper, tiny_guided, tiny_runner
 
 SGD = dict(type='SGD', lr=0.1)
 
@@ -143,15 +143,15 @@ def test_an_update_that_is_skipped_is_not_absorbed():
     before = balancer.state_dict()['projection'].clone()
     with wrapper.optim_context(guided):
         guided(**data[1], mode='loss')['loss'].backward()
-    balancer.adjust_loss(guided.take_step())
-    balancer.adjust_gradients(guided.encoder_parameters(), torch.tensor(1.0))
+    balancer.see(guided.take_pass())
+    balancer.finish_update(torch.tensor(1.0))
     assert torch.equal(balancer.state_dict()['projection'], before)
 
 
 def test_trains_in_a_runner_and_in_half_precision(tmp_path):
     model = tiny_guided()
     config = dict(
-        type='CGGMAmpOptimWrapper',
+        type='BalancedAmpOptimWrapper',
         constructor='GuidedOptimWrapperConstructor',
         optimizer=SGD,
         balancer=dict(type='MLA'),
@@ -162,13 +162,13 @@ def test_trains_in_a_runner_and_in_half_precision(tmp_path):
     assert {'train/balance/turn/left', 'train/balance/kept'} <= set(runner.message_hub.log_scalars)
 
 
-def test_a_wide_convolution_as_head_is_refused():
+def test_a_wide_convolution_as_head_is_refused(monkeypatch):
     guided, (batch,) = many_guided(2), many_batches(2, 1)
     guided(**batch, mode='loss')
-    step = guided.take_step()
-    step.head_weight = nn.Conv2d(8, 3, 3).weight
+    seen = guided.take_pass()
+    monkeypatch.setattr(type(seen), 'head_weight', nn.Conv2d(8, 3, 3).weight)
     with pytest.raises(ValueError, match='convolution of width 1'):
-        MLA().adjust_loss(step)
+        attached(MLA(), guided).see(seen)
 
 
 def test_bad_alpha_is_refused():

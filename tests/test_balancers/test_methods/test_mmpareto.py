@@ -12,7 +12,8 @@ from torch.nn import functional as F
 from mmcggm.balancers import MMPareto
 from mmcggm.balancers.methods.mmpareto import min_norm_weight, pareto_gradient
 from tests.test_models.predictors import batch, build, guided_config
-from tests.tiny import batches, build_wrapper, classifier_guided, tiny_guided, weights
+from tests.tiny import batches, build_wrapper, classifier_guided, weights
+from tests.toy import ToyModel, toy_batch
 
 vectors = st.lists(st.integers(-9, 9), min_size=3, max_size=3).map(lambda v: torch.tensor(v).double())
 
@@ -137,9 +138,8 @@ def test_trains_any_number_of_modalities(count, settings, task, labels):
 def test_mistakes_are_refused():
     with pytest.raises(ValueError, match='gamma > 0'):
         MMPareto(gamma=0)
-    guided = tiny_guided()
-    guided(**batches(1)[0], mode='loss')
-    step = guided.take_step()
-    step.guided_pass = None
-    with pytest.raises(ValueError, match='MMPareto asks for more'):
-        MMPareto().adjust_loss(step)
+    model = ToyModel(2).double()
+    with pytest.raises(
+        ValueError, match='losses of the guides at the encoders, which a PlainPass does not know'
+    ):
+        model.attached(MMPareto()).see(model.step(*toy_batch(2)))

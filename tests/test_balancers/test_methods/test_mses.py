@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from mmcggm.balancers import MSES
-from mmcggm.engine import CGGMHook, GuideScoreHook
-from tests.test_engine.test_hooks.test_guide_score_hook import evaluating_runner
-from tests.tiny import batches, build_wrapper, tiny_guided, weights, wrapper_config
+from mmcggm.engine import BalancingHook, GuideScoreHook
+from tests.tiny import batches, build_wrapper, evaluating_runner, tiny_guided, weights, wrapper_config
+from tests.toy import ToyModel
 
 
 @given(st.lists(st.integers(0, 5), max_size=12), st.integers(1, 4))
@@ -21,10 +21,10 @@ def test_stops_after_patience_validations_without_a_new_best(scores, patience):
     for end in range(patience + 1, len(scores) + 1):
         last, before = scores[end - patience : end], scores[: end - patience]
         expected |= max(last) <= max(before)
-    mses = MSES(patience=patience)
+    mses = ToyModel(3).attached(MSES(patience=patience))
     for i, score in enumerate(scores):
-        mses.observe_validation([score, i, math.nan])
-    assert mses.state_dict()['stopped'] == ([expected, False, False] if scores else [])
+        mses.see_validation([score, i, math.nan])
+    assert mses.stopped == [expected, False, False]
 
 
 @pytest.mark.parametrize('weight', [0.0, 0.7])
@@ -53,16 +53,17 @@ def test_a_stopped_encoder_stays_and_the_others_go_on():
     )
     for batch in data[:2]:
         guided.train_step(batch, wrapper)
-    wrapper.balancer.observe_validation([0.5, 0.5])
-    wrapper.balancer.observe_validation([0.5, 0.6])
+    wrapper.balancer.see_validation([0.5, 0.5])
+    wrapper.balancer.see_validation([0.5, 0.6])
     left, right = (weights(encoder) for encoder in (guided.model.left_encoder, guided.model.right_encoder))
     for batch in data[2:4]:
         guided.train_step(batch, wrapper)
     assert torch.equal(weights(guided.model.left_encoder), left)
     assert not torch.equal(weights(guided.model.right_encoder), right)
-    wrapper.balancer.observe_validation([0.9, 0.7])  # too late
+    wrapper.balancer.see_validation([0.9, 0.7])  # too late
     guided.train_step(data[4], wrapper)
     assert torch.equal(weights(guided.model.left_encoder), left)
+    assert wrapper.balancer.stats['stopped'].tolist() == [1, 0]
     wrapper.balancer.active = False
     guided.train_step(data[5], wrapper)
     assert not torch.equal(weights(guided.model.left_encoder), left)
@@ -74,7 +75,7 @@ def test_trains_by_config_and_resumes_as_if_uninterrupted(tmp_path):
         runner = evaluating_runner(
             tmp_path / folder,
             max_epochs=epochs,
-            hooks=[CGGMHook(), GuideScoreHook()],
+            hooks=[BalancingHook(), GuideScoreHook()],
             optim_wrapper=wrapper_config(balancer=balancer),
             **overrides,
         )
@@ -97,11 +98,11 @@ def test_bad_arguments_are_refused(name):
 
 
 def test_a_training_without_scores_is_refused(tmp_path):
-    settings = dict(hooks=[CGGMHook()], optim_wrapper=wrapper_config(balancer=dict(type='MSES')))
+    settings = dict(hooks=[BalancingHook()], optim_wrapper=wrapper_config(balancer=dict(type='MSES')))
     with pytest.raises(ValueError, match=r"MSES needs the scores.*dict\(type='GuideScoreHook'\)"):
         evaluating_runner(tmp_path, **settings).train()
     settings = dict(
-        hooks=[CGGMHook(), GuideScoreHook()], val_dataloader=None, val_cfg=None, val_evaluator=None
+        hooks=[BalancingHook(), GuideScoreHook()], val_dataloader=None, val_cfg=None, val_evaluator=None
     )
     with pytest.raises(ValueError, match='`val_dataloader`'):
         evaluating_runner(

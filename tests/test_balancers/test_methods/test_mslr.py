@@ -8,11 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmcggm.balancers import MSLR
-from mmcggm.engine import CGGMHook, GuideScoreHook
-from tests.test_balancers.test_methods.test_cggm_variants import groups, train
-from tests.test_engine.test_hooks.test_guide_score_hook import evaluating_runner
-from tests.tiny import wrapper_config
-from tests.toy import ToyModel, toy_batch
+from mmcggm.engine import BalancingHook, GuideScoreHook
+from tests.tiny import evaluating_runner, wrapper_config
+from tests.toy import ToyModel, groups, toy_batch, train
 
 DYNAMIC = wrapper_config(balancer=dict(type='MSLR', history=2))
 
@@ -36,14 +34,15 @@ def test_encoders_move_at_their_own_rate(modalities, name):
 
 @given(st.lists(st.lists(st.floats(0.05, 1), min_size=3, max_size=3), max_size=20), st.integers(1, 5))
 def test_factors_follow_the_scores(scores, history):
-    mslr = MSLR(history=history)
+    mslr = ToyModel(3).attached(MSLR(history=history))
     expected = torch.ones(3, dtype=torch.float64)
     for end in range(history, len(scores) + 1, history):
         last = torch.tensor(scores[end - history : end], dtype=torch.float64)
         expected *= last[-1] / last.mean(0)
     for each in scores:
-        mslr.observe_validation(each)
-    mslr.adjust_gradients([[]] * 3)
+        mslr.see_validation(each)
+    factors = torch.tensor(mslr.rate_factors(), dtype=torch.float64)
+    torch.testing.assert_close(factors, expected, rtol=1e-5, atol=0)
     torch.testing.assert_close(mslr.stats['factor'].double(), expected, rtol=1e-5, atol=0)
 
 
@@ -62,7 +61,7 @@ def test_trains_by_config_and_resumes_as_if_uninterrupted(tmp_path):
         runner = evaluating_runner(
             tmp_path / folder,
             max_epochs=epochs,
-            hooks=[CGGMHook(), GuideScoreHook()],
+            hooks=[BalancingHook(), GuideScoreHook()],
             optim_wrapper=copy.deepcopy(DYNAMIC),
             **overrides,
         )
@@ -94,15 +93,15 @@ def test_bad_arguments_are_refused(arguments, message):
 
 def test_what_it_cannot_work_with_is_refused(tmp_path):
     with pytest.raises(ValueError, match='scores above zero'):
-        MSLR().observe_validation([0.5, -0.3])
+        ToyModel(2).attached(MSLR()).see_validation([0.5, -0.3])
     with pytest.raises(ValueError, match='has 3 entries for 2 modalities'):
-        MSLR('keep', [1.0] * 3).adjust_gradients([[], []])
+        ToyModel(2).attached(MSLR('keep', [1.0] * 3)).rate_factors()
     model = ToyModel(2)
     with (
         pytest.raises(ValueError, match='MSLR needs a parameter group an encoder'),
-        MSLR('keep', [1.0, 1.0]).scaled_updates(torch.optim.SGD(model.parameters())),
+        model.attached(MSLR('keep', [1.0, 1.0])).scaled_rates(torch.optim.SGD(model.parameters())),
     ):
         pass
-    runner = evaluating_runner(tmp_path, hooks=[CGGMHook()], optim_wrapper=copy.deepcopy(DYNAMIC))
+    runner = evaluating_runner(tmp_path, hooks=[BalancingHook()], optim_wrapper=copy.deepcopy(DYNAMIC))
     with pytest.raises(ValueError, match=r"MSLR needs the scores.*dict\(type='GuideScoreHook'\)"):
         runner.train()

@@ -1,15 +1,21 @@
 """OGM against its published definition."""
 
+import copy
 import math
+from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from torch import nn
 
-from mmcggm.balancers import OGM
+from mmcggm.balancers import OGM, Clock, Training
 from mmcggm.balancers.methods.ogm import ogm_coefficients
-from tests.tiny import batches, build_wrapper, classifier_guided
+from tests.tiny import batches, build_wrapper, classifier_guided, weights
+from tests.toy import Shown
 
 
 @given(st.floats(0.01, 50), st.floats(0.01, 50), st.floats(0.05, 2))
@@ -54,6 +60,49 @@ def test_encoders_are_slowed_by_what_the_guides_say(enhance):
     after = [guided.model.left_encoder.bias, guided.model.right_encoder.bias]  # one axis: no noise
     for old, new, grad, coefficient in zip(before, after, plain, coefficients, strict=True):
         torch.testing.assert_close(new, old - 0.1 * coefficient * grad)
+
+
+def noisy_gradients(seed: int, iteration: int, global_seed: int, enhance: bool = True) -> list[torch.Tensor]:
+    """Return what OGM leaves of gradients that are the same each time: those of weights, and of biases."""
+    torch.manual_seed(global_seed)
+    encoders = [[nn.Parameter(torch.zeros(60, 50)), nn.Parameter(torch.zeros(60))] for _ in range(2)]
+    generator = torch.Generator().manual_seed(0)
+    for parameter in (p for encoder in encoders for p in encoder):
+        parameter.grad = 3 * torch.randn(parameter.shape, generator=generator)
+    balancer = OGM(alpha=0.5, enhance=enhance)
+    balancer.attach(Training(('a', 'b'), encoders, Clock(iteration=iteration), seed=seed))
+    balancer.see(Shown(confidences=[torch.tensor([0.5]), torch.tensor([0.25])]))
+    balancer.finish_update()
+    return [p.grad for encoder in encoders for p in encoder]
+
+
+def test_noise_has_the_gradients_deviation_and_follows_seed_and_iteration_alone():
+    found, plain = (noisy_gradients(1, 1, 0, enhance) for enhance in (True, False))
+    for weight in (0, 2):
+        noise = found[weight] - plain[weight]
+        assert noise.std() == pytest.approx(3, rel=0.05) and noise.mean().abs() < 0.2
+    assert not torch.equal(found[0] - plain[0], found[2] - plain[2])
+    assert torch.equal(found[1], plain[1]) and torch.equal(found[3], plain[3])
+    assert all(torch.equal(a, b) for a, b in zip(found, noisy_gradients(1, 1, 9), strict=True))
+    for seed, iteration in ((1, 2), (5, 1)):
+        assert not torch.equal(found[0], noisy_gradients(seed, iteration, 0)[0])
+
+
+def train_on_rank(rank: int, folder: Path) -> None:
+    dist.init_process_group('gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2)
+    guided, (batch,) = classifier_guided(), batches(1)
+    plain = copy.deepcopy(guided)
+    torch.manual_seed(100 + rank)  # as processes have it that shuffle and drop out on their own
+    for model, enhance in ((guided, True), (plain, False)):
+        model.train_step(batch, build_wrapper(model, balancer=dict(type='OGM', enhance=enhance)))
+    torch.save((weights(guided.model), weights(plain.model)), folder / f'{rank}.pth')
+    dist.destroy_process_group()
+
+
+def test_noise_is_the_same_in_all_processes_whatever_their_seeds(tmp_path):
+    mp.spawn(train_on_rank, args=(tmp_path,), nprocs=2)
+    (first, plain), (second, other) = (torch.load(tmp_path / f'{rank}.pth') for rank in range(2))
+    assert torch.equal(first, second) and torch.equal(plain, other) and not torch.equal(first, plain)
 
 
 def test_a_modality_that_the_batch_lacks_is_left_out_of_the_comparison():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mmcggm.balancers import OPM
 from mmcggm.balancers.methods.opm import opm_probabilities
 from tests.many import many_batches, many_guided
-from tests.tiny import batches, build_wrapper, classifier_guided, tiny_guided, tiny_runner
+from tests.tiny import attached, batches, build_wrapper, classifier_guided, tiny_guided, tiny_runner
 
 SGD = dict(type='SGD', lr=0.1)
 sums = st.floats(0.01, 50)
@@ -44,7 +44,7 @@ def test_a_modality_that_nothing_compares_with_is_kept():
 
 def test_samples_are_dropped_with_their_probability_and_the_rest_is_scaled():
     torch.manual_seed(0)
-    changes = dropping([0.6, 0.0, 0.3]).changes()
+    changes = dropping([0.6, 0.0, 0.3]).pass_changes()
     for index, share in enumerate((0.6, 0.0, 0.3)):
         x = torch.ones(20000, 2, 3)
         changed = changes[index](x).flatten(1)
@@ -54,7 +54,7 @@ def test_samples_are_dropped_with_their_probability_and_the_rest_is_scaled():
 
 
 def test_all_tensors_of_a_representation_lose_the_same_samples():
-    change = dropping([0.5, 0.0]).changes()[0]
+    change = dropping([0.5, 0.0]).pass_changes()[0]
     coarse, fine = change(torch.ones(64, 3)), change(torch.ones(64, 5, 2, 2))
     assert torch.equal(coarse.any(1), fine.flatten(1).any(1))
 
@@ -62,9 +62,9 @@ def test_all_tensors_of_a_representation_lose_the_same_samples():
 def test_it_happens_in_a_fraction_of_the_passes():
     torch.manual_seed(0)
     balancer = dropping([0.5, 0.0], p_exe=0.7)
-    assert sum(bool(balancer.changes()) for _ in range(5000)) / 5000 == pytest.approx(0.7, abs=0.03)
+    assert sum(bool(balancer.pass_changes()) for _ in range(5000)) / 5000 == pytest.approx(0.7, abs=0.03)
     balancer.active = False
-    assert not balancer.changes() and not OPM(p_exe=1).changes()
+    assert not balancer.pass_changes() and not OPM(p_exe=1).pass_changes()
 
 
 def test_a_dropped_sample_does_not_train_the_encoder_and_is_judged_all_the_same():
@@ -110,15 +110,15 @@ def test_resumed_equals_uninterrupted():
 
 def test_an_update_that_is_skipped_leaves_no_trace():
     guided, (batch,) = many_guided(2), many_batches(2, 1)
-    balancer = dropping([0.25, 0.0])
+    balancer = attached(dropping([0.25, 0.0]), guided)
     guided(**batch, mode='loss')
-    balancer.adjust_loss(guided.take_step())
-    balancer.adjust_gradients(guided.encoder_parameters(), torch.tensor(1.0))
+    balancer.see(guided.take_pass())
+    balancer.finish_update(torch.tensor(1.0))
     assert balancer.state_dict()['q'].tolist() == [0.25, 0.0]
 
 
 def test_trains_in_a_runner_and_in_half_precision(tmp_path):
-    wrapper = dict(type='CGGMAmpOptimWrapper', optimizer=SGD, balancer=dict(type='OPM'))
+    wrapper = dict(type='BalancedAmpOptimWrapper', optimizer=SGD, balancer=dict(type='OPM'))
     model = classifier_guided()
     runner = tiny_runner(
         tmp_path, model=model, optim_wrapper=dict(wrapper, constructor='GuidedOptimWrapperConstructor')

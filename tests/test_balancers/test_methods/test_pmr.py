@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mmcggm.balancers import PMR
 from mmcggm.balancers.methods.pmr import pmr_coefficients
 from tests.test_models.predictors import batch, build, guided_config
-from tests.tiny import batches, build_wrapper, classifier_guided, tiny_guided, weights
+from tests.tiny import attached, batches, build_wrapper, classifier_guided, tiny_guided, weights
 
 
 def pmr_config(**settings) -> dict:
@@ -25,7 +25,7 @@ def train(guided, data, **settings) -> PMR:
 
 
 def prototypes(balancer: PMR) -> list[torch.Tensor]:
-    *sums, counts = balancer.state_dict()['sums']
+    *sums, counts = balancer.state_dict()['prototypes']
     return [x / counts for x in sums]
 
 
@@ -61,7 +61,7 @@ def test_prototypes_are_class_means_of_the_last_updates():
     balancer = train(guided, data, balancer=pmr_config())
     for found, mean in zip(prototypes(balancer), expected, strict=True):
         torch.testing.assert_close(found[[0, 2]], mean)
-    assert not any(x[1].any() for x in balancer.state_dict()['sums'])
+    assert not any(x[1].any() for x in balancer.state_dict()['prototypes'])
 
 
 @pytest.mark.parametrize('progress', [0.0, 0.5])
@@ -69,9 +69,9 @@ def test_the_term_is_the_papers(progress):
     guided, (first, second) = classifier_guided(), batches(2)
     first['label'][:3] = 1  # so that every class has a prototype
     balancer = train(guided, [first], balancer=pmr_config(alpha=3.0, mu=0.2, entropy_until=0.5))
-    balancer.training_progress = progress
+    balancer.clock.progress = progress
     guided(**second, mode='loss')
-    term = balancer.adjust_loss(guided.take_step())
+    term = balancer.see(guided.take_pass())
 
     truth, cross_entropies, entropies = [], [], []
     for name, means in zip(guided.modalities, prototypes(balancer), strict=True):
@@ -118,12 +118,12 @@ def test_the_first_update_and_unknown_classes_add_nothing():
     train(guided, [first], balancer=pmr_config())
     train(plain, [first], balancer=None)
     assert torch.equal(weights(guided.model), weights(plain.model))
-    balancer = PMR(entropy_until=1)
+    balancer = attached(PMR(entropy_until=1), guided)
     for label in (0, 2):
         second['label'][:] = label
         guided(**second, mode='loss')
-        term = balancer.adjust_loss(guided.take_step())
-        balancer.adjust_gradients([])
+        term = balancer.see(guided.take_pass())
+        balancer.finish_update()
         assert term == 0 and not torch.autograd.grad(term, guided.model.left_encoder.weight)[0].any()
 
 
@@ -133,12 +133,13 @@ def test_an_overflow_and_a_bad_sample_leave_no_trace():
     before = copy.deepcopy(balancer.state_dict())
     for overflow in (1.0, 0.0):
         guided(**second, mode='loss')
-        balancer.adjust_loss(guided.take_step())
-        balancer.adjust_gradients([], torch.tensor(overflow))
-        same = [torch.equal(a, b) for a, b in zip(before['sums'], balancer.state_dict()['sums'], strict=True)]
+        balancer.see(guided.take_pass())
+        balancer.finish_update(torch.tensor(overflow))
+        after = balancer.state_dict()['prototypes']
+        same = [torch.equal(a, b) for a, b in zip(before['prototypes'], after, strict=True)]
         assert all(same) == bool(overflow)
 
-    twin = PMR()
+    twin = attached(PMR(), guided)
     for clean in (False, True):
         part = {name: value.clone() for name, value in second.items()}
         if clean:
@@ -146,9 +147,9 @@ def test_an_overflow_and_a_bad_sample_leave_no_trace():
         else:
             part['left'][0] = float('nan')
         guided(**part, mode='loss')
-        chosen = twin if clean else (balancer := PMR())
-        chosen.adjust_loss(guided.take_step())
-        chosen.adjust_gradients([])
+        chosen = twin if clean else (balancer := attached(PMR(), guided))
+        chosen.see(guided.take_pass())
+        chosen.finish_update()
     torch.testing.assert_close(balancer.state_dict(), twin.state_dict())
     assert sum(balancer.events.values()) == 1
 
@@ -194,10 +195,10 @@ def test_mistakes_are_refused():
     guided = tiny_guided()
     guided(**batches(1)[0], mode='loss')
     with pytest.raises(ValueError, match='TinyTask has no class a sample'):
-        PMR().adjust_loss(guided.take_step())
+        attached(PMR(), guided).see(guided.take_pass())
     guided = classifier_guided()
     guided(**batches(1)[0], mode='loss')
-    step = guided.take_step()
-    step.guided_pass.vectors = lambda: [None, torch.zeros(16, 8)]
+    seen = guided.take_pass()
+    seen.vectors = lambda: [None, torch.zeros(16, 8)]
     with pytest.raises(ValueError, match='lacks one'):
-        PMR().adjust_loss(step)
+        attached(PMR(), guided).see(seen)

@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from mmcggm.balancers import Outcome, ReconBoost
+from mmcggm.balancers import Pass, ReconBoost
 from mmcggm.balancers.methods.reconboost import overlap
 from tests.many import many_batches, many_guided
 from tests.tiny import batches, build_wrapper, classifier_guided, tiny_guided, tiny_runner
+from tests.toy import ToyModel
 
 SGD = dict(type='SGD', lr=0.1)
 
@@ -18,9 +19,20 @@ def reconboost(**settings):
     return dict(type='ReconBoost', turn_epochs=1, rectify_epochs=1, **settings)
 
 
-def outcome(logits, labels):
-    truth = logits.softmax(1).gather(1, labels.unsqueeze(1)).squeeze(1)
-    return Outcome(F.cross_entropy(logits, labels), truth, logits)
+class Predicted(Pass):
+    """A pass in which the head returned these logits."""
+
+    output = None
+
+    def __init__(self, logits, labels):
+        self.output, self._labels = logits, labels
+
+    @property
+    def task_loss(self):
+        return F.cross_entropy(self.output, self._labels)
+
+    def confidences_of(self, output):
+        return output.softmax(1).gather(1, self._labels.unsqueeze(1)).squeeze(1)
 
 
 @pytest.mark.parametrize('lam', [0.0, 0.3, 1.0])
@@ -30,8 +42,8 @@ def test_the_gradient_at_the_logits_is_the_residual(lam, classes):
     logits, other = torch.randn(2, 6, 4, generator=generator)
     labels = torch.randint(0, 4, (6,), generator=generator)
     logits.requires_grad_()
-    learner, others = outcome(logits, labels), outcome(other, labels)
-    (learner.loss + lam * overlap(learner, others, classes)).backward()
+    learner, others = Predicted(logits, labels), Predicted(other, labels)
+    (learner.task_loss + lam * overlap(learner, others, classes)).backward()
     p, q, y = logits.detach().softmax(1), other.softmax(1), F.one_hot(labels, 4)
     if classes == 'all':
         expected = (1 - lam) * p - (y - lam * q)
@@ -45,7 +57,7 @@ def test_it_is_the_divergence_but_for_a_constant():
     other, first, second = torch.randn(3, 3, 3, generator=torch.Generator().manual_seed(0))
     found, divergence = [], []
     for logits in (first, second):
-        found.append(overlap(outcome(logits, labels), outcome(other, labels), 'all'))
+        found.append(overlap(Predicted(logits, labels), Predicted(other, labels), 'all'))
         divergence.append(F.kl_div(logits.log_softmax(1), other.softmax(1), reduction='batchmean'))
     torch.testing.assert_close(found[0] - found[1], divergence[1] - divergence[0])
 
@@ -53,9 +65,9 @@ def test_it_is_the_divergence_but_for_a_constant():
 def test_where_the_others_are_sure_of_the_truth_nothing_is_left_to_learn():
     labels = torch.tensor([0, 0])
     logits = torch.zeros(2, 3, requires_grad=True)
-    others = outcome(torch.tensor([[50.0, 0.0, 0.0], [0.0, 0.0, 50.0]]), labels)
-    learner = outcome(logits, labels)
-    (learner.loss + overlap(learner, others, 'truth')).backward()
+    others = Predicted(torch.tensor([[50.0, 0.0, 0.0], [0.0, 0.0, 50.0]]), labels)
+    learner = Predicted(logits, labels)
+    (learner.task_loss + overlap(learner, others, 'truth')).backward()
     torch.testing.assert_close(logits.grad[0], torch.zeros(3))
     torch.testing.assert_close(logits.grad[1], torch.tensor([-2 / 3, 1 / 3, 1 / 3]) / 2)
 
@@ -64,7 +76,6 @@ def test_where_the_others_are_sure_of_the_truth_nothing_is_left_to_learn():
 def test_an_update_of_a_turn_is_that_of_the_formula(count):
     guided, (batch,) = many_guided(count), many_batches(count, 1)
     wrapper = build_wrapper(guided, optimizer=SGD, balancer=reconboost(lam=0.4, consolidation=0.7))
-    wrapper.balancer.modalities = guided.modalities
     wrapper.balancer.load_state_dict({'epochs': 2})  # the second stage
     model = copy.deepcopy(guided.model)
     guided.train_step(batch, wrapper)
@@ -88,21 +99,19 @@ def test_an_update_of_a_turn_is_that_of_the_formula(count):
 
 
 def test_turns_and_rectification_follow_each_other():
-    balancer = ReconBoost(turn_epochs=2, rectify_epochs=1)
-    balancer.modalities = ('a', 'b', 'c')
+    balancer = ToyModel(3).attached(ReconBoost(turn_epochs=2, rectify_epochs=1))
     seen = []
     for _ in range(10):
         seen.append(balancer.turn)
-        balancer.end_epoch([])
+        balancer.end_epoch()
     assert seen == [0, 0, None, 1, 1, None, 2, 2, None, 0]
     balancer.active = False
-    balancer.end_epoch([])
+    balancer.end_epoch()
     assert balancer.turn is None
     balancer.active = True
     assert balancer.turn == 0  # what was inactive did not count
-    without = ReconBoost(turn_epochs=1, rectify_epochs=0)
-    without.modalities = ('a', 'b')
-    without.end_epoch([])
+    without = ToyModel(2).attached(ReconBoost(turn_epochs=1, rectify_epochs=0))
+    without.end_epoch()
     assert without.turn == 1
 
 
@@ -111,7 +120,7 @@ def test_otherwise_it_trains_jointly(how):
     guided, (batch,) = many_guided(2), many_batches(2, 1)
     plain, wrapper = copy.deepcopy(guided), build_wrapper(guided, optimizer=SGD, balancer=reconboost())
     if how == 'rectifying':
-        wrapper.balancer.end_epoch([])
+        wrapper.balancer.end_epoch()
     else:
         wrapper.balancer.active = False
     guided.train_step(batch, wrapper)
@@ -134,7 +143,7 @@ def test_trains_by_config(count, classes):
     for _ in range(4 * count):
         for batch in data:
             guided.train_step(batch, wrapper)
-        wrapper.balancer.end_epoch(guided.encoder_parameters())
+        wrapper.balancer.end_epoch()
     assert loss() < 0.8 * before
 
 
@@ -145,7 +154,7 @@ def test_resumed_equals_uninterrupted():
     def train(model, optim_wrapper, some):
         for batch in some:
             model.train_step(batch, optim_wrapper)
-            optim_wrapper.balancer.end_epoch([])
+            optim_wrapper.balancer.end_epoch()
 
     train(guided, wrapper, data[:3])
     resumed = copy.deepcopy(guided)
@@ -160,7 +169,7 @@ def test_resumed_equals_uninterrupted():
 def test_trains_in_a_runner_and_in_half_precision(tmp_path):
     model = classifier_guided()
     config = dict(
-        type='CGGMAmpOptimWrapper',
+        type='BalancedAmpOptimWrapper',
         constructor='GuidedOptimWrapperConstructor',
         optimizer=SGD,
         balancer=reconboost(),

@@ -7,7 +7,7 @@ import torch
 from mmengine.dataset import default_collate
 from sklearn.cluster import KMeans
 
-from mmcggm.balancers import ReLearning
+from mmcggm.balancers import Clock, ReLearning
 from mmcggm.balancers.methods.relearning import k_means, purity, separability
 from mmcggm.guided.survey import survey
 from tests.many import many_batches, many_guided
@@ -30,7 +30,7 @@ def validating(tmp_path, model, balancer, **overrides):
     settings = dict(
         model=model,
         optim_wrapper=dict(
-            type='CGGMOptimWrapper',
+            type='BalancedOptimWrapper',
             constructor='GuidedOptimWrapperConstructor',
             optimizer=dict(type='SGD', lr=0.1, momentum=0.9),
             balancer=balancer,
@@ -75,12 +75,13 @@ def test_encoders_go_back_as_far_as_they_overfit(count):
     config = dict(type='ReLearning', lam=2.0, interval=1, times=1)
     wrapper = build_wrapper(guided, optimizer=SGD, balancer=config)
     balancer = wrapper.balancer
-    balancer.survey = {'train': [good] * count, 'val': [good] * (count - 1) + [bad]}.__getitem__
+    survey = {'train': [good] * count, 'val': [good] * (count - 1) + [bad]}.__getitem__
+    wrapper.attach(guided, Clock(), survey)
     begun = copy.deepcopy(guided.model)
     for batch in data:
         guided.train_step(batch, wrapper)
     learnt = copy.deepcopy(guided.model)
-    balancer.end_epoch(guided.encoder_parameters())
+    balancer.end_epoch()
 
     gap = 1 - separability(*bad)
     alpha = torch.tanh(torch.tensor(2 * gap))
@@ -101,11 +102,11 @@ def test_it_happens_at_intervals_a_few_times_and_while_active():
         asked.append((epoch, split))
         return [blobs(0.1)] * 2
 
-    balancer.survey = answer
+    wrapper.attach(guided, Clock(), answer)
     guided.train_step(batch, wrapper)
     for epoch in range(1, 12):
         balancer.active = epoch > 2
-        balancer.end_epoch(guided.encoder_parameters())
+        balancer.end_epoch()
     assert asked == [(4, 'train'), (4, 'val'), (6, 'train'), (6, 'val')]
 
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from mmcggm.balancers import SMV
 from mmcggm.balancers.methods.smv import modality_weights, sample_weights
 from tests.many import many_batches, many_guided
-from tests.test_guided.test_guided_model import Streams, streams_batch, streams_guided
+from tests.streams import Streams, streams_batch, streams_guided
 from tests.tiny import batches, build_wrapper, classifier_guided, tiny_guided, tiny_runner
 
 SGD = dict(type='SGD', lr=0.1)
@@ -123,7 +123,7 @@ def test_by_modality_an_epoch_weights_the_next(count):
         plain.train_step(batch, without)
     for new, old in zip(guided.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(new, old)  # no weights before an epoch has ended
-    wrapper.balancer.end_epoch([])
+    wrapper.balancer.end_epoch()
 
     weights = modality_weights(torch.cat(valued, dim=1).mean(1))
     assert (weights > 0).any()
@@ -162,7 +162,7 @@ def test_the_weak_modality_learns_more(level):
             for batch in data:
                 guided.train_step(batch, wrapper)
             if balancer:
-                wrapper.balancer.end_epoch([])
+                wrapper.balancer.end_epoch()
         with torch.no_grad():
             found[bool(balancer)] = sum(alone(guided.model, batch, 1).mean() for batch in data) / 8
     assert found[True] < 0.95 * found[False]
@@ -177,7 +177,7 @@ def test_a_modality_that_the_batch_lacks_is_not_trained_alone():
     weights = wrapper.balancer.stats['weight']
     assert weights[1] == 0 and (weights[[0, 2]] > 0).all()
     by_modality = build_wrapper(guided, balancer=dict(type='SMV', level='modality', every=1))
-    by_modality.balancer.load_state_dict({'weights': [0.0, 0.5, 0.0], 'passes': 1, 'sums': None})
+    by_modality.balancer.load_state_dict({'weights': [0.0, 0.5, 0.0], 'passes': 1})
     calls = []
     guided.model.register_forward_hook(lambda *args: calls.append(1))
     guided.train_step(batch, by_modality)
@@ -193,7 +193,7 @@ def test_resumed_equals_uninterrupted():
         for index in range(begin, end):
             model.train_step(data[index], optim_wrapper)
             if index % 3 == 2:
-                optim_wrapper.balancer.end_epoch([])
+                optim_wrapper.balancer.end_epoch()
 
     train(guided, wrapper, 0, 4)  # one epoch, and a pass that was valued
     resumed = copy.deepcopy(guided)
@@ -209,7 +209,7 @@ def test_resumed_equals_uninterrupted():
 def test_trains_in_a_runner_and_in_half_precision(tmp_path, level):
     model = classifier_guided()
     config = dict(
-        type='CGGMAmpOptimWrapper',
+        type='BalancedAmpOptimWrapper',
         constructor='GuidedOptimWrapperConstructor',
         optimizer=SGD,
         balancer=dict(type='SMV', level=level),

@@ -22,8 +22,8 @@ def checkpoints(tmp_path):
     """Two trainings: of a GuidedModel with one modality alone, and of a plain model."""
     paths = {}
     for name in ('m0', 'm1'):
-        guided = many_guided(2)
-        wrapper = build_wrapper(guided, balancer=dict(type='SingleModality', modality=name))
+        guided = many_guided(2, only=name)
+        wrapper = build_wrapper(guided, balancer=None)
         for batch in many_batches(2, 10):
             guided.train_step(batch, wrapper)
         state = (guided if name == 'm0' else guided.model).state_dict()
@@ -67,9 +67,9 @@ def test_teachers_are_not_of_the_model(checkpoints):
     wrapper = build_wrapper(guided, balancer=dict(type='UMT'))
     guided.train_step(batch, wrapper)
     assert list(guided.state_dict()) == names
-    teacher = weights(guided._teachers._model)
+    teacher = weights(guided.teachers._model)
     guided.train_step(batch, wrapper)
-    assert torch.equal(weights(guided._teachers._model), teacher)
+    assert torch.equal(weights(guided.teachers._model), teacher)
 
 
 def test_what_is_missing_is_named(tmp_path, checkpoints):
@@ -92,7 +92,9 @@ def test_a_trainings_folder_will_do(tmp_path):
     tiny_runner(
         tmp_path,
         max_epochs=1,
-        optim_wrapper=wrapper_config(balancer=dict(type='SingleModality', modality='left')),
+        model=tiny_guided(only='left'),
+        hooks=[],
+        optim_wrapper=wrapper_config(balancer=None),
     ).train()
     guided = tiny_guided(teachers=dict(left=str(tmp_path)))
     runner = tiny_runner(
@@ -100,5 +102,5 @@ def test_a_trainings_folder_will_do(tmp_path):
     )
     runner.train()
     teacher = torch.load(tmp_path / 'epoch_1.pth', weights_only=False)['state_dict']
-    found = guided._teachers._model.left_encoder.weight
+    found = guided.teachers._model.left_encoder.weight
     assert torch.equal(found, teacher['model.left_encoder.weight'])

@@ -9,28 +9,12 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from mmengine.dataset import default_collate
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
 
 from mmcggm.engine import BalancingHook, GuideScoreHook
 from mmcggm.registry import MODELS
-from tests.tiny import Accuracy, TinyClassifier, TinyData, tiny_guided, tiny_runner, wrapper_config
+from tests.tiny import TinyClassifier, TinyData, evaluating_runner, tiny_guided, wrapper_config
 
 NAMES = ('left', 'right')
-
-
-def evaluating_runner(work_dir: Path, **overrides) -> Runner:
-    """Return a runner that trains, validates and tests on batches of 16, the last of them smaller."""
-    loader = dict(
-        dataset=TinyData(37),
-        batch_size=16,
-        num_workers=0,
-        sampler=dict(type='DefaultSampler', shuffle=False),
-        collate_fn=default_collate,
-    )
-    settings = dict(hooks=[GuideScoreHook()])
-    for split in ('val', 'test'):
-        settings |= {f'{split}_dataloader': loader, f'{split}_cfg': {}, f'{split}_evaluator': [Accuracy()]}
-    return tiny_runner(work_dir, **{**settings, **overrides})
 
 
 @torch.no_grad()
