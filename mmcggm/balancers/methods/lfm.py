@@ -127,7 +127,8 @@ class LFM(Balancer):
         fitting = (total / 2 - self.alpha * matching) / (1 - self.alpha)
         if self.direction is not None:
             cosine = torch.cosine_similarity(fitting, self.direction, dim=0)
-            ok = cosine.isfinite()
+            # A direction of zero is none: the update before overflowed, and there was none before that.
+            ok = cosine.isfinite() & self.direction.any()
             found = torch.stack([cosine.where(ok, torch.zeros_like(cosine)), ok.to(cosine)])
             self.cosines = self.cosines.to(found) + found
             self.stats['cos'] = cosine
