@@ -59,7 +59,7 @@ class MSES(Balancer):
         self.patience = patience
         self.min_delta = min_delta
 
-    def observe_validation(self, scores: Sequence[float], losses: Sequence[float] | None = None) -> None:
+    def see_validation(self, scores: Sequence[float], losses: Sequence[float] | None = None) -> None:
         """Stop encoders; a score that is NaN (no samples) says nothing."""
         news = [self._judged(*each) for each in zip(scores, self.best, self.waits, self.stopped, strict=True)]
         self.best, self.waits, self.stopped = (list(column) for column in zip(*news, strict=True))
