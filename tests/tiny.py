@@ -117,12 +117,6 @@ def classifier_guided(**overrides) -> GuidedModel:
     return tiny_guided(task=dict(type='ClassificationTask', target='label'), **overrides)
 
 
-def attached(balancer: Balancer, guided: GuidedModel) -> Balancer:
-    """Attach ``balancer`` to a training of ``guided``, as a hand-written loop does, and return it."""
-    balancer.attach(Training(guided.modalities, guided.encoder_parameters()))
-    return balancer
-
-
 def wrapper_config(**overrides) -> dict:
     """Return the config of a BalancedOptimWrapper whose guides have their own optimizer."""
     return {

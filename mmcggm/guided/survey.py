@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from mmengine.dataset import DefaultSampler
-from mmengine.dist import all_gather_object
+from mmengine.dist import all_gather_object, get_dist_info
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -15,11 +14,15 @@ from .guided_model import GuidedModel
 
 
 def whole_pass(loader: DataLoader) -> DataLoader:
-    """Return a loader that goes once through the data set of ``loader``, in order."""
+    """Return a loader that goes once through the data set of ``loader``, in order.
+
+    Of several processes each has a part without gaps, so that those of all, one after another, are in order.
+    """
+    (rank, world), size = get_dist_info(), len(loader.dataset)
     return DataLoader(
         loader.dataset,
         batch_size=loader.batch_size or 1,
-        sampler=DefaultSampler(loader.dataset, shuffle=False, round_up=False),
+        sampler=range(rank * size // world, (rank + 1) * size // world),
         num_workers=loader.num_workers,
         collate_fn=loader.collate_fn,
     )

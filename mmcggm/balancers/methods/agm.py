@@ -71,7 +71,8 @@ class AGM(Balancer):
     def loss_term(self, seen: Pass) -> Tensor:
         """Return a term of value zero whose gradient is what modulation adds to the task loss's."""
         grad = seen.gradients(seen.task_loss, [seen.output])[0]
-        term = torch.dot(self._coefficients - 1, (grad * self._responses).flatten(1).sum(1))
+        flow = (grad * self._responses).flatten(1).sum(1)
+        term = torch.dot(self._coefficients.to(flow) - 1, flow)
         return term - term.detach()
 
     def end_update(self) -> None:
