@@ -161,6 +161,6 @@ def undone(new: Any, old: Any, overflow: Tensor) -> Any:
         olds = old if isinstance(old, (list, tuple)) and len(old) == len(new) else [None] * len(new)
         return [undone(a, b, overflow) for a, b in zip(new, olds, strict=True)]
     if isinstance(new, dict):
-        before = old if isinstance(old, dict) else {}
-        return {name: undone(part, before.get(name), overflow) for name, part in new.items()}
+        olds_by_name = old if isinstance(old, dict) else {}
+        return {name: undone(part, olds_by_name.get(name), overflow) for name, part in new.items()}
     return new

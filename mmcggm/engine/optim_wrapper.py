@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import Any, cast
 
 import torch
 from mmengine.device import get_device
@@ -23,7 +23,7 @@ from mmcggm.guided import GuidedModel
 from mmcggm.registry import OPTIM_WRAPPERS
 
 
-class BalancingMixin:
+class BalancingMixin(OptimWrapper):
     """What balancing adds to an optimizer wrapper of MMEngine's.
 
     It finds the guided model in ``optim_context``, lets the balancer add its term to the loss before
@@ -32,11 +32,11 @@ class BalancingMixin:
 
     def __init__(
         self,
-        *args,
+        *args: Any,
         balancer: Balancer | dict | str | list[dict | str] | None = None,
         guide_optimizer: Optimizer | None = None,
         zero_nonfinite: bool = True,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         if isinstance(guide_optimizer, dict):
             raise TypeError(
@@ -62,7 +62,12 @@ class BalancingMixin:
             guided: The model, without distributed wrappers.
             clock: That of the training, moved by whoever runs it.
             survey: See :class:`~mmcggm.balancers.Training`.
+
+        Raises:
+            ValueError: If there is no balancer, or it can not balance this model.
         """
+        if self.balancer is None:
+            raise ValueError('`optim_wrapper.balancer` is None: there is nothing to attach.')
         self._guided = guided
         seed = torch.tensor(torch.initial_seed() % 2**62)
         broadcast(seed)  # what is random after gradients were averaged must be the same everywhere
@@ -79,7 +84,8 @@ class BalancingMixin:
                 yield
             return
         if self._guided is None:
-            self.attach(find_guided(model), Clock())
+            self._guided = find_guided(model)
+            self.attach(self._guided, Clock())
             print_log(
                 f'{type(self.balancer).__name__} acts without a BalancingHook: its schedules stay at their '
                 "start and nothing is logged. Add dict(type='BalancingHook') to `custom_hooks`.",
@@ -107,7 +113,7 @@ class BalancingMixin:
             )
         super().update_params(loss, step_kwargs, zero_kwargs)
 
-    def step(self, **kwargs) -> None:
+    def step(self, **kwargs: Any) -> None:
         if self.balancer is None and self.guide_optimizer is None:
             super().step(**kwargs)
             return
@@ -121,7 +127,7 @@ class BalancingMixin:
         with self.balancer.scaled_rates(self.optimizer) if self.balancer is not None else nullcontext():
             self._step_optimizers(**kwargs)
 
-    def zero_grad(self, **kwargs) -> None:
+    def zero_grad(self, **kwargs: Any) -> None:
         for optimizer in self.optimizers:
             optimizer.zero_grad(**kwargs)
 
@@ -152,7 +158,7 @@ class BalancingMixin:
             )
         if self.guide_optimizer is not None and guide_state is not None:
             self.guide_optimizer.load_state_dict(guide_state)
-        if balancer_state is not None:
+        if self.balancer is not None and balancer_state is not None:
             self.balancer.load_state_dict(balancer_state['state'])
         super().load_state_dict(state_dict)
 
@@ -170,7 +176,7 @@ class BalancingMixin:
         """Undo loss scaling; return a scalar above zero if it overflowed, or None without scaling."""
         return None
 
-    def _step_optimizers(self, **kwargs) -> None:
+    def _step_optimizers(self, **kwargs: Any) -> None:
         self.optimizer.step(**kwargs)
         if self.guide_optimizer is not None:
             self.guide_optimizer.step()
@@ -226,7 +232,7 @@ class _AmpOnAnyDevice(AmpOptimWrapper):
     """``AmpOptimWrapper``, which refuses to work without an accelerator, also on a CPU."""
 
     def __init__(
-        self, loss_scale: str | float | dict = 'dynamic', dtype: str | None = None, **kwargs
+        self, loss_scale: str | float | dict = 'dynamic', dtype: str | None = None, **kwargs: Any
     ) -> None:
         if get_device() != 'cpu':
             super().__init__(loss_scale=loss_scale, dtype=dtype, **kwargs)
@@ -259,7 +265,9 @@ class BalancedAmpOptimWrapper(BalancingMixin, _AmpOnAnyDevice):
     def _loss_scale(self) -> Tensor | None:
         if not self.loss_scaler.is_enabled():
             return None
-        return self.loss_scaler.scale(torch.ones((), device=self._guided.head.weight.device))
+        return self.loss_scaler.scale(
+            torch.ones((), device=self.optimizer.param_groups[0]['params'][0].device)
+        )
 
     def _unscale(self) -> Tensor | None:
         if not self.loss_scaler.is_enabled():
@@ -273,7 +281,7 @@ class BalancedAmpOptimWrapper(BalancingMixin, _AmpOnAnyDevice):
             flag.copy_(overflow)
         return overflow
 
-    def _step_optimizers(self, **kwargs) -> None:
+    def _step_optimizers(self, **kwargs: Any) -> None:
         self.loss_scaler.step(self.optimizer, **kwargs)
         if self.guide_optimizer is not None:
             self.loss_scaler.step(self.guide_optimizer)
@@ -284,7 +292,9 @@ class BalancedAmpOptimWrapper(BalancingMixin, _AmpOnAnyDevice):
 class CGGMOptimWrapper(BalancedOptimWrapper):
     """``BalancedOptimWrapper`` with :class:`~mmcggm.balancers.CGGM` as its method, unless told otherwise."""
 
-    def __init__(self, *args, balancer: Balancer | dict | str | list | None = 'CGGM', **kwargs) -> None:
+    def __init__(
+        self, *args: Any, balancer: Balancer | dict | str | list | None = 'CGGM', **kwargs: Any
+    ) -> None:
         super().__init__(*args, balancer=balancer, **kwargs)
 
 
@@ -292,14 +302,16 @@ class CGGMOptimWrapper(BalancedOptimWrapper):
 class CGGMAmpOptimWrapper(BalancedAmpOptimWrapper):
     """``BalancedAmpOptimWrapper`` with CGGM as its method, unless told otherwise."""
 
-    def __init__(self, *args, balancer: Balancer | dict | str | list | None = 'CGGM', **kwargs) -> None:
+    def __init__(
+        self, *args: Any, balancer: Balancer | dict | str | list | None = 'CGGM', **kwargs: Any
+    ) -> None:
         super().__init__(*args, balancer=balancer, **kwargs)
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
     """Return what is inside ``model``'s distributed wrappers."""
     while is_model_wrapper(model):
-        model = model.module
+        model = cast(nn.Module, model.module)
     return model
 
 

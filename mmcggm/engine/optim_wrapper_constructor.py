@@ -35,6 +35,7 @@ class GuidedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                 f'GuidedOptimWrapperConstructor needs a GuidedModel, `model` is a {type(guided).__name__}.'
             )
         guide_cfg = self.optim_wrapper_cfg.pop('guide_optimizer', None)
+        self.paramwise_cfg: dict = self.paramwise_cfg or {}
         self._check_custom_keys(guided, has_guides=guide_cfg is None)
         wrapper = super().__call__(guided if guide_cfg is None else guided.model)
         if wrapper.balancer is not None and wrapper.balancer.needs.rates:
@@ -61,7 +62,6 @@ class GuidedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
     def _check_custom_keys(self, guided: GuidedModel, has_guides: bool) -> None:
         """Raise a ValueError unless each key of ``custom_keys`` matches a parameter."""
-        self.paramwise_cfg = self.paramwise_cfg or {}
         inner = [name for name, _ in guided.model.named_parameters()]
         guides = [GUIDES + name for name, _ in guided.guides.named_parameters()] if has_guides else []
         for names, of_guides in ((inner, False), (guides, True)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any, cast
@@ -92,7 +92,7 @@ class AutoGuide(Guide):
         self.level = level
         self.layout = layout
         self.pool = pool
-        hidden: type[nn.Module]
+        hidden: Callable[..., nn.Module]
         if isinstance(head, nn.Linear):
             self.dims, width, hidden = 0, head.in_features, nn.Linear
         elif isinstance(head, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
@@ -103,10 +103,11 @@ class AutoGuide(Guide):
                 f"AutoGuide needs a head whose last layer is Linear or Conv1d to Conv3d, but it's a "
                 f'{type(head).__name__}: give a guide of your own.'
             )
-        kernel: dict[str, int] = {} if self.dims == 0 else dict(kernel_size=3, padding=1)
+        kernel: dict[str, Any] = {} if self.dims == 0 else dict(kernel_size=3, padding=1)
+        point: dict[str, Any] = {} if self.dims == 0 else dict(kernel_size=1)
         layers: list[nn.Module] = []
         if self.in_channels != width:
-            layers.append(hidden(self.in_channels, width, **{} if self.dims == 0 else dict(kernel_size=1)))
+            layers.append(hidden(self.in_channels, width, **point))
         for _ in range(depth):
             layers += [hidden(width, width, **kernel), nn.ReLU()]
         last_layer = deepcopy(head).requires_grad_(True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sized
+from typing import Any, cast
 
 import torch
 from mmengine.dist import all_gather_object, get_dist_info
@@ -18,7 +18,7 @@ def whole_pass(loader: DataLoader) -> DataLoader:
 
     Of several processes each has a part without gaps, so that those of all, one after another, are in order.
     """
-    (rank, world), size = get_dist_info(), len(loader.dataset)
+    (rank, world), size = get_dist_info(), len(cast(Sized, loader.dataset))
     return DataLoader(
         loader.dataset,
         batch_size=loader.batch_size or 1,

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mmcggm.balancers import Pass
 from mmcggm.balancers.flat_gradients import gradient_of
+from mmcggm.balancers.pass_record import sum_of_present
 from mmcggm.balancers.sharding import is_sharded
 from mmcggm.balancers.training import over_processes
 from mmcggm.engine.log_scalars import log_as_measured
@@ -75,7 +76,8 @@ class GradientStatsHook(Hook):
 
     def _measure(self, guided: GuidedModel, args: tuple, output: dict[str, Tensor]) -> None:
         """Measure between the forward pass and whatever the balancer does."""
-        self._stats = gradient_stats(guided.last_pass, guided.encoder_parameters())
+        if guided.last_pass is not None:
+            self._stats = gradient_stats(guided.last_pass, guided.encoder_parameters())
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
@@ -93,7 +95,7 @@ def gradient_stats(seen: Pass, encoders: Sequence[Sequence[nn.Parameter]]) -> di
     parameters = [parameter for encoder in encoders for parameter in encoder]
     sizes = [sum(parameter.numel() for parameter in encoder) for encoder in encoders]
     # One backward pass for all modalities, since each guide's loss reaches its own encoder alone.
-    unimodal_loss = sum(loss for loss in seen.unimodal_losses() if loss is not None)
+    unimodal_loss = sum_of_present(seen.unimodal_losses())
     fused, unimodal = (
         over_processes(gradient_of(seen, loss, parameters).float(), mean=True).split(sizes)
         for loss in (seen.task_loss, unimodal_loss)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import ExitStack
 
 import torch
@@ -38,9 +39,7 @@ class GuideScoreHook(Hook):
 
     def __init__(self) -> None:
         self._watch = ExitStack()
-        self._seen: GuidedPass | None = None
-        self._scores: Tensor | None = None  # counts (M, K, 2) of the data set so far
-        self._losses: Tensor | None = None  # of guides and fused model, (M + 1, 1, 2)
+        self._counts: dict[str, Tensor] = {}  # of the data set so far
         self._validated_at: int | None = None  # iteration
 
     def before_run(self, runner: Runner) -> None:
@@ -59,7 +58,7 @@ class GuideScoreHook(Hook):
             runner.val_loop.run()
 
     def _before_epoch(self, runner: Runner, mode: str = 'train') -> None:
-        self._scores = self._losses = None
+        self._counts = {}
 
     def _before_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, mode: str = 'train'
@@ -67,7 +66,7 @@ class GuideScoreHook(Hook):
         if mode == 'train':
             return
         self._watch.close()  # of an iteration that failed
-        self._seen = self._watch.enter_context(find_guided(runner.model).watch())
+        self._seen: GuidedPass = self._watch.enter_context(find_guided(runner.model).watch())
 
     @torch.no_grad()
     def _after_iter(
@@ -81,33 +80,39 @@ class GuideScoreHook(Hook):
         if mode == 'train':
             return
         self._watch.close()
-        seen, self._seen = self._seen, None
-        self._scores = seen.counts() + (0 if self._scores is None else self._scores)
+        self._count('scores', self._seen.counts())
         if mode == 'val' and needs_validation(runner) == 'losses':
-            self._losses = seen.loss_counts() + (0 if self._losses is None else self._losses)
+            self._count('losses', self._seen.loss_counts())
+        del self._seen  # with all that the pass holds
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         modalities = find_guided(runner.model).modalities
-        scores = _over_processes(self._scores)
-        losses = None if self._losses is None else _over_processes(self._losses)
-        metrics.update(zip((f'guide/{m}' for m in modalities), scores, strict=True))
-        if losses is not None:
-            names = [*(f'guide_loss/{m}' for m in modalities), 'fused_loss']
-            metrics.update(zip(names, losses, strict=True))
+        scores, losses = self._over_processes('scores'), None
+        _add(metrics, (f'guide/{m}' for m in modalities), scores)
+        if 'losses' in self._counts:
+            losses = self._over_processes('losses')
+            _add(metrics, [*(f'guide_loss/{m}' for m in modalities), 'fused_loss'], losses)
         if needs_validation(runner):
             runner.optim_wrapper.balancer.see_validation(scores, losses)
         self._validated_at = runner.iter
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         modalities = find_guided(runner.model).modalities
-        metrics.update(zip((f'guide/{m}' for m in modalities), _over_processes(self._scores), strict=True))
+        _add(metrics, (f'guide/{m}' for m in modalities), self._over_processes('scores'))
+
+    def _count(self, name: str, counts: Tensor) -> None:
+        self._counts[name] = counts + self._counts[name] if name in self._counts else counts
+
+    def _over_processes(self, name: str) -> list[float]:
+        """Return what ``name`` comes to over all processes: a value a modality."""
+        totals = self._counts[name].clone()
+        all_reduce(totals)
+        return scores_from_counts(totals).tolist()
 
 
-def _over_processes(counts: Tensor) -> list[float]:
-    """Return the scores of ``counts``, over all processes."""
-    totals = counts.clone()
-    all_reduce(totals)
-    return scores_from_counts(totals).tolist()
+def _add(metrics: dict[str, float] | None, names: Iterable[str], values: list[float]) -> None:
+    if metrics is not None:
+        metrics.update(zip(names, values, strict=True))
 
 
 def needs_validation(runner: Runner) -> str | None:

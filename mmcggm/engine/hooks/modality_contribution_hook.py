@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
 from typing import Any
 
 import torch
@@ -82,10 +83,10 @@ class ModalityContributionHook(Hook):
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         if self.validation:
-            self._measure(runner, runner.val_dataloader, metrics)
+            self._measure(runner, runner.val_dataloader, {} if metrics is None else metrics)
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        self._measure(runner, runner.test_dataloader, metrics)
+        self._measure(runner, runner.test_dataloader, {} if metrics is None else metrics)
 
     @torch.no_grad()
     def _measure(self, runner: Runner, loader: Iterable, metrics: dict[str, float]) -> None:
@@ -128,7 +129,8 @@ def subset_scores(
             )
         return seen.fused_counts()
 
-    totals = sum(torch.stack([counts(batch, subset) for subset in subsets]).double() for batch in batches)
+    batch_counts = (torch.stack([counts(b, subset) for subset in subsets]).double() for b in batches)
+    totals = reduce(torch.add, batch_counts)
     all_reduce(totals)
     return dict(zip(subsets, scores_from_counts(totals), strict=True))
 
