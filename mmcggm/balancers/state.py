@@ -8,13 +8,12 @@ leaves behind: nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, overload
+from typing import Any, Protocol, overload
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from .training import Training
+from .training import Training
 
 
 class Owner(Protocol):
