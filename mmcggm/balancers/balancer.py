@@ -91,11 +91,16 @@ class Balancer:
     # What a method asks.
 
     @property
+    def name(self) -> str:
+        """The method's name, for messages and checkpoints."""
+        return type(self).__name__
+
+    @property
     def training(self) -> Training:
         """The training that the balancer is attached to."""
         if self._training is None:
             raise RuntimeError(
-                f'{type(self).__name__} is not attached to a training: call '
+                f'{self.name} is not attached to a training: call '
                 '`balancer.attach(Training(modalities, encoders))` first.'
             )
         return self._training
@@ -129,7 +134,7 @@ class Balancer:
         """
         if self.needs.whole_encoders and any(is_sharded(p) for encoder in training.encoders for p in encoder):
             raise ValueError(
-                f'{type(self).__name__} needs whole parameters, but the encoders are sharded: train with '
+                f'{self.name} needs whole parameters, but the encoders are sharded: train with '
                 '`model_wrapper_cfg` (DDP) or on one device instead of `strategy` (FSDP).'
             )
         self._training = training
@@ -157,7 +162,7 @@ class Balancer:
         """
         if not self._saw_a_pass:
             raise RuntimeError(
-                f'{type(self).__name__}.finish_update was called without `see` before it in this update.'
+                f'{self.name}.finish_update was called without `see` before it in this update.'
             )
         before = dict(self.memory)
         if self.active:
@@ -187,7 +192,7 @@ class Balancer:
             yield
             return
         factors = factors.tolist() if isinstance(factors, Tensor) else factors
-        with scaled_rates(optimizer, factors, type(self).__name__):
+        with scaled_rates(optimizer, factors, self.name):
             yield
 
     def state_dict(self) -> dict[str, Any]:

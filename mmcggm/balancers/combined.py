@@ -39,12 +39,16 @@ class Combined(Balancer):
             clash = first.needs.alone_on & second.needs.acts_on or second.needs.alone_on & first.needs.acts_on
             if clash:
                 raise ValueError(
-                    f'{_name(first)} and {_name(second)} can not be combined: both change the '
+                    f'{first.name} and {second.name} can not be combined: both change the '
                     f'{" and the ".join(sorted(clash))}. Choose one of them.'
                 )
         self.methods = list(methods)
         super().__init__()
         self.needs = reduce(_joined, (method.needs for method in methods))
+
+    @property
+    def name(self) -> str:
+        return ' and '.join(method.name for method in self.methods)
 
     @property
     def active(self) -> bool:
@@ -59,7 +63,12 @@ class Combined(Balancer):
     @property
     def stats(self) -> dict[str, Tensor]:
         """What the last step saw; names that several methods use begin with the method's."""
-        return _merged([(method, method.stats) for method in self.methods])
+        names = [name for method in self.methods for name in method.stats]
+        return {
+            name if names.count(name) == 1 else f'{method.name}_{name}': value
+            for method in self.methods
+            for name, value in method.stats.items()
+        }
 
     @stats.setter
     def stats(self, value: dict[str, Tensor]) -> None:
@@ -67,16 +76,20 @@ class Combined(Balancer):
 
     @property
     def events(self) -> dict[str, Tensor]:
-        """What was out of the ordinary, likewise."""
-        return _merged([(method, method.events) for method in self.methods])
+        """What was out of the ordinary for the training, and for a method, with its name before it."""
+        return self._own_events | {
+            f'{method.name}: {event}': count
+            for method in self.methods
+            for event, count in method.events.items()
+        }
 
     @events.setter
     def events(self, value: dict[str, Tensor]) -> None:
-        """Methods have their own."""
+        self._own_events = value
 
     def count_event(self, description: str, happened: Tensor) -> None:
-        # What a training counts is no method's own, so that any of them may keep it.
-        self.methods[0].count_event(description, happened)
+        counted = self._own_events.get(description, 0)
+        self._own_events[description] = counted + happened.detach().long()
 
     def attach(self, training: Training) -> None:
         for method in self.methods:
@@ -115,10 +128,10 @@ class Combined(Balancer):
             method.see_validation(scores, losses)
 
     def state_dict(self) -> dict[str, Any]:
-        return {f'{i}.{_name(method)}': method.state_dict() for i, method in enumerate(self.methods)}
+        return {f'{i}.{method.name}': method.state_dict() for i, method in enumerate(self.methods)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        expected = [f'{i}.{_name(method)}' for i, method in enumerate(self.methods)]
+        expected = [f'{i}.{method.name}' for i, method in enumerate(self.methods)]
         if list(state_dict) != expected:
             raise ValueError(f'The state is one of {list(state_dict)}, but the methods are {expected}.')
         for method, state in zip(self.methods, state_dict.values(), strict=True):
@@ -143,21 +156,8 @@ def build_balancer(config: Balancer | dict | str | Sequence[dict | str], key: st
     return BALANCERS.build(config, key=key, kind=Balancer)
 
 
-def _name(method: Balancer) -> str:
-    return type(method).__name__
-
-
 def _one_after(first: Change, second: Change) -> Change:
     return lambda tensor: second(first(tensor))
-
-
-def _merged(parts: Sequence[tuple[Balancer, dict[str, Tensor]]]) -> dict[str, Tensor]:
-    names = [name for _, values in parts for name in values]
-    return {
-        name if names.count(name) == 1 else f'{_name(method)}_{name}': value
-        for method, values in parts
-        for name, value in values.items()
-    }
 
 
 def _joined(first: Needs, second: Needs) -> Needs:

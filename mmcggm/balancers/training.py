@@ -70,9 +70,9 @@ class Training:
         """Where the encoders are; the CPU if they have nothing to train."""
         return next((p.device for encoder in self.encoders for p in encoder), torch.device('cpu'))
 
-    def generator(self, device: torch.device) -> torch.Generator:
-        """Return a generator that draws the same in all processes, and anew in each iteration."""
-        return torch.Generator(device).manual_seed((self.seed + self.clock.iteration) % 2**63)
+    def generator(self, device: torch.device, draw: int) -> torch.Generator:
+        """Return a generator that draws the same in all processes, and anew for each number of a ``draw``."""
+        return torch.Generator(device).manual_seed((self.seed + draw) % 2**63)
 
     def over_processes(self, tensor: Tensor, mean: bool = False) -> Tensor:
         """Return ``tensor`` summed (or averaged) over the processes that train together."""

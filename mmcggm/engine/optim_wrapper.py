@@ -16,7 +16,7 @@ from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from mmcggm.balancers import Balancer, Clock, Combined, Training, build_balancer
+from mmcggm.balancers import Balancer, Clock, Training, build_balancer
 from mmcggm.balancers.sharding import local_part
 from mmcggm.balancers.training import Survey
 from mmcggm.guided import GuidedModel
@@ -87,7 +87,7 @@ class BalancingMixin(OptimWrapper):
             self._guided = find_guided(model)
             self.attach(self._guided, Clock())
             print_log(
-                f'{type(self.balancer).__name__} acts without a BalancingHook: its schedules stay at their '
+                f'{self.balancer.name} acts without a BalancingHook: its schedules stay at their '
                 "start and nothing is logged. Add dict(type='BalancingHook') to `custom_hooks`.",
                 'current',
                 logging.WARNING,
@@ -137,7 +137,7 @@ class BalancingMixin(OptimWrapper):
         if self.guide_optimizer is not None:
             state['guide_optimizer'] = self.guide_optimizer.state_dict()
         if self.balancer is not None:
-            state['balancer'] = {'method': self._method(), 'state': self.balancer.state_dict()}
+            state['balancer'] = {'method': self._method, 'state': self.balancer.state_dict()}
         return state
 
     def load_state_dict(self, state_dict: dict) -> None:
@@ -150,10 +150,10 @@ class BalancingMixin(OptimWrapper):
         guide_state = state_dict.pop('guide_optimizer', None)
         balancer_state: dict[str, Any] | None = state_dict.pop('balancer', None)
         theirs = 'no balancer' if balancer_state is None else balancer_state['method']
-        if theirs != self._method():
+        if theirs != self._method:
             raise ValueError(
                 f'The checkpoint is of a training with {theirs}, but `optim_wrapper.balancer` of this one is '
-                f'{self._method()}. Resume with the config of that training, or begin a new one from its '
+                f'{self._method}. Resume with the config of that training, or begin a new one from its '
                 'weights alone: `load_from` instead of `resume`, in a `work_dir` of its own.'
             )
         if self.guide_optimizer is not None and guide_state is not None:
@@ -162,11 +162,10 @@ class BalancingMixin(OptimWrapper):
             self.balancer.load_state_dict(balancer_state['state'])
         super().load_state_dict(state_dict)
 
+    @property
     def _method(self) -> str:
         """Return the name of the balancing method, for checkpoints."""
-        if isinstance(self.balancer, Combined):
-            return ' and '.join(type(method).__name__ for method in self.balancer.methods)
-        return 'no balancer' if self.balancer is None else type(self.balancer).__name__
+        return 'no balancer' if self.balancer is None else self.balancer.name
 
     def _loss_scale(self) -> Tensor | None:
         """Return by what losses are multiplied before backward, None for one."""

@@ -162,7 +162,7 @@ def test_stats_and_events_that_several_have_begin_with_the_methods_name():
     for method, events in zip(balancer.methods, (['a', 'b'], ['b', 'c']), strict=True):
         for event in events:
             method.count_event(event, torch.tensor(True))
-    assert set(balancer.events) == {'a', 'OPM_b', 'OGM_b', 'c'}
+    assert set(balancer.events) == {'OPM: a', 'OPM: b', 'OGM: b', 'OGM: c'}
     for _ in range(2):
         balancer.count_event('of them all', torch.tensor(True))
     assert balancer.events['of them all'] == 2

@@ -51,14 +51,14 @@ def test_its_device_is_the_encoders():
 
 
 @given(st.integers(0, 2**62), st.integers(0, 10**6))
-def test_random_numbers_follow_seed_and_iteration_alone(seed, iteration):
-    def drawn(iteration, global_seed):
+def test_random_numbers_follow_seed_and_number_alone(seed, number):
+    def drawn(number, global_seed):
         torch.manual_seed(global_seed)
-        found = training(clock=Clock(iteration=iteration), seed=seed).generator(CPU)
+        found = training(seed=seed).generator(CPU, number)
         return torch.rand(8, generator=found).tolist()
 
-    assert drawn(iteration, 0) == drawn(iteration, 1)
-    assert drawn(iteration, 0) != drawn(iteration + 1, 0)
+    assert drawn(number, 0) == drawn(number, 1)
+    assert drawn(number, 0) != drawn(number + 1, 0)
 
 
 def test_one_process_is_all():

@@ -23,8 +23,8 @@ def test_unet_trains_with_any_number_of_modalities(count):
     assert {f'guide_{m}.loss' for m in modalities} < set(losses)
     total, _ = model.parse_losses(losses)
     total.backward()
-    step = model.take_step()
-    assert step.counts().shape == (count, 3, 2)
+    seen = model.take_pass()
+    assert seen.counts().shape == (count, 3, 2)
     assert all(p.grad is not None for p in model.parameters())
 
 

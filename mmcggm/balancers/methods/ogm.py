@@ -9,7 +9,7 @@ from mmcggm.balancers.balancer import EncoderScaling
 from mmcggm.balancers.discrepancy import confidence_sums, discrepancy_ratios
 from mmcggm.balancers.needs import acting_on
 from mmcggm.balancers.pass_record import Pass
-from mmcggm.balancers.state import UpdateSum
+from mmcggm.balancers.state import Memory, UpdateSum
 from mmcggm.registry import BALANCERS
 
 
@@ -41,6 +41,7 @@ class OGM(EncoderScaling):
     """
 
     confidence = UpdateSum()
+    updates = Memory(0)
 
     def __init__(self, alpha: float = 0.1, enhance: bool = True) -> None:
         super().__init__()
@@ -64,10 +65,13 @@ class OGM(EncoderScaling):
         noisy = [grad for grad in grads if self.enhance and grad.ndim > 1]
         deviations = [grad.std() for grad in noisy]
         super().change_gradients()
-        generator = self.training.generator(self.training.device)
+        generator = self.training.generator(self.training.device, self.updates)
         for grad, deviation in zip(noisy, deviations, strict=True):
             noise = torch.randn(grad.shape, dtype=grad.dtype, device=grad.device, generator=generator)
             grad.add_(noise * deviation)
+
+    def end_update(self) -> None:
+        self.updates += 1
 
 
 def ogm_coefficients(sums: Tensor, alpha: float) -> Tensor:

@@ -108,7 +108,7 @@ class BalancingHook(Hook):
 
     def _check(self, runner: Runner) -> None:
         """Raise a ValueError unless the training has what the balancer needs."""
-        needs, name = self._balancer.needs, type(self._balancer).__name__
+        needs, name = self._balancer.needs, self._balancer.name
         measures = any(isinstance(hook, GuideScoreHook) for hook in runner.hooks)
         if needs.validation and not (measures and runner.val_loop):
             raise ValueError(

@@ -12,7 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import nn
 
-from mmcggm.balancers import OGM, Clock, Training
+from mmcggm.balancers import OGM, Training
 from mmcggm.balancers.methods.ogm import ogm_coefficients
 from tests.tiny import batches, build_wrapper, classifier_guided, weights
 from tests.toy import Shown
@@ -62,7 +62,7 @@ def test_encoders_are_slowed_by_what_the_guides_say(enhance):
         torch.testing.assert_close(new, old - 0.1 * coefficient * grad)
 
 
-def noisy_gradients(seed: int, iteration: int, global_seed: int, enhance: bool = True) -> list[torch.Tensor]:
+def noisy_gradients(seed: int, update: int, global_seed: int, enhance: bool = True) -> list[torch.Tensor]:
     """Return what OGM leaves of gradients that are the same each time: those of weights, and of biases."""
     torch.manual_seed(global_seed)
     encoders = [[nn.Parameter(torch.zeros(60, 50)), nn.Parameter(torch.zeros(60))] for _ in range(2)]
@@ -70,13 +70,14 @@ def noisy_gradients(seed: int, iteration: int, global_seed: int, enhance: bool =
     for parameter in (p for encoder in encoders for p in encoder):
         parameter.grad = 3 * torch.randn(parameter.shape, generator=generator)
     balancer = OGM(alpha=0.5, enhance=enhance)
-    balancer.attach(Training(('a', 'b'), encoders, Clock(iteration=iteration), seed=seed))
+    balancer.attach(Training(('a', 'b'), encoders, seed=seed))
+    balancer.updates = update
     balancer.see(Shown(confidences=[torch.tensor([0.5]), torch.tensor([0.25])]))
     balancer.finish_update()
     return [p.grad for encoder in encoders for p in encoder]
 
 
-def test_noise_has_the_gradients_deviation_and_follows_seed_and_iteration_alone():
+def test_noise_has_the_gradients_deviation_and_follows_seed_and_update_alone():
     found, plain = (noisy_gradients(1, 1, 0, enhance) for enhance in (True, False))
     for weight in (0, 2):
         noise = found[weight] - plain[weight]
@@ -84,8 +85,8 @@ def test_noise_has_the_gradients_deviation_and_follows_seed_and_iteration_alone(
     assert not torch.equal(found[0] - plain[0], found[2] - plain[2])
     assert torch.equal(found[1], plain[1]) and torch.equal(found[3], plain[3])
     assert all(torch.equal(a, b) for a, b in zip(found, noisy_gradients(1, 1, 9), strict=True))
-    for seed, iteration in ((1, 2), (5, 1)):
-        assert not torch.equal(found[0], noisy_gradients(seed, iteration, 0)[0])
+    for seed, update in ((1, 2), (5, 1)):
+        assert not torch.equal(found[0], noisy_gradients(seed, update, 0)[0])
 
 
 def train_on_rank(rank: int, folder: Path) -> None:
