@@ -95,6 +95,7 @@ class GuidedPass(Pass):
     def set_losses(self, losses: dict[str, Any]) -> dict[str, Any]:
         """Take the losses that the inner model returned, and return them with those of the guides."""
         self._task_loss = self.guided.model.parse_losses(losses)[0]
+        _ = self.head_weight, self.guide_weights  # now, while a sharding strategy has them gathered
         names = (f'guide_{modality}.loss' for modality in self.modalities)
         return {**losses, **dict(zip(names, self.guide_losses, strict=True))}
 
@@ -132,11 +133,11 @@ class GuidedPass(Pass):
             for modality, guide in self.guided.guides.items()
         ]
 
-    @property
+    @cached_property
     def head_weight(self) -> nn.Parameter:
         return cast(nn.Parameter, self.guided.head.weight)
 
-    @property
+    @cached_property
     def guide_weights(self) -> list[nn.Parameter]:
         return [guide.last_layer.weight for guide in self.guided.guides.values()]
 

@@ -81,7 +81,9 @@ class LFM(Balancer):
         super().__init__()
         self.schedule = None if isinstance(alpha, str) else Schedule(alpha, 'alpha')
         if isinstance(alpha, str) and alpha not in ('heuristic', 'learned'):
-            raise ValueError(f"LFM needs alpha 'heuristic', 'learned', a number or points, got {alpha!r}.")
+            raise ValueError(
+                f"LFM: `alpha` must be 'heuristic', 'learned', a number or points, got {alpha!r}."
+            )
         if self.schedule is not None and not all(0 <= value <= 1 for value in self.schedule.values):
             raise ValueError(f'LFM needs alpha in [0, 1], got {alpha}.')
         if matching not in ('contrastive', 'divergence'):

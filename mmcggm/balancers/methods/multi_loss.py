@@ -40,4 +40,5 @@ class MultiLoss(Balancer):
 
     def loss_term(self, seen: Pass) -> Tensor | None:
         weight = self.weight(self.clock.progress)
-        return weight * sum_of_present(seen.unimodal_losses()) if weight > 0 else None
+        losses = seen.unimodal_losses() if weight > 0 else []
+        return None if all(loss is None for loss in losses) else weight * sum_of_present(losses)
