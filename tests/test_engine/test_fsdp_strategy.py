@@ -78,10 +78,9 @@ def run_alone(work_dir: Path, max_epochs: int, **overrides) -> dict:
 def assert_same(found: dict, expected: dict) -> None:
     for name, value in expected['state_dict'].items():
         torch.testing.assert_close(found['state_dict'][name], value, rtol=1e-5, atol=1e-5, msg=name)
+    balancers = [checkpoint['optimizer']['balancer']['state'] for checkpoint in (found, expected)]
     for name in ('B', 'score'):
-        torch.testing.assert_close(
-            found['optimizer']['balancer'][name], expected['optimizer']['balancer'][name]
-        )
+        torch.testing.assert_close(balancers[0][name], balancers[1][name])
     states = found['optimizer']['state'], expected['optimizer']['state']
     assert set(states[0]) == set(states[1])
     for index, state in states[1].items():
