@@ -1,11 +1,13 @@
 """Fixtures for all tests: small synthetic cases in both namings, and the real cases where there are some."""
 
 import os
+import random
 import runpy
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
@@ -23,6 +25,14 @@ torch.set_num_threads(1)
 settings.register_profile('explore', deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile('mmcggm', settings.get_profile('explore'), derandomize=True, database=None)
 settings.load_profile('mmcggm')
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Seed all that is random before a test and its fixtures, so that no test depends on those before it."""
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002
+    torch.manual_seed(0)
 
 
 @pytest.fixture(autouse=True, scope='module')

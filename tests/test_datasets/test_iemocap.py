@@ -12,7 +12,9 @@ pytest.importorskip('h5py')
 import h5py
 from mmengine.dataset import default_collate
 
-from mmcggm.datasets import IEMOCAPDataset, h5_features, iemocap
+from mmcggm.datasets import IEMOCAPDataset
+from mmcggm.datasets.iemocap import dataset as iemocap
+from mmcggm.datasets.readers import h5_features
 from mmcggm.registry import DATASETS
 from tests.formats.iemocap import CHANNELS, write_synthetic_iemocap
 
@@ -191,7 +193,7 @@ def test_a_forked_process_opens_the_file_for_itself(root):
 
     process = context.Process(target=read)
     process.start()
-    process.join(timeout=60)
+    process.join()
     assert process.exitcode == 0
     owner, child = queue.get()
     assert owner == child != os.getpid()

@@ -9,7 +9,8 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from mmengine.dataset import DefaultSampler
 
-from mmcggm.evaluation import BraTSMetric, brats_metric
+from mmcggm.evaluation import BraTSMetric
+from mmcggm.evaluation.brats import metric as brats_metric
 from mmcggm.registry import METRICS
 from tests.test_evaluation.test_brats.samples import cube, make_sample
 
