@@ -48,7 +48,7 @@ def write_bert(folder: Path, seed: int = 0) -> Path:
     BertModel(config).save_pretrained(folder)
     vocabulary = folder / 'vocab.txt'
     vocabulary.write_text('\n'.join(WORDS) + '\n')
-    BertTokenizerFast(vocab={word: index for index, word in enumerate(WORDS)}).save_pretrained(folder)
+    BertTokenizerFast.from_pretrained(str(folder)).save_pretrained(folder)
     return folder
 
 

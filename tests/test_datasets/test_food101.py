@@ -110,11 +110,11 @@ def test_published_train_transforms(build):
     pipeline = Config.fromfile(CONFIG).train_pipeline
     dataset = build(pipeline=pipeline)
     np.random.seed(0)  # noqa: NPY002
-    views = [dataset[0]['inputs']['image'] for _ in range(20)]
+    views = [dataset[0]['inputs']['image'] for _ in range(60)]
     assert {(view.shape, view.dtype) for view in views} == {((3, 224, 224), torch.uint8)}
-    assert len({view.float().mean().item() for view in views}) == 20
+    assert len({view.float().mean().item() for view in views}) == 60
     grey = sum(torch.equal(view[0], view[1]) and torch.equal(view[0], view[2]) for view in views)
-    assert 1 <= grey <= 10
+    assert 1 <= grey <= 30  # each with a probability of 0.2
 
 
 def test_worker_processes_read_the_same(build):

@@ -81,8 +81,8 @@ def write_models(folder: Path, width: int) -> None:
     BertModel(BertConfig(**structure)).save_pretrained(folder / 'bert')
     ViTModel(ViTConfig(**structure)).save_pretrained(folder / 'vit')
     vocabulary = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', *(f'word{index}' for index in range(1000))]
-    tokenizer = BertTokenizerFast(vocab={word: index for index, word in enumerate(vocabulary)})
-    tokenizer.save_pretrained(folder / 'bert')
+    (folder / 'bert' / 'vocab.txt').write_text('\n'.join(vocabulary) + '\n', encoding='utf-8')
+    BertTokenizerFast.from_pretrained(str(folder / 'bert')).save_pretrained(folder / 'bert')
 
 
 def load(name: str, folder: Path, args: argparse.Namespace) -> Config:

@@ -46,7 +46,7 @@ class PretrainedTransformer(nn.Module):
             )
         from transformers import AutoConfig, AutoModel
 
-        on_meta = torch.get_default_device().type == 'meta'
+        on_meta = torch.empty(0).is_meta  # what get_default_device() tells only in newer torch
         if path is None or (on_meta and not Path(path).is_dir()):
             self.model = AutoModel.from_config(AutoConfig.for_model(self.model_type, **(config or {})))
         elif on_meta:
@@ -70,7 +70,7 @@ class PretrainedTransformer(nn.Module):
 
     def _load(self, path: str) -> nn.Module:
         model, found = load_pretrained('AutoModel', path, self.source, output_loading_info=True)
-        missing = sorted(name for name in found['missing_keys'] if not name.startswith('pooler.'))
+        missing = sorted(name for name in found['missing_keys'] if 'pooler' not in name.split('.'))
         if missing:
             raise ValueError(
                 f"The weights in '{path}' lack {missing[:3]}{' and more' * (len(missing) > 3)} of its "
