@@ -322,7 +322,7 @@ def process(rank: int, world: int, folder: Path) -> None:
     """Train each case twice in this process: on its share of each batch, then with draws of its own."""
     torch.set_num_threads(1)
     dist.init_process_group(
-        'gloo', f'file://{folder}/store', timedelta(seconds=30), rank=rank, world_size=world
+        'gloo', f'file://{folder}/store', timedelta(seconds=300), rank=rank, world_size=world
     )
     results = {}
     for name, of in CASES.items():
