@@ -58,6 +58,8 @@ def worker(rank: int, world: int, folder: Path) -> None:
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
+    if torch.__version__ < (2, 9):
+        pytest.skip('on CPUs, PyTorch before 2.9 sums gradients where FSDP2 asks for their mean')
     folder = tmp_path_factory.mktemp('fsdp')
     mp.spawn(worker, args=(2, folder), nprocs=2)
     return folder
