@@ -1,29 +1,20 @@
 """The tutorial's code is run as a reader would: its files are written, trained and tested."""
 
 import json
-import re
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 pytest.importorskip('sklearn')
+from tests.tutorials import BLOCK, ROOT, write_files
 
-ROOT = Path(__file__).parents[2]
 TUTORIAL = ROOT / 'docs' / 'tutorial_new_data_set.md'
-BLOCK = re.compile(r'^```python\n# (\S+\.py)\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory) -> Path:
-    """A place like the repository's root, with the tutorial's files in it."""
-    folder = tmp_path_factory.mktemp('root')
-    (folder / 'configs').symlink_to(ROOT / 'configs')
-    for name, code in BLOCK.findall(TUTORIAL.read_text(encoding='utf-8')):
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(code, encoding='utf-8')
-    return folder
+    return write_files(TUTORIAL, tmp_path_factory.mktemp('root'))
 
 
 def test_every_block_of_code_is_a_file():

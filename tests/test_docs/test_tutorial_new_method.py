@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import re
 import runpy
 from pathlib import Path
 from uuid import uuid4
@@ -18,10 +17,9 @@ from mmcggm.benchmark import Benchmark
 from mmcggm.datasets.av_digits.converter import convert_folder
 from tests.formats.av_digits import write_synthetic_recordings
 from tests.tiny import attached, batches, build_wrapper, classifier_guided
+from tests.tutorials import BLOCK, ROOT, write_files
 
-ROOT = Path(__file__).parents[2]
 TUTORIAL = ROOT / 'docs' / 'tutorial_new_method.md'
-BLOCK = re.compile(r'^```python\n# (\S+\.py)\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 SMALL = (
     'model.model.backbone.encoders.audio.channels=4,8',
     'model.model.backbone.encoders.image.channels=4,8',
@@ -34,14 +32,7 @@ SMALL = (
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory) -> Path:
-    """A place like the repository's root, with the tutorial's files in it."""
-    folder = tmp_path_factory.mktemp('root')
-    (folder / 'configs').symlink_to(ROOT / 'configs')
-    for name, code in BLOCK.findall(TUTORIAL.read_text(encoding='utf-8')):
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(code, encoding='utf-8')
-    return folder
+    return write_files(TUTORIAL, tmp_path_factory.mktemp('root'))
 
 
 @pytest.fixture
