@@ -221,6 +221,7 @@ class PlainTraining:
         balanced: Whether there is a balancer at all.
         dtype: Of the model. Autocast leaves float64 alone, so that under it a loss scale alone differs.
         noisy: See :class:`ContractModel`.
+        seed: Of the training as it begins, once the model is there.
         scale: Of the loss, emulated on a CPU, or None for none.
         distributed: Whether this is one process of several.
         share: Function that picks this process's part of a batch.
@@ -235,6 +236,7 @@ class PlainTraining:
         balanced: bool = True,
         dtype: torch.dtype = torch.float64,
         noisy: bool = False,
+        seed: int = 0,
         scale: float | None = None,
         distributed: bool = False,
         share: Callable[[Tensor], Tensor] = lambda x: x,
@@ -255,6 +257,7 @@ class PlainTraining:
         self.tells_epochs = self.tells_validations = True
         self.losses: list[Tensor] = []
         self.terms: list[Tensor | None] = []
+        seeded(seed)  # the wrapper takes the seed of what must be drawn alike everywhere
         if self.balancer is not None:
             self.wrapper.attach(self.guided, self.clock, self._survey)
             see = self.balancer.see

@@ -337,8 +337,8 @@ def process(rank: int, world: int, folder: Path) -> None:
 
 def trained_in_process(of: Case, rank: int, world: int, folder: Path, apart: bool) -> dict[str, Any]:
     offset = 1000 * rank if apart else 0
-    seeded(offset)
-    training = PlainTraining(of, folder, distributed=True, share=lambda x: x.chunk(world)[rank])
+    # Not before the model is built, which seeds for its weights.
+    training = PlainTraining(of, folder, seed=offset, distributed=True, share=lambda x: x.chunk(world)[rank])
     training.run(batches(3)[: STEPS - EPOCH] if apart else batches(3), offset=offset)
     return dict(model=training.state(), memory=training.memory())
 
