@@ -122,7 +122,8 @@ def test_stopped_run_goes_on_and_changes_nothing(settings, tmp_path, monkeypatch
         FileNotFoundError, match=r'not complete: 4 files are missing, such as .*0000006\.safe'
     ):
         read(tmp_path / 'stopped', settings)
-    killed = tmp_path / 'stopped/train/view0/.tmp-1-0000006.safetensors'  # as if there had been no cleanup
+    whole = tmp_path / 'stopped/train/view0/0000006.safetensors'
+    killed = temporary_path(whole, NOBODY)  # as if there had been no cleanup
     killed.write_bytes(b'half a file')
     assert write(tmp_path / 'stopped', settings, views=2) == 4
     assert contents(tmp_path / 'stopped') == contents(tmp_path / 'whole')

@@ -290,7 +290,7 @@ def test_a_killed_run_is_continued(tmp_path):
     done = {path.stem for path in store.glob('cases/[!.]*.h5')}
     assert 2 <= len(done) < 24
     assert not (store / 'splits.json').exists()
-    (store / 'cases' / '.tmp-1-case23.h5').write_bytes(b'half')
+    temporary_path(store / 'cases' / 'case23.h5', process.pid).write_bytes(b'half')
     outcomes = convert_folder(source, store)
     assert {outcome.case for outcome in outcomes if outcome.status == 'present'} == done
     assert {outcome.case for outcome in outcomes if outcome.status == 'converted'}.isdisjoint(done)
