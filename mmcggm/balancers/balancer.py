@@ -220,12 +220,13 @@ class Balancer:
 
     def unfinished_update(self) -> dict[str, Any]:
         """Return what this process has summed up of an update whose micro-batches are not yet all there."""
-        return {name: total.state() for name, total in self.sums.items()}
+        return dict(sums={name: total.state() for name, total in self.sums.items()}, stats=dict(self.stats))
 
-    def go_on_with_update(self, sums: dict[str, Any]) -> None:
-        """Go on with the update of which :meth:`unfinished_update` told, once the balancer is attached."""
-        for name, state in sums.items():
+    def go_on_with_update(self, unfinished: dict[str, Any]) -> None:
+        """Go on with what :meth:`unfinished_update` returned, once the balancer is attached."""
+        for name, state in unfinished['sums'].items():
             getattr(self, name).go_on_from(state)
+        self.stats = dict(unfinished['stats'])
         self._saw_a_pass = True
 
     def _move_memory(self) -> None:

@@ -140,8 +140,8 @@ class Combined(Balancer):
     def unfinished_update(self) -> dict[str, Any]:
         return {str(i): method.unfinished_update() for i, method in enumerate(self.methods)}
 
-    def go_on_with_update(self, sums: dict[str, Any]) -> None:
-        for method, state in zip(self.methods, sums.values(), strict=True):
+    def go_on_with_update(self, unfinished: dict[str, Any]) -> None:
+        for method, state in zip(self.methods, unfinished.values(), strict=True):
             method.go_on_with_update(state)
 
 

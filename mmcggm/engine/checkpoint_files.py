@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -49,9 +49,9 @@ def is_local(folder: str, backend_args: dict | None = None) -> bool:
 def newest_checkpoint(work_dir: str | Path) -> NewestCheckpoint:
     """Find the newest whole checkpoint that a training in ``work_dir`` can go on from.
 
-    All ``*.pth`` there, and in the folder that its ``last_checkpoint`` names, are considered, the ones with
-    the weights of the best score alone (``best_*.pth``) aside. Whole means that the archive's check sums are
-    right and nothing that training needs is missing.
+    All ``*.pth`` there are considered, the ones with the weights of the best score alone (``best_*.pth``)
+    aside; where there are none, those in the folder that its ``last_checkpoint`` names. Whole means that the
+    archive's check sums are right and nothing that training needs is missing.
     """
     found: list[tuple[tuple[int, float], Path]] = []
     broken: list[tuple[float, str]] = []
@@ -71,16 +71,17 @@ def newest_checkpoint(work_dir: str | Path) -> NewestCheckpoint:
     return NewestCheckpoint(None, passed_over)
 
 
-def _candidates(work_dir: Path) -> Iterable[Path]:
-    folders = {work_dir.resolve()}
-    if (work_dir / LAST).is_file():
-        folders.add(Path((work_dir / LAST).read_text(encoding='utf-8').strip()).resolve().parent)
-    return sorted(
-        path
-        for folder in folders
-        for path in folder.glob('*.pth')
-        if not path.name.startswith(('best_', '.')) and path.is_file()
-    )
+def _candidates(work_dir: Path) -> list[Path]:
+    found = _trainings(work_dir)
+    named = work_dir / LAST
+    if not found and named.is_file():  # its checkpoints have an `out_dir` of their own
+        found = _trainings(Path(named.read_text(encoding='utf-8').strip()).parent)
+    return found
+
+
+def _trainings(folder: Path) -> list[Path]:
+    paths = (path for path in folder.glob('*.pth') if path.is_file())
+    return sorted(path for path in paths if not path.name.startswith(('best_', '.')))
 
 
 def _iteration(path: Path) -> int:

@@ -84,7 +84,7 @@ def _unfinished_update(wrapper: Any) -> dict[str, Any] | None:
         return None
     balancer = wrapper.balancer if isinstance(wrapper, BalancingMixin) else None
     grads = [None if p.grad is None else local_part(p.grad).cpu() for p in _parameters(wrapper)]
-    return dict(grads=grads, sums=None if balancer is None else balancer.unfinished_update())
+    return dict(grads=grads, balancer=None if balancer is None else balancer.unfinished_update())
 
 
 def _restore_update(wrapper: OptimWrapper, unfinished: dict[str, Any]) -> None:
@@ -93,7 +93,7 @@ def _restore_update(wrapper: OptimWrapper, unfinished: dict[str, Any]) -> None:
             parameter.grad = torch.zeros_like(parameter)
             local_part(parameter.grad).copy_(grad)
     if isinstance(wrapper, BalancingMixin) and wrapper.balancer is not None:
-        wrapper.balancer.go_on_with_update(unfinished['sums'])
+        wrapper.balancer.go_on_with_update(unfinished['balancer'])
 
 
 def _parameters(wrapper: OptimWrapper) -> list[Tensor]:

@@ -130,7 +130,7 @@ def settings(by_epoch: bool, killer: Killer | None, data: dict | None) -> dict:
             encoders=dict(left='left_encoder', right='right_encoder'),
             head='classifier',
             guide=dict(type='TinyGuide'),
-            task=dict(type='TinyTask'),
+            task=dict(type='ClassificationTask', target='label'),
         ),
         train_dataloader=loader(RandomData(36)) if data is None else data,
         train_cfg=loop,
@@ -248,13 +248,14 @@ def test_goes_on_with_a_seed_that_nobody_chose(tmp_path):
     assert_same(train(tmp_path / 'whole', True, randomness=dict(seed=seed)), found[0])
 
 
-@pytest.mark.parametrize('method', ['CGGM', 'GreedyModality', None])
-@pytest.mark.parametrize('by_epoch', [True, False], ids=['epochs', 'iterations'])
-@pytest.mark.parametrize('iteration', [4, 5, 10])
+@pytest.mark.parametrize(
+    ('method', 'by_epoch', 'iteration'),
+    [('CGGM', True, 4), ('OGM', False, 10), ('MMPareto', True, 5), (['CGGM', 'MSLR'], False, 7), (None, True, 5)],
+)
 def test_goes_on_between_micro_batches(tmp_path, method, by_epoch, iteration):
-    """An update is of three batches: at iterations 4, 5 and 10 one is unfinished."""
-    balanced = wrapper_config(accumulative_counts=3, balancer=method and dict(type=method))
-    hooks = [dict(type='BalancingHook')] if method else []
+    """An update is of three batches: at iterations 4, 5, 7 and 10 one is unfinished."""
+    balanced = wrapper_config(accumulative_counts=3, balancer=method)
+    hooks = [dict(type='BalancingHook'), dict(type='GuideScoreHook')] if method else []
     killer = Killer(iteration)
     expected = train(tmp_path / 'whole', by_epoch, optim_wrapper=balanced, hooks=hooks)
     train(tmp_path / 'parts', by_epoch, killer, optim_wrapper=balanced, hooks=[*hooks, killer])
