@@ -97,7 +97,7 @@ def _iteration(path: Path) -> int:
     try:
         checkpoint = _read(path)
     except Exception as error:  # whatever a broken file does to the reader
-        raise ValueError(f'it can not be read: {str(error).splitlines()[0]}') from error
+        raise ValueError(_damage(path) or f'it can not be read: {str(error).splitlines()[0]}') from error
     missing = [key for key in NEEDED if key not in checkpoint]
     if missing:
         raise ValueError(f'it lacks {", ".join(missing)}')

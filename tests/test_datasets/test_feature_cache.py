@@ -16,6 +16,7 @@ from mmcggm.datasets.feature_cache import writer as feature_writer
 from mmcggm.datasets.feature_cache.dataset import FeatureCache
 from mmcggm.datasets.feature_cache.writer import write_features
 from mmcggm.models import BertTextEncoder, ViTImageEncoder
+from mmcggm.utils.atomic import temporary_path
 from tests.formats.food101 import HIDDEN, write_bert, write_food101, write_vit
 
 RESIZE = dict(type='Resize', scale=(32, 32), backend='pillow')
@@ -123,7 +124,7 @@ def test_stopped_run_goes_on_and_changes_nothing(settings, tmp_path, monkeypatch
     ):
         read(tmp_path / 'stopped', settings)
     whole = tmp_path / 'stopped/train/view0/0000006.safetensors'
-    killed = temporary_path(whole, NOBODY)  # as if there had been no cleanup
+    killed = temporary_path(whole, 2**22 + 1)  # as if there had been no cleanup
     killed.write_bytes(b'half a file')
     assert write(tmp_path / 'stopped', settings, views=2) == 4
     assert contents(tmp_path / 'stopped') == contents(tmp_path / 'whole')

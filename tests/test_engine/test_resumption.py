@@ -9,33 +9,14 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from torch import nn
 
 from mmcggm.engine.resumable_data import PlacedIndex, SeededDataset
-from mmcggm.registry import DATA_SAMPLERS, MODELS
-from tests.tiny import Accuracy, TinyClassifier, TinyData, default_collate, tiny_runner, wrapper_config
+from mmcggm.registry import DATA_SAMPLERS
+from tests.faults.trainings import BATCHES, EPOCHS, GUIDED, RandomData, loader
+from tests.tiny import Accuracy, TinyData, tiny_runner, wrapper_config
 
-BATCHES, EPOCHS = 5, 3  # batches of an epoch; the last one is smaller
 TIMES = ('time', 'data_time', 'memory')
 UNBALANCED = wrapper_config(balancer=None)
-
-
-class RandomData(TinyData):
-    """Draws noise from all three generators, as strangers' data sets and transforms do."""
-
-    def __getitem__(self, index: int) -> dict:
-        item = super().__getitem__(index)
-        noise = random.random() + np.random.normal() + torch.randn(4)  # noqa: NPY002
-        return {**item, 'left': item['left'] + 0.3 * noise.float()}
-
-
-@MODELS.register_module()
-class DroppingClassifier(TinyClassifier):
-    """A TinyClassifier with dropout and batch statistics."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.left_encoder = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.3))
 
 
 class Watch(Hook):
@@ -95,17 +76,6 @@ class Killer(Hook):
             raise Killed
 
 
-def loader(data: TinyData, workers: int = 0, persistent: bool = False, **settings) -> dict:
-    return dict(
-        dataset=data,
-        batch_size=8,
-        num_workers=workers,
-        persistent_workers=persistent,
-        collate_fn=default_collate,
-        **{'sampler': dict(type='DefaultSampler', shuffle=True), **settings},
-    )
-
-
 def train(folder: Path, by_epoch: bool = True, killer: Killer | None = None, data=None, **overrides) -> dict:
     """Train, or begin to; return the last checkpoint's content."""
     runner = tiny_runner(folder, **{**settings(by_epoch, killer, data), **overrides})
@@ -124,15 +94,8 @@ def settings(by_epoch: bool, killer: Killer | None, data: dict | None) -> dict:
         loop = dict(by_epoch=False, max_iters=BATCHES * EPOCHS, val_interval=4)
     validation = loader(TinyData(20), sampler=dict(type='DefaultSampler', shuffle=False))
     return dict(
-        model=dict(
-            type='GuidedModel',
-            model=dict(type='DroppingClassifier'),
-            encoders=dict(left='left_encoder', right='right_encoder'),
-            head='classifier',
-            guide=dict(type='TinyGuide'),
-            task=dict(type='ClassificationTask', target='label'),
-        ),
-        train_dataloader=loader(RandomData(36)) if data is None else data,
+        model=GUIDED,
+        train_dataloader=loader(RandomData()) if data is None else data,
         train_cfg=loop,
         val_dataloader=validation,
         val_cfg=dict(),
@@ -207,7 +170,7 @@ def test_goes_on_after_several_kills(whole, tmp_path):
 
 @pytest.mark.parametrize('by_epoch', [True, False], ids=['epochs', 'iterations'])
 def test_workers_change_nothing_and_neither_do_kills(whole, tmp_path, by_epoch):
-    data = loader(RandomData(36), workers=2)
+    data = loader(RandomData(), workers=2)
     train(tmp_path, by_epoch, Killer(7), data=data)
     assert_same(train(tmp_path, by_epoch, data=data, resume=True), whole[by_epoch])
 
@@ -215,7 +178,7 @@ def test_workers_change_nothing_and_neither_do_kills(whole, tmp_path, by_epoch):
 @pytest.mark.parametrize('by_epoch', [True, False], ids=['epochs', 'iterations'])
 def test_goes_on_with_workers_that_persist(tmp_path, by_epoch):
     """They draw no seed from the training's generator, which a resumed training would do at another time."""
-    data = loader(RandomData(36), workers=2, persistent=True)
+    data = loader(RandomData(), workers=2, persistent=True)
     expected = train(tmp_path / 'whole', by_epoch, data=data)
     train(tmp_path / 'parts', by_epoch, Killer(10), data=data)
     assert_same(train(tmp_path / 'parts', by_epoch, data=data, resume=True), expected)
@@ -231,7 +194,7 @@ def test_goes_on_with_workers_that_persist(tmp_path, by_epoch):
     ids=['infinite', 'drop-last', 'buckets'],
 )
 def test_goes_on_with_other_samplers(tmp_path, sampler):
-    data = loader(RandomData(36), **sampler)
+    data = loader(RandomData(), **sampler)
     expected = train(tmp_path / 'whole', False, data=data)
     train(tmp_path / 'parts', False, Killer(6), data=data)
     assert_same(train(tmp_path / 'parts', False, data=data, resume=True), expected)

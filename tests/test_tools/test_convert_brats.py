@@ -18,6 +18,7 @@ from mmcggm.datasets.brats.cases import MODALITIES
 from mmcggm.datasets.brats.converter import brain_mask, convert_folder, normalise
 from mmcggm.datasets.brats.splits import read_splits
 from mmcggm.datasets.brats.volume_store import StoredCase, case_path
+from mmcggm.utils.atomic import temporary_path
 from tests.synthetic import LPS, write_synthetic_case
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'dataset_converters' / 'brats.py'
