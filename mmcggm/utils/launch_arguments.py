@@ -17,6 +17,10 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         help='override settings of the config: key=value, nested keys with dots; lists as key="[a,b]" or '
         'key=a,b, nested ones as key="[(a,b),(c,d)]", without white space',
     )
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        help="what started the processes (default: the config's `launcher`, or none)",
+    )
     # Some launchers pass the local rank as an argument instead of the environment.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
