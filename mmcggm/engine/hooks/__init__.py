@@ -4,6 +4,7 @@ from .balancing_hook import BalancingHook, CGGMHook
 from .gradient_stats_hook import GradientStatsHook
 from .guide_score_hook import GuideScoreHook
 from .modality_contribution_hook import ModalityContributionHook
+from .nonfinite_gradient_hook import NonFiniteGradientHook
 
 __all__ = [
     'BalancingHook',
@@ -11,4 +12,5 @@ __all__ = [
     'GradientStatsHook',
     'GuideScoreHook',
     'ModalityContributionHook',
+    'NonFiniteGradientHook',
 ]
