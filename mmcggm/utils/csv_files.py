@@ -33,21 +33,24 @@ def write_csv(path: str | Path, rows: Sequence[dict]) -> None:
 def write_rows(file: TextIO, rows: Sequence[Mapping[str, object]]) -> None:
     """Write ``rows``, with the same keys, under a header.
 
-    Text that a spreadsheet would compute is preceded by an apostrophe, as OWASP advises against CSV injection;
-    numbers are written as they are.
+    Text that a spreadsheet would compute is preceded by an apostrophe, as OWASP advises against CSV
+    injection; numbers, also several between spaces, are written as they are.
     """
+    names = list(rows[0])
     writer = csv.writer(file, lineterminator='\n')
-    for cells in (rows[0], *(row.values() for row in rows)):
+    for cells in (names, *([row[name] for name in names] for row in rows)):
         writer.writerow([_plain(cell) for cell in cells])
 
 
 def _plain(cell: object) -> object:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) and not _is_number(cell) else cell
+    if not isinstance(cell, str):
+        return cell
+    escaped = f"'{cell}" if cell.startswith(FORMULA) and not _numbers(cell) else cell
+    return escaped.replace('\r', ' ')  # the only end of a line that the writer doesn't put in quotes
 
 
-def _is_number(text: str) -> bool:
+def _numbers(text: str) -> bool:
     try:
-        float(text)
+        return bool([float(part) for part in text.split()])
     except ValueError:
         return False
-    return True

@@ -158,8 +158,8 @@ class IEMOCAPDataset(BaseDataset):
         if not fits or not np.isfinite(mean).all() or not (std > 0).all() or np.isinf(std).any():
             raise ValueError(
                 f"{path} must hold '{self.cv}/mean' and '{self.cv}/std', finite and positive, for the "
-                f'{channels} channels of {audio.path}, but they are of shape {mean.shape} and {std.shape}. Delete the '
-                'file, to have them computed.'
+                f'{channels} channels of {audio.path}, but they are of shape {mean.shape} and {std.shape}. '
+                'Delete the file, to have them computed.'
             )
         return mean, std
 
