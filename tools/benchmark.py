@@ -3,9 +3,9 @@
     python tools/benchmark.py configs/benchmark/av_digits.py --jobs 2
 
 If the config asks for a search, each method first tries its candidates on the validation split. Runs that
-have a result are not repeated, unless their config changed: stopped, the same command goes on. The tables
-(Markdown, CSV, JSON), what the search tried (search.json) and a plot of the first metric against the cost are
-written beside the runs. Exits with 1 if a run failed.
+have a result are not repeated, unless their config or data changed: stopped, the same command goes on. The
+tables (Markdown, CSV, JSON), what the search tried (search.json) and a plot of the first metric against the
+cost are written beside the runs. Exits with 1 if a run failed.
 """
 
 import argparse
@@ -63,15 +63,18 @@ def main() -> int:
         to_markdown,
         write_tables,
     )
+    from mmcggm.benchmark.data import FILE as DATA_FILE
+    from mmcggm.benchmark.data import DataFiles
     from mmcggm.visualization.cost_plot import draw_costs
     from mmcggm.visualization.figures import save_figure
 
     work_dir = args.work_dir or Path('work_dirs', 'benchmark', args.config.stem)
     try:
-        benchmark = Benchmark(Config.fromfile(args.config), args.cfg_options, ROOT, args.methods)
-        failed = run_all(benchmark.trials, work_dir, args.jobs, 'Search') if benchmark.trials else {}
+        files = DataFiles(work_dir / DATA_FILE)
+        benchmark = Benchmark(Config.fromfile(args.config), args.cfg_options, ROOT, args.methods, files)
+        failed = run_all(benchmark.trials, work_dir, args.jobs, 'Search', files) if benchmark.trials else {}
         runs = benchmark.finals(choose(benchmark, work_dir))
-        failed |= run_all(runs, work_dir, args.jobs)
+        failed |= run_all(runs, work_dir, args.jobs, files=files)
         rows = summarise(benchmark, runs, work_dir)
         costs = {} if args.no_costs else measure_costs(benchmark, runs, work_dir)
     except (OSError, ValueError) as error:
