@@ -12,6 +12,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmcggm.engine.settings import read_config
+
 from .candidates import candidates
 from .checks import check, check_save_best, folder_name
 from .data import DataFiles
@@ -126,9 +128,7 @@ class Benchmark:
             path = entry['config'].replace('{data}', cfg.get('data', '{data}'))
             file = _existing(root / path, method)
             for setting, setting_overrides in cfg['settings'].items():
-                run_cfg = Config.fromfile(file)
-                for part in (setting_overrides, entry.get('overrides', {}), overrides or {}):
-                    run_cfg.merge_from_dict(dict(part))
+                run_cfg = read_config(file, setting_overrides, entry.get('overrides'), overrides)
                 if search or self._checkpoint == 'best':
                     check_save_best(run_cfg, method)
                 self._cfgs[setting, method] = run_cfg

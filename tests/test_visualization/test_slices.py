@@ -9,6 +9,7 @@ from matplotlib.colors import to_rgb
 from mmcggm.datasets import BraTSDataset
 from mmcggm.datasets.brats.volume_store import StoredCase, case_path, write_case
 from mmcggm.visualization.slices import draw_cases, most_tumour, radiological
+from tests.tool import exit_status
 
 pytest.importorskip('h5py')
 pytest.importorskip('panoptica')
@@ -110,11 +111,11 @@ def test_tool(store, tmp_path, capsys):
     out = tmp_path / 'figures' / 'slices.png'
     (tmp_path / 'pred').mkdir()
     arguments = [str(store), str(tmp_path / 'pred'), '--out', str(out)]
-    assert main(arguments) == 1
+    assert exit_status(lambda: main(arguments)) == 1
     assert 'pred holds no {case}.nii.gz' in capsys.readouterr().err
     load(store, 'a').write_nifti(truth(), tmp_path / 'pred' / 'a.nii.gz')
-    assert main([*arguments, '--cases', 'z']) == 1
-    assert main(arguments) == 0
+    assert exit_status(lambda: main([*arguments, '--cases', 'z'])) == 1
+    assert exit_status(lambda: main(arguments)) == 0
     assert out.read_bytes().startswith(b'\x89PNG') and [path.name for path in out.parent.iterdir()] == [
         'slices.png'
     ]

@@ -4,11 +4,11 @@ python tools/analysis_tools/plot_slices.py data/brats results/ --out figures/sli
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 from mmcggm.datasets.brats.volume_store import StoredCase, case_path
 from mmcggm.evaluation.brats.label_files import read_labels
+from mmcggm.utils.run_tool import run_tool
 from mmcggm.visualization.figures import save_figure
 from mmcggm.visualization.slices import draw_cases
 
@@ -31,20 +31,16 @@ def main(argv: list[str] | None = None) -> int:
     cases = (
         args.cases or sorted(path.name.removesuffix('.nii.gz') for path in args.pred_dir.glob('*.nii.gz'))[:4]
     )
-    try:
-        if not cases:
-            raise FileNotFoundError(
-                f'{args.pred_dir} holds no {{case}}.nii.gz. tools/test.py --out DIR writes them.'
-            )
-        predictions = [read_labels(args.pred_dir / f'{case}.nii.gz')[0] for case in cases]
-        stored = [StoredCase(case_path(args.store, case)) for case in cases]
-        save_figure(draw_cases(list(zip(stored, predictions, strict=True))), args.out)
-    except (OSError, ValueError) as error:
-        print(f'Error: {error}', file=sys.stderr)
-        return 1
+    if not cases:
+        raise FileNotFoundError(
+            f'{args.pred_dir} holds no {{case}}.nii.gz. tools/test.py --out DIR writes them.'
+        )
+    predictions = [read_labels(args.pred_dir / f'{case}.nii.gz')[0] for case in cases]
+    stored = [StoredCase(case_path(args.store, case)) for case in cases]
+    save_figure(draw_cases(list(zip(stored, predictions, strict=True))), args.out)
     print(f'Drew {", ".join(cases)}: {args.out}')
     return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_tool(main)
