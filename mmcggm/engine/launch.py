@@ -9,11 +9,11 @@ from pathlib import Path
 import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from mmcggm.registry import OPTIM_WRAPPERS
+from mmcggm.registry import OPTIM_WRAPPERS, RUNNERS
 
+from .runner import BalancedRunner
 from .settings import read_config
 
 AMP_WRAPPERS = {
@@ -81,4 +81,4 @@ def build_runner(cfg: Config) -> Runner:
             unused = cfg.get('find_unused_parameters', False)
             cfg.model_wrapper_cfg = dict(broadcast_buffers=False, find_unused_parameters=unused)
         cfg.model_wrapper_cfg.device_ids = None
-    return Runner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
+    return BalancedRunner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
