@@ -12,6 +12,7 @@ from mmengine.device import get_device
 from mmengine.runner import Runner
 
 from mmcggm.registry import OPTIM_WRAPPERS, RUNNERS
+from mmcggm.utils.checkpoints import trust_checkpoints
 
 from .runner import BalancedRunner
 from .settings import read_config
@@ -24,8 +25,10 @@ AMP_WRAPPERS = {
 
 
 def load_config(args: argparse.Namespace) -> Config:
-    """Load the config that the command line names, with its overrides and work_dir."""
+    """Load the config that the command line names, with its overrides and work_dir; heed ``--trust``."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    if args.trust:
+        trust_checkpoints()
     cfg = read_config(args.config, args.cfg_options)
     if args.launcher is not None:
         cfg.launcher = args.launcher
