@@ -9,10 +9,12 @@ from .optim_wrapper import (
     CGGMOptimWrapper,
 )
 from .optim_wrapper_constructor import GuidedOptimWrapperConstructor
+from .runner import BalancedRunner
 
 __all__ = [
     'BalancedAmpOptimWrapper',
     'BalancedOptimWrapper',
+    'BalancedRunner',
     'BalancingHook',
     'CGGMAmpOptimWrapper',
     'CGGMHook',

@@ -9,11 +9,12 @@ from pathlib import Path
 import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from mmcggm.registry import OPTIM_WRAPPERS
+from mmcggm.registry import OPTIM_WRAPPERS, RUNNERS
+from mmcggm.utils.checkpoints import trust_checkpoints
 
+from .runner import BalancedRunner
 from .settings import read_config
 
 AMP_WRAPPERS = {
@@ -24,8 +25,10 @@ AMP_WRAPPERS = {
 
 
 def load_config(args: argparse.Namespace) -> Config:
-    """Load the config that the command line names, with its overrides and work_dir."""
+    """Load the config that the command line names, with its overrides and work_dir; heed ``--trust``."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    if args.trust:
+        trust_checkpoints()
     cfg = read_config(args.config, args.cfg_options)
     if args.launcher is not None:
         cfg.launcher = args.launcher
@@ -81,4 +84,4 @@ def build_runner(cfg: Config) -> Runner:
             unused = cfg.get('find_unused_parameters', False)
             cfg.model_wrapper_cfg = dict(broadcast_buffers=False, find_unused_parameters=unused)
         cfg.model_wrapper_cfg.device_ids = None
-    return Runner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
+    return BalancedRunner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)

@@ -25,7 +25,7 @@ from mmengine.runner import Runner
 
 from mmcggm.utils.spelling import did_you_mean
 
-# Read by MMEngine by name, beside the arguments of the runner; the last two by OpenMMLab's other tools.
+# Read by name, by MMEngine or the runner, beside its arguments; the last two by OpenMMLab's other tools.
 RUNNER_KEYS = (
     'activation_checkpointing',
     'compile',
@@ -34,6 +34,7 @@ RUNNER_KEYS = (
     'find_unused_parameters',
     'model_wrapper_cfg',
     'runner_type',
+    'strict_load',
     'sync_bn',
     'tta_model',
     'tta_pipeline',
