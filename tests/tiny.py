@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 
 from mmcggm.balancers import Balancer, Clock, Training
 from mmcggm.engine import BalancingHook, GuideScoreHook
+from mmcggm.engine.runner import BalancedRunner
 from mmcggm.guided import Guide, GuidedModel, Task
 from mmcggm.registry import MODELS, TASKS
 
@@ -183,7 +184,7 @@ def tiny_runner(work_dir: Path, max_epochs: int = 2, hooks: list | None = None, 
         default_scope='mmcggm',
         log_level='ERROR',
     )
-    return Runner(**{**settings, **overrides})
+    return BalancedRunner(**{**settings, **overrides})
 
 
 def evaluating_runner(work_dir: Path, **overrides) -> Runner:

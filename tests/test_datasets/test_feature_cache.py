@@ -16,6 +16,7 @@ from mmcggm.datasets.feature_cache import writer as feature_writer
 from mmcggm.datasets.feature_cache.dataset import FeatureCache
 from mmcggm.datasets.feature_cache.writer import write_features
 from mmcggm.models import BertTextEncoder, ViTImageEncoder
+from mmcggm.utils.atomic import temporary_path
 from tests.formats.food101 import HIDDEN, write_bert, write_food101, write_vit
 
 RESIZE = dict(type='Resize', scale=(32, 32), backend='pillow')
@@ -36,6 +37,9 @@ def files(tmp_path_factory):
     write_bert(folder / 'bert')
     write_vit(folder / 'vit')
     return folder
+
+
+NOBODY = 2**22 + 1  # above the numbers of all processes
 
 
 def settings_for(files):
@@ -122,7 +126,8 @@ def test_stopped_run_goes_on_and_changes_nothing(settings, tmp_path, monkeypatch
         FileNotFoundError, match=r'not complete: 4 files are missing, such as .*0000006\.safe'
     ):
         read(tmp_path / 'stopped', settings)
-    killed = tmp_path / 'stopped/train/view0/.tmp-1-0000006.safetensors'  # as if there had been no cleanup
+    whole = tmp_path / 'stopped/train/view0/0000006.safetensors'
+    killed = temporary_path(whole, NOBODY)  # as if there had been no cleanup
     killed.write_bytes(b'half a file')
     assert write(tmp_path / 'stopped', settings, views=2) == 4
     assert contents(tmp_path / 'stopped') == contents(tmp_path / 'whole')
