@@ -8,6 +8,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
+from mmcggm.engine.settings import read_config
 from mmcggm.registry import DATASETS, METRICS, MODELS
 
 ROOT = Path(__file__).parents[1]
@@ -23,7 +24,7 @@ UNBALANCED = {'baseline', 'single', 'mmcosine'}
 @pytest.fixture(scope='module', params=CONFIGS, ids=lambda path: str(path.relative_to(ROOT / 'configs')))
 def cfg(request):
     with DefaultScope.overwrite_default_scope('mmcggm'):
-        yield Config.fromfile(request.param)
+        yield read_config(request.param)
 
 
 def name(path: Path) -> str:

@@ -4,6 +4,7 @@ import argparse
 
 from mmcggm.utils.launch_arguments import add_common_arguments
 from mmcggm.utils.processes import wait_passively
+from mmcggm.utils.run_tool import run_tool
 
 
 def parse_args() -> argparse.Namespace:
@@ -13,9 +14,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', metavar='DIR', help="write each case's segmentation to DIR/{case}.nii.gz")
     parser.add_argument(
         '--out-labels',
-        choices=['source', '2021', '2023'],
+        metavar='NAME',
         default='source',
-        help='label of the enhancing tumour in the files: as in the source, 4 (2021) or 3 (2023 and later)',
+        help='whose labels the files get: as in the source (default), 2021 (enhancing tumour is 4), 2023 (it '
+        'is 3), or a name that tools/dataset_converters/brats.py --help lists',
     )
     parser.add_argument(
         '--format-only', action='store_true', help='write the segmentations without computing metrics'
@@ -27,21 +29,21 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     if args.format_only and args.out is None:
-        raise SystemExit('--format-only needs --out DIR.')
+        raise ValueError('--format-only needs --out DIR.')
     wait_passively()
     # Here, since --help needs no torch, which also reads once, when it is loaded, how threads wait.
     from mmcggm.engine.launch import build_runner, load_config
 
     cfg = load_config(args)
-    cfg.load_from = args.checkpoint
+    cfg.load_from, cfg.resume = args.checkpoint, False
     evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
     if args.format_only:
         evaluators = []
     if args.out is not None:
-        evaluators.append(dict(type='NiftiWriter', out_dir=args.out, label_convention=args.out_labels))
+        evaluators.append(dict(type='mmcggm.NiftiWriter', out_dir=args.out, label_convention=args.out_labels))
     cfg.test_evaluator = evaluators
     build_runner(cfg).test()
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -4,6 +4,7 @@ import argparse
 
 from mmcggm.utils.launch_arguments import add_common_arguments
 from mmcggm.utils.processes import wait_passively
+from mmcggm.utils.run_tool import run_tool
 
 
 def parse_args() -> argparse.Namespace:
@@ -39,7 +40,7 @@ def main() -> None:
         enable_amp(cfg)
     if args.auto_scale_lr:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
-            raise SystemExit(
+            raise ValueError(
                 '--auto-scale-lr needs `auto_scale_lr = dict(base_batch_size=...)` in the config.'
             )
         cfg.auto_scale_lr.enable = True
@@ -50,4 +51,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

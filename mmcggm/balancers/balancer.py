@@ -14,7 +14,7 @@ from .needs import Needs
 from .pass_record import Change, Pass
 from .scaled_rates import scaled_rates
 from .sharding import is_sharded
-from .state import Accumulated, Memory, map_values, undone
+from .state import Accumulated, Memory, difference, map_values, undone
 from .training import Clock, Training
 
 
@@ -232,6 +232,9 @@ class Balancer:
     def _move_memory(self) -> None:
         device = self.training.device
         self.memory = {n: map_values(lambda x: x.to(device), value) for n, value in self.memory.items()}
+        first = {name: memory.first(self) for name, memory in self._declared().items()}
+        if wrong := difference(first, self.memory, f'balancer.{self.name}'):
+            raise ValueError(f'The state {wrong} is not of the kind that the method has in this training.')
 
     @classmethod
     def _declared(cls) -> dict[str, Memory]:

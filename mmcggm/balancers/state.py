@@ -159,6 +159,36 @@ def map_values(function: Callable[..., Tensor], value: Any, *others: Any) -> Any
     return value
 
 
+def difference(own: Any, found: Any, name: str) -> str | None:
+    """Return, for messages, the first entry of nested lists and dicts that differs in kind, or None.
+
+    Kinds are equal if tensors have one shape, lists one length, and all else one type; any number is like any
+    other. What is None on either side may become anything, and an empty list may grow.
+
+    Args:
+        own: What is there.
+        found: What is to take its place. Of a dict it may have some of the names.
+        name: Of the whole.
+    """
+    if own is None or found is None:
+        return None
+    if isinstance(own, Tensor):
+        return None if isinstance(found, Tensor) and found.shape == own.shape else f'`{name}`'
+    if isinstance(own, (list, tuple)):
+        if not isinstance(found, (list, tuple)) or (own and len(found) != len(own)):
+            return f'`{name}`'
+        parts = ((a, b, f'{name}.{i}') for i, (a, b) in enumerate(zip(own, found, strict=False)))
+    elif isinstance(own, dict):
+        if not isinstance(found, dict):
+            return f'`{name}`'
+        parts = ((own.get(key), part, f'{name}.{key}') for key, part in found.items())
+    elif isinstance(own, (int, float)):
+        return None if isinstance(found, (int, float)) else f'`{name}`'
+    else:
+        return None if isinstance(found, type(own)) else f'`{name}`'
+    return next((wrong for part in parts if (wrong := difference(*part))), None)
+
+
 def undone(new: Any, old: Any, overflow: Tensor) -> Any:
     """Return ``new``, or ``old`` where the scalar ``overflow`` is above zero; nothing is read on the host.
 

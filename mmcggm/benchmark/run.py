@@ -43,7 +43,7 @@ def run_in_process(folder: Path, fingerprint: str, checkpoint: str | None) -> No
     if hook.save_best:
         content['validation'] = _validation(runner, hook)
     if checkpoint == 'best':
-        runner.load_checkpoint(hook.best_ckpt_path, map_location='cpu')
+        runner.load_checkpoint(hook.best_ckpt_path, strict=True)
     if checkpoint is not None:
         content['metrics'] = _scalars(runner.test())
     write_result(folder, fingerprint, **content)

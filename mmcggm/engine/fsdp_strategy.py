@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any, cast
 
@@ -24,9 +25,11 @@ from torch.optim import Optimizer
 from torch.utils._pytree import tree_map
 
 from mmcggm.guided.guided_model import GuidedModel
+from mmcggm.guided.weights import load_weights
 from mmcggm.registry import STRATEGIES
 
 from .checkpoint_files import writing_checkpoint
+from .training_state import check_training_state
 
 
 @STRATEGIES.register_module()
@@ -42,12 +45,18 @@ class FSDP2Strategy(DDPStrategy):
     and the loss scaler of fp16 is not tested with them: use bfloat16.
 
     Args:
+        strict_load: Whether all weights of a checkpoint must fit the model. (In a config of this strategy it
+            stands here.)
         **kwargs: Of MMEngine's ``DDPStrategy``; ``model_wrapper`` is not used.
 
     Example:
         >>> runner_type = 'FlexibleRunner'
         >>> strategy = dict(type='mmcggm.FSDP2Strategy')
     """
+
+    def __init__(self, *, strict_load: bool = True, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.strict_load = strict_load
 
     def _wrap_model(self, model: nn.Module) -> nn.Module:
         """Shard the model in place.
@@ -83,10 +92,21 @@ class FSDP2Strategy(DDPStrategy):
         """Return whole tensors on the main process, nothing on the others."""
         return get_model_state_dict(self.model, options=_FULL_ON_CPU)
 
-    def load_model_state_dict(self, state_dict: dict[str, Any], *, strict: bool = False, **_: Any) -> None:
-        set_model_state_dict(
-            self.model, state_dict, options=StateDictOptions(full_state_dict=True, strict=strict)
-        )
+    def resume(self, filename: str, *, callback: Callable | None = None, **kwargs: Any) -> dict[str, Any]:
+        def check(checkpoint: dict[str, Any]) -> None:
+            check_training_state(checkpoint, filename)
+            if callback is not None:
+                callback(checkpoint)
+
+        return super().resume(filename, callback=check, **kwargs)
+
+    def load_model_state_dict(self, state_dict: dict[str, Any], **_: Any) -> None:
+        """Load weights, all of which must fit unless ``strict_load`` is False.
+
+        Raises:
+            CheckpointError: If they do not.
+        """
+        load_weights(self.model, state_dict, 'The checkpoint', self.strict_load, load=_load_whole)
 
     def optim_state_dict(self) -> dict[str, Any]:
         """Return whole tensors on the main process, nothing in their place on the others."""
@@ -98,6 +118,12 @@ class FSDP2Strategy(DDPStrategy):
         if 'guide_optimizer' in state_dict:
             state_dict['guide_optimizer'] = _sharded(state_dict['guide_optimizer'], wrapper.guide_optimizer)
         super().load_optim_state_dict(state_dict)
+
+
+def _load_whole(model: nn.Module, state: dict[str, Any], strict: bool) -> Any:
+    """Load whole tensors into a sharded model, as ``nn.Module.load_state_dict`` does into another."""
+    options = StateDictOptions(full_state_dict=True, strict=strict)
+    return set_model_state_dict(model, state, options=options)
 
 
 _FULL_ON_CPU = StateDictOptions(full_state_dict=True, cpu_offload=True)

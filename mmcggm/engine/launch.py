@@ -11,9 +11,11 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.runner import Runner
 
-from mmcggm.registry import RUNNERS
+from mmcggm.registry import OPTIM_WRAPPERS, RUNNERS
+from mmcggm.utils.checkpoints import trust_checkpoints
 
 from .runner import BalancedRunner
+from .settings import read_config
 
 AMP_WRAPPERS = {
     'OptimWrapper': 'AmpOptimWrapper',
@@ -23,12 +25,13 @@ AMP_WRAPPERS = {
 
 
 def load_config(args: argparse.Namespace) -> Config:
-    """Load the config that the command line names, with its overrides and work_dir."""
+    """Load the config that the command line names, with its overrides and work_dir; heed ``--trust``."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = Config.fromfile(args.config)
-    cfg.launcher = args.launcher
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
+    if args.trust:
+        trust_checkpoints()
+    cfg = read_config(args.config, args.cfg_options)
+    if args.launcher is not None:
+        cfg.launcher = args.launcher
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
@@ -56,15 +59,18 @@ def enable_amp(cfg: Config) -> None:
     """
     wrapper = cfg.optim_wrapper
     wrapper.setdefault('type', 'OptimWrapper')
-    scope, _, name = wrapper.type.rpartition('.')  # such as mmcggm.CGGMOptimWrapper
+    given = wrapper.type
+    is_class = isinstance(given, type)  # of a config in pure Python style
+    name = given.__name__ if is_class else given.rpartition('.')[-1]  # such as mmcggm.CGGMOptimWrapper
     if name in AMP_WRAPPERS.values():
         return
     if name not in AMP_WRAPPERS:
         raise ValueError(
             f'--amp knows {sorted(AMP_WRAPPERS)}, but `optim_wrapper.type` in the config is '
-            f"'{wrapper.type}': set a mixed precision wrapper there instead."
+            f"'{given}': set a mixed precision wrapper there instead."
         )
-    wrapper.type = f'{scope}.{AMP_WRAPPERS[name]}' if scope else AMP_WRAPPERS[name]
+    amp = AMP_WRAPPERS[name]
+    wrapper.type = OPTIM_WRAPPERS.get(amp) if is_class else given.removesuffix(name) + amp
 
 
 def build_runner(cfg: Config) -> Runner:
@@ -72,7 +78,7 @@ def build_runner(cfg: Config) -> Runner:
 
     MMEngine's own set-up asks for a CUDA device in each process.
     """
-    if cfg.launcher == 'pytorch' and get_device() == 'cpu':
+    if cfg.get('launcher') == 'pytorch' and get_device() == 'cpu':
         dist.init_process_group('gloo')
         if cfg.get('model_wrapper_cfg') is None:  # as Runner.wrap_model has it
             unused = cfg.get('find_unused_parameters', False)

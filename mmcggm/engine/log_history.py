@@ -22,7 +22,9 @@ def as_data(hub: dict[str, Any]) -> dict[str, Any]:
 def from_data(hub: dict[str, Any]) -> dict[str, Any]:
     """Return the state of which :func:`as_data` returned the data; MMEngine's own stays as it is."""
     scalars = {
-        name: HistoryBuffer(history['values'].cpu().numpy(), history['counts'].cpu().numpy(), history['length'])
+        name: HistoryBuffer(
+            history['values'].cpu().numpy(), history['counts'].cpu().numpy(), history['length']
+        )
         if isinstance(history, dict)
         else history
         for name, history in hub['log_scalars'].items()

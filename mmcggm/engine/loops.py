@@ -199,6 +199,6 @@ class EndlessBatches:
         self._passes += 1
         begin_pass(self._loader, self._passes)
         for sampler in (self._loader.sampler, getattr(self._loader.batch_sampler, 'sampler', None)):
-            if hasattr(sampler, 'set_epoch'):
+            if sampler is not None and hasattr(sampler, 'set_epoch'):
                 sampler.set_epoch(self._passes)
                 break

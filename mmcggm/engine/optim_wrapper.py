@@ -49,6 +49,7 @@ class BalancingMixin(OptimWrapper):
         self.guide_optimizer = guide_optimizer
         self.zero_nonfinite = zero_nonfinite
         self._guided: GuidedModel | None = None
+        self._nonfinite: Tensor | None = None
 
     @property
     def optimizers(self) -> list[Optimizer]:
@@ -114,9 +115,6 @@ class BalancingMixin(OptimWrapper):
         super().update_params(loss, step_kwargs, zero_kwargs)
 
     def step(self, **kwargs: Any) -> None:
-        if self.balancer is None and self.guide_optimizer is None:
-            super().step(**kwargs)
-            return
         overflow = self._unscale()
         if self.balancer is not None:
             self.balancer.finish_update(overflow)
@@ -126,6 +124,15 @@ class BalancingMixin(OptimWrapper):
             self._clip_grad()
         with self.balancer.scaled_rates(self.optimizer) if self.balancer is not None else nullcontext():
             self._step_optimizers(**kwargs)
+
+    def take_nonfinite(self) -> Tensor | None:
+        """Return once whether the last update's gradients were not finite, a bool scalar on the device.
+
+        None if nothing was updated since, or if nothing looks at it (``zero_nonfinite=False``; a step that
+        loss scaling skips).
+        """
+        nonfinite, self._nonfinite = self._nonfinite, None
+        return nonfinite
 
     def zero_grad(self, **kwargs: Any) -> None:
         for optimizer in self.optimizers:
@@ -189,10 +196,9 @@ class BalancingMixin(OptimWrapper):
             for p in group['params']
             if p.grad is not None
         ]
-        if self.balancer is not None and grads:
+        if grads:
             # A sum, which is not finite if any entry is not (or if it overflows, which merely counts it).
-            total = torch.stack(torch._foreach_norm(grads, 1)).sum()
-            self.balancer.count_event('gradient not finite, entries set to zero', ~total.isfinite())
+            self._nonfinite = ~torch.stack(torch._foreach_norm(grads, 1)).sum().isfinite()
         for grad in grads:
             torch.nan_to_num_(grad, nan=0.0, posinf=0.0, neginf=0.0)
 
@@ -214,7 +220,8 @@ class BalancedOptimWrapper(BalancingMixin, OptimWrapper):
             ``constructor='GuidedOptimWrapperConstructor'`` builds it. Learning rate schedules,
             ``auto_scale_lr`` and clipping act on ``optimizer`` alone, as in the published code.
         zero_nonfinite: Whether gradient entries that are not finite become zero, so that one bad batch
-            does not end a balanced training. Loss scaling, which skips such a step, comes first.
+            does not end a training; ``NonFiniteGradientHook`` says which batches they were. Loss scaling,
+            which skips such a step, comes first.
         **kwargs: Of ``OptimWrapper``: ``accumulative_counts``, ``clip_grad``.
 
     Example:

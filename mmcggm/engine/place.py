@@ -1,4 +1,4 @@
-"""Where a training stands: what a checkpoint holds beside weights and optimizer, so that it goes on the same."""
+"""Where a training stands: what a checkpoint holds beside weights and optimizer, to go on the same."""
 
 from __future__ import annotations
 

@@ -1,28 +1,42 @@
-"""The runner of trainings and tests."""
+"""The runners of trainings and tests."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.dist import broadcast_object_list, is_main_process
-from mmengine.runner import BaseLoop, FlexibleRunner, Runner
+from mmengine.hooks import Hook
+from mmengine.model import BaseTTAModel
+from mmengine.runner import BaseLoop, CheckpointLoader, FlexibleRunner, Runner
 from torch.utils.data import DataLoader
 
+from mmcggm.guided.weights import WRAPPER, load_weights, weights_for
 from mmcggm.registry import RUNNERS
+from mmcggm.utils.checkpoints import CheckpointError
 
 from .checkpoint_files import is_local, newest_checkpoint, writing_checkpoint
+from .optim_wrapper import unwrapped
 from .resumable_data import resumable
+from .training_state import check_training_state
+
+# What MMEngine says in each training although nothing is wrong.
+HARMLESS_LINES = (
+    '"FileClient" will be deprecated',
+    '"HardDiskBackend" is the alias',
+    '`save_param_scheduler` is True but `self.param_schedulers` is None',  # there is none to save
+)
 
 
 class _InterruptibleMixin:
     """What a runner does so that a training can be interrupted anywhere and goes on as if it had not been.
 
     Its loops go on at any iteration, its data is drawn by place, and without a named checkpoint it resumes
-    from the newest that is whole.
+    from the newest that is whole. And no batch is left out in silence.
     """
 
     _TRAIN_LOOPS = ('EpochBasedTrainLoop', 'IterBasedTrainLoop')
@@ -41,6 +55,13 @@ class _InterruptibleMixin:
         built = super().build_train_loop(loop)  # type: ignore[misc]
         built.dataloader = resumable(built.dataloader, self.seed)  # type: ignore[attr-defined]
         return built
+
+    def register_default_hooks(self, hooks: dict[str, Hook | dict] | None = None) -> None:
+        """Register MMEngine's hooks and that which names batches that taught nothing."""
+        runner: Any = self
+        runner.logger.addFilter(_is_news)
+        super().register_default_hooks(hooks)  # type: ignore[misc]
+        runner.register_hook(dict(type='mmcggm.NonFiniteGradientHook'))
 
     @classmethod
     def build_dataloader(cls, dataloader: DataLoader | dict, *args: Any, **kwargs: Any) -> DataLoader:
@@ -94,7 +115,14 @@ class BalancedFlexibleRunner(_InterruptibleMixin, FlexibleRunner):
 
 @RUNNERS.register_module()
 class BalancedRunner(_InterruptibleMixin, Runner):
-    """MMEngine's ``Runner``, to which a checkpoint is data: nothing that it holds is run."""
+    """MMEngine's ``Runner``, to which a checkpoint is data, and whose weights must fit.
+
+    Nothing in a checkpoint is run, and weights that are missing or left over are an error. A training from
+    ``load_from`` whose config has ``strict_load = False`` takes those that fit. Trainings can be interrupted
+    anywhere.
+    """
+
+    _is_resuming = False
 
     def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
         """Save a checkpoint as MMEngine does, but whole or not at all.
@@ -108,8 +136,42 @@ class BalancedRunner(_InterruptibleMixin, Runner):
         with writing_checkpoint(Path(out_dir, filename)) as temporary:
             super().save_checkpoint(out_dir, temporary.name, *args, **kwargs)
 
-    def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        return super().load_checkpoint(filename, *args, **kwargs)
+    def load_checkpoint(
+        self,
+        filename: str,
+        map_location: str | Callable = 'cpu',
+        strict: bool | None = None,
+        revise_keys: Collection = (WRAPPER,),
+    ) -> dict[str, Any]:
+        """Load weights, and what hooks take from a checkpoint.
+
+        Args:
+            filename: The file, or a name that MMEngine knows, such as ``torchvision://resnet50``.
+            map_location: As of ``torch.load``.
+            strict: Whether all weights must fit the model. Default: yes, but in a training from ``load_from``
+                what ``strict_load`` in the config says.
+            revise_keys: Patterns in names of weights, each with what takes its place.
+
+        Returns:
+            What the checkpoint holds.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            CheckpointError: If it is more than data, damaged, or does not fit.
+        """
+        checkpoint = CheckpointLoader.load_checkpoint(filename, map_location)
+        if self._is_resuming:
+            check_training_state(checkpoint, filename, self)
+        model = unwrapped(self.model)
+        model = model.module if isinstance(model, BaseTTAModel) else model
+        checkpoint['state_dict'] = weights_for(model, checkpoint, filename, revise_keys)
+        self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+        if strict is None:
+            strict = self._is_resuming or not self._is_training or self.cfg.get('strict_load', True)
+        load_weights(model, checkpoint, filename, strict)
+        self._has_loaded = True
+        self.logger.info(f'Load checkpoint from {filename}')
+        return checkpoint
 
     def resume(
         self,
@@ -118,4 +180,27 @@ class BalancedRunner(_InterruptibleMixin, Runner):
         resume_param_scheduler: bool = True,
         map_location: str | Callable = 'default',
     ) -> None:
-        super().resume(filename, resume_optimizer, resume_param_scheduler, map_location)
+        """Go on with the training that a checkpoint is of, see MMEngine's ``Runner.resume``.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            CheckpointError: If it is more than data, damaged, or not of this training.
+        """
+        self._is_resuming = True
+        try:
+            super().resume(filename, resume_optimizer, resume_param_scheduler, map_location)
+        except (CheckpointError, OSError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # entries of a wrong kind, deep in it, raise whatever they lead to
+            reason = str(error) if isinstance(error, ValueError) else f'{type(error).__name__}: {error}'
+            raise CheckpointError(f"'{filename}' can't be resumed from. {reason}") from error
+        finally:
+            self._is_resuming = False
+
+    @property
+    def _is_training(self) -> bool:
+        return isinstance(self._train_loop, BaseLoop)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith(HARMLESS_LINES)

@@ -6,6 +6,7 @@ from .guides import AutoGuide, DecodeHeadGuide, Guide
 from .sequence_guide import SequenceGuide
 from .slice_dice_score import SliceDice
 from .tasks import ClassificationTask, RegressionTask, SegmentationTask, Task
+from .weights import load_weights
 
 __all__ = [
     'AutoGuide',
@@ -18,5 +19,6 @@ __all__ = [
     'SequenceGuide',
     'SliceDice',
     'Task',
+    'load_weights',
     'strip_guides',
 ]

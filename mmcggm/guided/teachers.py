@@ -11,6 +11,8 @@ import torch
 from mmengine.runner import CheckpointLoader, find_latest_checkpoint
 from torch import nn
 
+from mmcggm.utils.checkpoints import weights_of
+
 from .capture import captured
 from .encoder_paths import ModalityEncoder
 
@@ -43,7 +45,7 @@ class Teachers:
 
         Raises:
             FileNotFoundError: If there is no checkpoint.
-            ValueError: If a checkpoint has not the weights of this encoder.
+            ValueError: If a checkpoint is more than data, damaged, or has not the weights of this encoder.
         """
         if self._model is not None or not self._encoders:
             return
@@ -78,8 +80,7 @@ def _load(model: nn.Module, encoder: ModalityEncoder, path: str) -> None:
             f"`{setting}`: no checkpoint '{path}'. Train '{encoder.modality}' alone first (the configs in "
             'configs/single do).'
         )
-    checkpoint = CheckpointLoader.load_checkpoint(file, map_location='cpu')
-    state = checkpoint.get('state_dict', checkpoint)
+    state = weights_of(CheckpointLoader.load_checkpoint(str(file), map_location='cpu'), str(file))
     for module in encoder.modules:
         prefixes = (f'model.{module}.', f'{module}.')  # a GuidedModel has its inner model at `model`
         prefix = next((p for p in prefixes if any(name.startswith(p) for name in state)), prefixes[-1])

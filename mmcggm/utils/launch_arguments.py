@@ -17,6 +17,20 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         help='override settings of the config: key=value, nested keys with dots; lists as key="[a,b]" or '
         'key=a,b, nested ones as key="[(a,b),(c,d)]", without white space',
     )
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    add_trust(parser)
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        help="what started the processes (default: the config's `launcher`, or none)",
+    )
     # Some launchers pass the local rank as an argument instead of the environment.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+
+
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """Add the flag of tools that load checkpoints."""
+    parser.add_argument(
+        '--trust',
+        action='store_true',
+        help='load also checkpoints that hold more than data, which may then run any code on this machine',
+    )

@@ -39,6 +39,9 @@ def files(tmp_path_factory):
     return folder
 
 
+NOBODY = 2**22 + 1  # above the numbers of all processes
+
+
 def settings_for(files):
     return dict(
         source=dict(
@@ -199,7 +202,7 @@ def test_stale_cache_is_refused(settings, files, tmp_path, change, parts):
 
 def test_other_layout_of_the_cache_is_refused(settings, tmp_path, monkeypatch):
     write(tmp_path, settings)
-    monkeypatch.setattr('mmcggm.datasets.feature_cache.dataset.FORMAT', 2)
+    monkeypatch.setattr('mmcggm.datasets.feature_cache.dataset.FORMAT', 99)
     with pytest.raises(ValueError, match='stale: format changed'):
         read(tmp_path, settings)
 
@@ -223,6 +226,75 @@ def test_broken_file_is_named_when_read(settings, tmp_path):
     with pytest.raises(ValueError, match=r"view0/0000003\.safetensors' is broken .* Delete it and run"):
         dataset[4]
     assert dataset[1]['labels'] == 1
+
+
+def swap_items(folder):
+    path = folder / 'train/view0/0000003.safetensors'
+    save_file({name: tensor.flip(0).contiguous() for name, tensor in load_file(path).items()}, path)
+
+
+def swap_shards(folder):
+    shutil.copy(folder / 'train/view0/0000000.safetensors', folder / 'train/view0/0000003.safetensors')
+
+
+def swap_views(folder):
+    shutil.copy(folder / 'train/view1/0000003.safetensors', folder / 'train/view0/0000003.safetensors')
+
+
+def change_a_bit(folder):
+    path = folder / 'train/view0/0000003.safetensors'
+    content = bytearray(path.read_bytes())
+    content[-1000] ^= 1
+    path.write_bytes(content)
+
+
+def rename(folder):
+    path = folder / 'train/view0/0000003.safetensors'
+    save_file({name.replace('text', 'test'): tensor for name, tensor in load_file(path).items()}, path)
+
+
+@pytest.mark.parametrize(
+    ('change', 'broken'),
+    [
+        (swap_items, (3, 5)),  # the one in the middle stays
+        (swap_shards, (3, 4, 5)),
+        (swap_views, (3, 4, 5)),
+        (change_a_bit, (5,)),
+        (rename, (3, 4, 5)),
+    ],
+)
+def test_every_item_is_checked(settings, tmp_path, monkeypatch, change, broken):
+    write(tmp_path, settings, views=2)
+    change(tmp_path)
+    monkeypatch.setattr(np.random, 'randint', lambda views: 0)
+    dataset = read(tmp_path, settings)
+    for index in range(7):
+        if index in broken:
+            with pytest.raises(
+                ValueError, match=r'view0/0000003\.safetensors.* is broken .*Delete it and run'
+            ):
+                dataset[index]
+        else:
+            assert dataset[index]['labels'] == (0, 1, 100)[index % 3]
+
+
+def test_features_of_another_cache_do_not_mix(settings, tmp_path):
+    write(tmp_path / 'one', settings)
+    settings['data_preprocessor']['std'] = dict(image=127.5)
+    write(tmp_path / 'other', settings)
+    name = 'train/view0/0000003.safetensors'
+    shutil.copy(tmp_path / 'one' / name, tmp_path / 'other' / name)
+    with pytest.raises(ValueError, match='item 3 is not what was written'):
+        read(tmp_path / 'other', settings)[3]
+
+
+@pytest.mark.parametrize('content', ['', '{', '[]', '{}', '{"size": 7, "checksum": 1}', None])
+def test_a_broken_description_is_named(settings, tmp_path, content):
+    write(tmp_path, settings)
+    path = tmp_path / 'train' / 'meta.json'
+    path.write_text(path.read_text().replace('"size": 7', '"size": 5') if content is None else content)
+    with pytest.raises(ValueError, match=r"meta\.json' is broken .*Delete '.*/train' and run"):
+        read(tmp_path, settings)
 
 
 @pytest.mark.parametrize('options', [dict(shard_size=4), dict(dtype='float32')])

@@ -129,7 +129,9 @@ def assert_same(found: dict, expected: dict) -> None:
     found, expected = flat(found), flat(expected)
     assert found.keys() == expected.keys()
     for name, value in expected.items():
-        if name.startswith('/meta/') or any(f'/train/{time}' in name or f'/val/{time}' in name for time in TIMES):
+        if name.startswith('/meta/') or any(
+            f'/train/{time}' in name or f'/val/{time}' in name for time in TIMES
+        ):
             continue
         if name.endswith(('experiment_name', '/last_ckpt', '/best_ckpt', '/cfg')):
             continue

@@ -213,6 +213,5 @@ def test_two_hundred_troubled_steps_leave_finite_weights(trouble, tmp_path, capl
     runner.train()
     assert weights(guided).isfinite().all() and runner.iter == 200
     log = next(tmp_path.glob('*/*.log')).read_text()
-    expected = {'pole': 'B at a pole, taken as neutral', 'nan': 'gradient not finite, entries set to zero'}
-    if trouble in expected:
-        assert f'Balancing, since the last log: {expected[trouble]}' in log
+    if trouble == 'pole':
+        assert 'Balancing, since the last log: B at a pole, taken as neutral' in log

@@ -20,16 +20,18 @@ from pathlib import Path
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
-from mmengine.runner import Runner, load_checkpoint
+from mmengine.runner import Runner
 from numpy import ndarray
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from mmcggm.engine.optim_wrapper import find_guided
-from mmcggm.guided.guided_model import GuidedModel
+from mmcggm.guided import GuidedModel, load_weights
 from mmcggm.registry import MODELS
 from mmcggm.utils import import_optional
 from mmcggm.utils.atomic import replacing
+from mmcggm.utils.checkpoints import read_checkpoint
+from mmcggm.utils.launch_arguments import add_trust
 
 
 def parse_args() -> argparse.Namespace:
@@ -45,6 +47,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--json', type=Path, help='also write the accuracies here')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='as of tools/test.py')
+    add_trust(parser)
     args = parser.parse_args()
     if args.c <= 0 or args.max_iter < 1:
         parser.error('--c must be above zero, --max-iter at least 1')
@@ -84,7 +87,8 @@ def main() -> int:
         from sklearn.preprocessing import StandardScaler
 
         model = find_guided(MODELS.build(cfg.model)).to(args.device).eval()
-        load_checkpoint(model, args.checkpoint, map_location='cpu', strict=True)
+        checkpoint = read_checkpoint(args.checkpoint, trust=args.trust)
+        load_weights(model, checkpoint, args.checkpoint)
         train, test = (represent(model, build_loader(cfg, split), split) for split in ('train', 'test'))
     except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
         print(f'Error: {error}', file=sys.stderr)

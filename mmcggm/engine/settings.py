@@ -1,0 +1,233 @@
+"""Configs, read so that no setting in them does nothing.
+
+MMEngine builds what it knows and passes over the rest: a misspelt ``optim_wraper`` trains with the base's
+optimizer, and ``data_root`` comes too late where a base file made its data sets from it. Here, each is an
+error that names the setting.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from mmengine import load
+from mmengine.config import Config
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from mmcggm.utils.spelling import did_you_mean
+
+# Read by name, by MMEngine or the runner, beside its arguments; the last two by OpenMMLab's other tools.
+RUNNER_KEYS = (
+    'activation_checkpointing',
+    'compile',
+    'custom_imports',
+    'efficient_conv_bn_eval',
+    'find_unused_parameters',
+    'model_wrapper_cfg',
+    'runner_type',
+    'strict_load',
+    'sync_bn',
+    'tta_model',
+    'tta_pipeline',
+)
+# Dicts out of which MMEngine takes what it knows, without a look at the rest.
+PICKED = {
+    'env_cfg': ('cudnn_benchmark', 'dist_cfg', 'mp_cfg', 'resource_limit'),
+    'env_cfg.mp_cfg': ('mp_start_method', 'opencv_num_threads'),
+    'auto_scale_lr': ('base_batch_size', 'enable'),
+}
+MISSPELT = 0.85  # how alike, of 1, a name and a setting are that are taken for the same
+BASE_REFERENCE = re.compile(r'\{\{\s*_base_\.(\w+)|\b_base_\.(\w+)')
+
+
+class SettingError(ValueError):
+    """A setting in a config or on the command line that nothing reads."""
+
+
+def read_config(
+    path: str | Path, *overrides: Mapping[str, Any] | None, known: Iterable[str] | None = None
+) -> Config:
+    """Read a config and apply overrides, one after another.
+
+    A name at the top level of a config is a setting that is read by name, or a variable that the file itself
+    (or one that inherits it) uses. Names that begin with an underscore are left alone.
+
+    Args:
+        path: The file, in Python (text or pure Python style), YAML or JSON.
+        *overrides: Each as of ``--cfg-options``, nested keys with dots.
+        known: The settings that are read by name. Default: those of the config's runner.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        SettingError: If nothing reads a setting, or an override changes a variable that was used before.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"There is no config '{path}'.")
+    cfg = Config.fromfile(path)
+    known = set(read_by_runner(cfg) if known is None else known)
+    files = _Tree(Path(path)).files
+    for number, file in enumerate(files):
+        for name in sorted(file.assigned - file.used - known):
+            bases = files[number + 1 :]
+            # A base may have variables for those that inherit it, of which this config uses some.
+            offered = number > 0 and not any(name in base.assigned for base in bases)
+            if not offered or get_close_matches(name, known, cutoff=MISSPELT):
+                raise SettingError(_explain(f'`{name}` in {file.path}', name, cfg, known, bases))
+    for options in overrides:
+        for key in options or {}:
+            name = key.split('.')[0]
+            if name not in known:
+                raise SettingError(_explain(f"The option '{key}'", name, cfg, known, files))
+        cfg.merge_from_dict(dict(options or {}))
+    _check_picked(cfg)
+    return cfg
+
+
+def read_by_runner(cfg: Mapping[str, Any]) -> set[str]:
+    """Return the names that the runner of ``cfg`` reads from a config's top level."""
+    kind = cfg.get('runner_type', Runner)
+    kind = RUNNERS.get(kind) if isinstance(kind, str) else kind
+    names = {name for cls in {kind, Runner} for name in inspect.signature(cls.__init__).parameters}
+    return (names - {'self', 'cfg'}) | set(RUNNER_KEYS)
+
+
+def _check_picked(cfg: Config) -> None:
+    for key, names in PICKED.items():
+        value: Any = cfg
+        for part in key.split('.'):
+            value = value.get(part) if isinstance(value, Mapping | Config) else None
+        for name in value or ():
+            if name not in names:
+                raise SettingError(
+                    f'Nothing reads `{key}.{name}`; `{key}` may hold {", ".join(names)}.'
+                    f'{did_you_mean(name, names)}'
+                )
+
+
+def _explain(where: str, name: str, cfg: Config, known: set[str], others: list[_File]) -> str:
+    """Return what is wrong with a name that nothing reads."""
+    owners = [file for file in others if name in file.assigned and name in file.used]
+    if not owners:
+        return (
+            f'{where} has no effect: nothing reads a setting `{name}`.{did_you_mean(name, known)} (What your '
+            'own code reads from the config may begin with an underscore.)'
+        )
+    owner = owners[-1]
+    leaves = list(_leaves(cfg, known))
+    made = [key for key, _ in leaves if key.split('.')[-1] == name]
+    if not made and owner.values.get(name):
+        made = [key for key, value in leaves if value == owner.values[name]]
+    instead = ', '.join(f'`{key}`' for key in made[:4]) or 'what was made of it'
+    return f'{where} has no effect: {owner.path} has used its own `{name}` before. Set {instead} instead.'
+
+
+def _leaves(cfg: Config, known: set[str]) -> Iterator[tuple[str, Any]]:
+    """Yield key, with dots, and value of all settings that are neither dicts nor lists of dicts."""
+
+    def walk(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+        parts: Iterable[tuple[Any, Any]] = ()
+        if isinstance(value, Mapping):
+            parts = value.items()
+        elif isinstance(value, list) and any(isinstance(entry, Mapping) for entry in value):
+            parts = enumerate(value)
+        else:
+            yield key, value
+        for part, entry in parts:
+            yield from walk(f'{key}.{part}' if key else str(part), entry)
+
+    settings = cfg.to_dict()
+    yield from walk('', {name: settings[name] for name in settings if name in known})
+
+
+@dataclass
+class _File:
+    """The names in one file of a config.
+
+    Attributes:
+        path: The file.
+        assigned: Names that it gives a value at its top level.
+        used: Those that it, or a file that inherits it, uses.
+        values: The values of those that are written out.
+    """
+
+    path: Path
+    assigned: set[str] = field(default_factory=set)
+    used: set[str] = field(default_factory=set)
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+class _Tree:
+    """The files of a config, that which inherits before those that it inherits from."""
+
+    def __init__(self, path: Path) -> None:
+        self.files: list[_File] = []
+        self._add(path, inherited_uses=set())
+
+    def _add(self, path: Path, inherited_uses: set[str]) -> None:
+        file = _File(Path(os.path.relpath(path)), used=set(inherited_uses))
+        self.files.append(file)
+        text = path.read_text(encoding='utf-8')
+        references = {name for pair in BASE_REFERENCE.findall(text) for name in pair if name}
+        if path.suffix != '.py':
+            file.assigned = {name for name in load(path) if not name.startswith('_')}
+            bases = list(_inherited(path))
+        else:
+            tree = ast.parse(text)
+            _collect(tree, file)
+            lazy = Config._is_lazy_import(str(path))
+            references |= file.used if lazy else set()
+            bases = list(_imported(tree, path) if lazy else _inherited(path))
+        for base in bases:
+            if all(base.resolve() != known.path.resolve() for known in self.files):
+                self._add(base, inherited_uses | references)
+
+
+def _collect(tree: ast.Module, file: _File) -> None:
+    """Find the names in a file in Python."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Store):
+            file.used.add(node.id)
+    for statement in tree.body:
+        targets = (
+            statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, 'target', None)]
+        )
+        for target in targets:
+            for node in ast.walk(target) if target is not None else ():
+                if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id[0] != '_':
+                    file.assigned.add(node.id)
+        if isinstance(statement, ast.Assign) and isinstance(targets[0], ast.Name):
+            try:
+                file.values[targets[0].id] = ast.literal_eval(statement.value)
+            except ValueError:
+                continue  # not written out
+
+
+def _inherited(path: Path) -> Iterator[Path]:
+    for base in Config._get_base_files(str(path)):
+        yield Path(Config._get_cfg_path(base, str(path))[0])
+
+
+def _imported(tree: ast.Module, path: Path) -> Iterator[Path]:
+    """Yield the files that a config in pure Python style imports under ``with read_base()``."""
+    for block in tree.body:
+        for node in block.body if isinstance(block, ast.With) else ():
+            if not isinstance(node, ast.ImportFrom):
+                continue
+            if node.level:
+                folder = path.parents[node.level - 1]
+                parts = node.module.split('.') if node.module else [alias.name for alias in node.names]
+                file = folder.joinpath(*parts).with_suffix('.py')
+            else:
+                spec = find_spec(node.module or '')
+                file = Path(spec.origin) if spec and spec.origin else path
+            if file.is_file():
+                yield file
