@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import torch
 from mmengine.fileio import LocalBackend, get_file_backend
 
 from mmcggm.utils.atomic import replacing
+from mmcggm.utils.checkpoints import CheckpointError, check_archive, read_checkpoint
+
+from .training_state import check_training_state
 
 LAST = 'last_checkpoint'  # the file in a work_dir that names the checkpoint that was written last
-NEEDED = ('meta', 'state_dict', 'message_hub', 'optimizer')  # to go on with a training
 
 
 class NewestCheckpoint(NamedTuple):
-    """The newest whole checkpoint of a training, and those that were passed over with the reason."""
+    """The newest whole checkpoint of a training, and a sentence on each that was passed over."""
 
     path: Path | None
     passed_over: list[str]
@@ -51,23 +51,23 @@ def newest_checkpoint(work_dir: str | Path) -> NewestCheckpoint:
 
     All ``*.pth`` there are considered, the ones with the weights of the best score alone (``best_*.pth``)
     aside; where there are none, those in the folder that its ``last_checkpoint`` names. Whole means that the
-    archive's check sums are right and nothing that training needs is missing.
+    archive's checksums are right and nothing that a training needs is missing. The newest is the one with
+    the most iterations behind it, whatever the names and the files' times are.
     """
-    found: list[tuple[tuple[int, float], Path]] = []
-    broken: list[tuple[float, str]] = []
+    found: list[tuple[int, float, Path]] = []
+    passed_over: list[str] = []
     for path in _candidates(Path(work_dir)):
         try:
-            iteration = _iteration(path)
-        except ValueError as error:
-            broken.append((path.stat().st_mtime, f"'{path}' ({error})"))
+            found.append((_iteration(path), path.stat().st_mtime, path))
+        except CheckpointError as error:
+            passed_over.append(str(error))
+    for _, _, path in sorted(found, reverse=True):
+        try:
+            check_archive(path)
+        except CheckpointError as error:
+            passed_over.append(str(error))
         else:
-            found.append(((iteration, path.stat().st_mtime), path))
-    passed_over = [reason for _, reason in sorted(broken, reverse=True)]
-    for _, path in sorted(found, reverse=True):
-        damage = _damage(path)
-        if damage is None:
             return NewestCheckpoint(path, passed_over)
-        passed_over.append(f"'{path}' ({damage})")
     return NewestCheckpoint(None, passed_over)
 
 
@@ -88,35 +88,8 @@ def _iteration(path: Path) -> int:
     """Return the iterations that a checkpoint has behind it.
 
     Raises:
-        ValueError: If it can't be read, or lacks what training needs.
+        CheckpointError: If it can't be read, or nothing can be resumed from it.
     """
-    if path.stat().st_size == 0:
-        raise ValueError('it is empty')
-    if not zipfile.is_zipfile(path):
-        raise ValueError('it is cut short, or no checkpoint')
-    try:
-        checkpoint = _read(path)
-    except Exception as error:  # whatever a broken file does to the reader
-        raise ValueError(_damage(path) or f'it can not be read: {str(error).splitlines()[0]}') from error
-    missing = [key for key in NEEDED if key not in checkpoint]
-    if missing:
-        raise ValueError(f'it lacks {", ".join(missing)}')
-    iteration = checkpoint['meta'].get('iter')
-    if not isinstance(iteration, int):
-        raise ValueError('its meta does not say at which iteration it was saved')
-    return iteration
-
-
-def _damage(path: Path) -> str | None:
-    """Return what is wrong with the bytes of an archive, None if nothing is."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-    except (OSError, zipfile.BadZipFile, ValueError, EOFError) as error:
-        return f'it is damaged: {error}'
-    return None if damaged is None else f"it is damaged: the check sum of its part '{damaged}' is wrong"
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """Return a checkpoint whose tensors are left on the disk."""
-    return torch.load(path, map_location='cpu', weights_only=True, mmap=True)
+    checkpoint = read_checkpoint(path, lazily=True)
+    check_training_state(checkpoint, str(path))
+    return checkpoint['meta']['iter']

@@ -93,13 +93,13 @@ class _InterruptibleMixin:
         broadcast_object_list(found)
         path, passed_over = found[0]
         for reason in passed_over:
-            runner.logger.warning(f'Resuming passes over {reason}.')
+            runner.logger.warning(f'Resuming passes over a checkpoint. {reason}')
         if path is not None:
             runner.logger.info(f'Resuming from {path}, the newest whole checkpoint.')
             return str(path)
         if passed_over:
             raise ValueError(
-                f"No checkpoint in '{runner.work_dir}' can be resumed from: {'; '.join(passed_over)}. Name "
+                f"No checkpoint in '{runner.work_dir}' can be resumed from. {' '.join(passed_over)} Name "
                 'another with `--resume PATH`, or begin anew without `--resume` or in another `--work-dir`.'
             )
         runner.logger.warning(

@@ -29,7 +29,7 @@ class CheckpointError(ValueError):
 
 
 def read_checkpoint(
-    path: str | os.PathLike[str], map_location: Any = 'cpu', trust: bool = False
+    path: str | os.PathLike[str], map_location: Any = 'cpu', trust: bool = False, lazily: bool = False
 ) -> dict[str, Any]:
     """Read a checkpoint of PyTorch or MMEngine as data: none of its code runs.
 
@@ -42,6 +42,7 @@ def read_checkpoint(
         path: The file.
         map_location: As of ``torch.load``.
         trust: Read anything, also what can't be read without running the code that the file holds.
+        lazily: Leave the tensors on the disk, and their checksums unchecked: :func:`check_archive` does that.
 
     Returns:
         What was saved; a dict, of which ``state_dict`` or the whole is the weights.
@@ -56,10 +57,11 @@ def read_checkpoint(
     try:
         with open(path, 'rb') as file:
             if file.read(4) == b'PK\x03\x04':
-                _check_archive(path)
+                if not lazily:
+                    check_archive(path)
             elif not trust and tarfile.is_tarfile(path):
                 raise NotDataError('what PyTorch before 0.1.10 wrote (a tar archive)')
-        content = _read(path, map_location, trust)
+        content = _read(path, map_location, trust, lazily)
     except (CheckpointError, MemoryError, torch.OutOfMemoryError):
         raise
     except NotDataError as error:
@@ -119,8 +121,8 @@ def _check_kind(path: str) -> None:
             raise CheckpointError(f"'{path}' {what}")
 
 
-def _check_archive(path: str) -> None:
-    """Raise an error unless an archive is whole, and holds data rather than a program.
+def check_archive(path: str | os.PathLike[str]) -> None:
+    """Raise a :class:`CheckpointError` unless an archive is whole, and holds data rather than a program.
 
     PyTorch does not compare the checksums.
     """
@@ -139,14 +141,14 @@ def _check_archive(path: str) -> None:
             )
 
 
-def _read(path: str, map_location: Any, trust: bool) -> Any:
+def _read(path: str, map_location: Any, trust: bool, lazily: bool) -> Any:
     if path.endswith('.safetensors'):
         return load_file(path, 'cpu' if map_location is None else str(map_location))
     if trust:
         return torch.load(path, map_location=map_location, weights_only=False)
     with stand_ins():
         try:
-            return plain(torch.load(path, map_location=map_location, weights_only=True))
+            return plain(torch.load(path, map_location=map_location, weights_only=True, mmap=lazily))
         except pickle.UnpicklingError as error:
             asked = ASKED_FOR.search(str(error))
             if asked is None:
