@@ -14,6 +14,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from mmcggm.datasets.brats import converter
 from mmcggm.datasets.brats.background import brain_mask, normalise
 from mmcggm.datasets.brats.cases import MODALITIES
 from mmcggm.datasets.brats.converter import convert_folder
@@ -32,6 +33,12 @@ def run_tool(monkeypatch, *arguments):
     spec.loader.exec_module(module)
     monkeypatch.setattr(sys, 'argv', [str(TOOL), *map(str, arguments)])
     return module.main()
+
+
+def run_folder(source, store, capfd, **options):
+    """Convert in this process and return the statuses by case and what was said."""
+    outcomes = convert_folder(source, store, **options)
+    return statuses(outcomes), capfd.readouterr().err
 
 
 def statuses(outcomes):
@@ -66,8 +73,47 @@ def corrupt(path):
     path.write_bytes(gzip.compress(content)[:40] + os.urandom(500))
 
 
+def edit(path, **fields):
+    """Change the header of a NIfTI file, whatever nibabel thinks of it."""
+    content = path.read_bytes()
+    content = bytearray(gzip.decompress(content) if path.suffix == '.gz' else content)
+    header = nib.Nifti1Header(bytes(content[:348]), check=False)
+    for key, value in fields.items():
+        header[key] = value
+    content[:348] = header.binaryblock
+    path.write_bytes(gzip.compress(content) if path.suffix == '.gz' else content)
+
+
+def resize(path, *shape):
+    edit(path, dim=[len(shape), *shape, *[1] * (7 - len(shape))])
+
+
+def append(path, content):
+    path.write_bytes(path.read_bytes() + content)
+
+
+def replace_by_pipe(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+def replace_by_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
 def copy_under_other_naming(files):
     write_synthetic_case(files['t1'].parents[1] / 'again', 'bad', '2023')
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+
+
+def bomb(path):
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + bytes(1 << 24)))
 
 
 SHIFTED = LPS + np.array([[0, 0, 0, 1]] + [[0] * 4] * 3)
@@ -84,7 +130,7 @@ BAD = {
     'infinity': (lambda f: rewrite(f['t2'], put(np.inf, float)), r'bad_t2.* infinite values'),
     'empty brain': (lambda f: [rewrite(f[m], np.zeros_like) for m in MODALITIES], 'brain is empty'),
     'empty sequence': (lambda f: rewrite(f['flair'], np.zeros_like), 'flair is constant'),
-    '4D': (lambda f: rewrite(f['t1'], lambda a: np.stack([a, a], 3)), r'bad_t1.* shape \(32, 40, 24, 2\)'),
+    '4D': (lambda f: rewrite(f['t1'], lambda a: np.stack([a, a], 3)), r'bad_t1.*\(32, 40, 24, 2\).*3D'),
     'complex': (lambda f: rewrite(f['t1'], lambda a: a.astype(np.complex64)), r'bad_t1.*complex64'),
     'truncated': (lambda f: truncate(f['flair']), r'bad_flair\.nii\.gz cannot be read'),
     'truncated seg': (lambda f: truncate(f['seg']), r'bad_seg\.nii\.gz cannot be read'),
@@ -92,6 +138,20 @@ BAD = {
     'empty file': (lambda f: f['t2'].write_bytes(b''), r'bad_t2\.nii\.gz cannot be read'),
     'no NIfTI': (lambda f: f['t2'].write_bytes(b'<html>' * 99), r'bad_t2\.nii\.gz cannot be read'),
     'dead link': (lambda f: (f['t2'].unlink(), f['t2'].symlink_to('gone')), r'bad_t2.* cannot be read'),
+    'flipped bit': (lambda f: flip(f['t1']), r'bad_t1\.nii\.gz cannot be read'),
+    'trailing garbage': (lambda f: append(f['t1'], b'x'), r'bad_t1.* cannot be read'),
+    'bomb': (lambda f: bomb(f['seg']), r'bad_seg\.nii\.gz cannot be read: it holds more'),
+    '30000 cubed': (lambda f: resize(f['t2'], 30000, 30000, 30000), r'bad_t2.*\(30000, 30000, 30000\)'),
+    'negative size': (lambda f: resize(f['seg'], -32, 40, 24), r'bad_seg.*\(-32, 40, 24\)'),
+    'no voxel size': (lambda f: edit(f['flair'], srow_z=0, qform_code=0), r'bad_flair.*1 × 1 × 0 mm'),
+    'NaN affine': (lambda f: edit(f['flair'], srow_x=np.nan, qform_code=0), r'bad_flair.*impossible sform'),
+    'no orientation': (lambda f: edit(f['seg'], sform_code=0, qform_code=0), r'bad_seg.*not say how it lies'),
+    'mirrored form': (lambda f: edit(f['t1'], srow_x=[1, 0, 0, 0]), r'bad_t1.*contradicts itself'),
+    'pipe': (lambda f: replace_by_pipe(f['t1']), r'bad_t1\.nii\.gz cannot be read: it is no regular file'),
+    'pipe as segmentation': (lambda f: replace_by_pipe(f['seg']), r'bad_seg.*no regular file'),
+    'folder': (lambda f: replace_by_folder(f['t1']), r'lacks bad_t1\.nii\.gz'),
+    'circular link': (lambda f: (f['t2'].unlink(), f['t2'].symlink_to(f['t2'])), r'bad_t2.* cannot be read'),
+    'vast value': (lambda f: rewrite(f['t1'], put(1e300, float)), r'bad_t1.*1e\+300'),
     'both namings': (copy_under_other_naming, r'both namings.*again'),
     'duplicate': (lambda f: shutil.copytree(f['t1'].parent, f['t1'].parents[1] / 'again'), 'flair twice'),
     'two formats': (lambda f: shutil.copy(f['t1'], str(f['t1'])[:-3]), 't1 twice'),
@@ -122,19 +182,34 @@ def test_a_split_without_cases_is_a_warning(tmp_path, capfd, monkeypatch, cases,
         assert empty in errors and "split='all'" in errors and 'docs/brats.md' in errors
 
 
+@pytest.fixture(scope='module')
+def nine(tmp_path_factory):
+    """Nine good cases of both namings, and the store that was made of them."""
+    folder = tmp_path_factory.mktemp('nine')
+    for seed in range(9):
+        write_synthetic_case(folder / 'source', f'good{seed}', '2021' if seed % 2 else '2023', seed=seed)
+    convert_folder(folder / 'source', folder / 'store')
+    return folder
+
+
 @pytest.mark.parametrize('kind', BAD)
-def test_a_bad_case_is_named_and_costs_no_other(tmp_path, capfd, kind):
+def test_a_bad_case_is_named_and_costs_none_of_nine_others(nine, tmp_path, monkeypatch, capfd, kind):
     spoil, reason = BAD[kind]
     source, store = tmp_path / 'source', tmp_path / 'store'
-    write_synthetic_case(source, 'good', '2023')
-    spoil(write_synthetic_case(source, 'bad', '2021'))
-    outcomes = convert_folder(source, store)
-    assert statuses(outcomes) == {'bad': 'bad', 'good': 'converted'}
-    assert re.search(reason, outcomes[0].reason)
+    spoil(write_synthetic_case(source, 'bad', '2021', seed=9))
+    for path in (nine / 'source').iterdir():
+        (source / path.name).symlink_to(path)
+    good = [f'good{seed}' for seed in range(9)]
+    # The nine are converted anew for a few kinds, for the others they are there: that is quicker.
+    if kind not in ('missing sequence', 'unknown label', 'flipped bit', 'bomb', 'pipe'):
+        shutil.copytree(nine / 'store' / 'cases', store / 'cases')
+    assert run_tool(monkeypatch, source, '--out', store, '--workers', 1) == 1
     assert re.search(f'BAD bad: .*{reason}', capfd.readouterr().err)
-    assert sorted(path.name for path in store.rglob('*')) == ['cases', 'good.h5']
-    assert statuses(convert_folder(source, store, skip_bad=True)) == {'bad': 'bad', 'good': 'present'}
-    assert read_splits(store / 'splits.json')['train'] == ['good']
+    assert sorted(path.name for path in store.rglob('*')) == ['cases', *(f'{case}.h5' for case in good)]
+    assert run_tool(monkeypatch, source, '--out', store, '--workers', 1, '--skip-bad') == 0
+    assert re.search(f'BAD bad: .*{reason}', capfd.readouterr().err)
+    splits = read_splits(store / 'splits.json')
+    assert sorted(case for split in ('train', 'val', 'test') for case in splits[split]) == good
 
 
 def test_the_exit_status_tells_whether_a_case_is_bad(tmp_path, monkeypatch, capsys):
@@ -310,3 +385,301 @@ def test_real_cases_of_both_namings_convert(real_brats, tmp_path):
         assert written.header.binaryblock == expected.header.binaryblock
         size = sum(path.stat().st_size for path in source.parent.glob('*.nii.gz'))
         assert case.path.stat().st_size < 3 * size
+
+
+def test_a_label_whose_meaning_is_open_refuses_the_set_until_it_is_said(tmp_path, capfd, monkeypatch):
+    """Of three treated gliomas one has a cavity: 4 would be the enhancing tumour if files were looked at "
+    "alone."""
+    source, store = tmp_path / 'source', tmp_path / 'store'
+    for seed in range(3):
+        files = write_synthetic_case(source, f'BraTS-GLI-0000{seed}-100', '2023', seed=seed)
+        if seed == 1:
+            rewrite(files['seg'], lambda array: np.where(array == 1, 4, array).astype(np.uint8))
+    arguments = [source, '--out', store, '--workers', 1]
+    for more in ([], ['--skip-bad']):
+        assert run_tool(monkeypatch, *arguments, *more) == 2
+        errors = capfd.readouterr().err
+        assert 'BraTS-GLI-00001-100 holds label 4' in errors and '--labels' in errors and 'gli2024' in errors
+        assert not store.exists()
+    assert run_tool(monkeypatch, *arguments, '--labels', 'gli2024') == 0
+    assert 'gli2024 (treated gliomas' in capfd.readouterr().err
+    case = StoredCase(case_path(store, 'BraTS-GLI-00001-100'))
+    assert set(np.unique(case.read_seg())) == {0, 2, 3, 4}
+    assert case.convention.scheme.regions['RC'] == (4,)
+    # The store keeps to what was said.
+    write_synthetic_case(source, 'BraTS-GLI-00009-100', '2023', seed=9)
+    assert run_tool(monkeypatch, *arguments) == 0
+    assert StoredCase(case_path(store, 'BraTS-GLI-00009-100')).convention.name == 'gli2024'
+
+
+def test_a_store_has_one_convention(tmp_path):
+    convert_folder(make_set(tmp_path / 'a', 'x'), tmp_path / 'store')
+    before = (tmp_path / 'store' / 'splits.json').read_text()
+    for source, labels in ((tmp_path / 'a', 'gli2024'), (make_set(tmp_path / 'b', 'y'), 'ped2024')):
+        with pytest.raises(
+            ValueError, match=r'The store was converted with the labels of gli2021.*another store'
+        ):
+            convert_folder(source, tmp_path / 'store', labels=labels)
+    assert (tmp_path / 'store' / 'splits.json').read_text() == before
+    with pytest.raises(ValueError, match="no label convention '2022'"):
+        convert_folder(tmp_path / 'a', tmp_path / 'store', labels='2022')
+
+
+def test_labels_are_told_by_all_files_and_not_by_one(tmp_path):
+    """A set in the older names whose enhancing tumour is 3; one case holds none of it."""
+    source = tmp_path / 'source'
+    for seed in range(3):
+        files = write_synthetic_case(source, f'x{seed}', '2021', seed=seed, et=bool(seed))
+        rewrite(files['seg'], lambda array: np.where(array == 4, 3, array).astype(np.uint8))
+    convert_folder(source, tmp_path / 'store')
+    names = {StoredCase(path).convention.name for path in (tmp_path / 'store' / 'cases').iterdir()}
+    assert names == {'gli2023'}
+    rewrite(files['seg'], lambda array: np.where(array == 3, 4, array).astype(np.uint8))
+    with pytest.raises(ValueError, match=r'x1 holds label 3 and x2 label 4.*--labels'):
+        convert_folder(source, tmp_path / 'other')
+
+
+def test_labels_near_integers_are_integers(tmp_path):
+    files = write_synthetic_case(tmp_path / 'source', 'a', '2021', seg_dtype=np.float32)
+    expected = np.asarray(nib.load(files['seg']).dataobj)
+    rewrite(files['seg'], lambda array: (array * 0.9998).astype(np.float32))
+    convert_folder(tmp_path / 'source', tmp_path / 'store')
+    seg = StoredCase(case_path(tmp_path / 'store', 'a')).read_seg()
+    np.testing.assert_array_equal(seg, np.moveaxis(np.where(expected == 4, 3, expected), 2, 0))
+
+
+@pytest.mark.parametrize('codes', ['RAS', 'LIA', 'PSR', 'SRP'])
+def test_any_orientation_is_stored_alike_and_written_back_as_it_was(tmp_path, codes):
+    store, orientation = tmp_path / 'store', nib.orientations.axcodes2ornt(codes)
+    files = write_synthetic_case(tmp_path / 'source', 'lps')
+    write_synthetic_case(tmp_path / 'source', 'turned')
+    for name, path in files.items():
+        image = nib.load(path)
+        if name != 't1':  # one sequence may lie otherwise than the rest
+            turn = nib.orientations.ornt_transform(nib.io_orientation(image.affine), orientation)
+            image = image.as_reoriented(turn)
+        nib.save(image, str(path).replace('lps', 'turned'))
+    convert_folder(tmp_path / 'source', store)
+    one, other = (StoredCase(case_path(store, case)) for case in ('lps', 'turned'))
+    for expected, found in zip(one.read_volume(MODALITIES), other.read_volume(MODALITIES), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert one.spacing == other.spacing and one.scan == other.scan
+    other.write_nifti(other.read_seg(), tmp_path / 'seg.nii.gz')
+    expected, written = (
+        nib.load(str(files['seg']).replace('lps', 'turned')),
+        nib.load(tmp_path / 'seg.nii.gz'),
+    )
+    np.testing.assert_array_equal(np.asarray(written.dataobj), np.asarray(expected.dataobj))
+    assert written.header.binaryblock == expected.header.binaryblock
+
+
+def test_what_is_unusual_of_volumes_is_said(tmp_path, capfd):
+    angle = np.radians(10)
+    affine = LPS.copy()
+    affine[:2, :2] = [[-np.cos(angle), np.sin(angle)], [-np.sin(angle), -np.cos(angle)]]
+    write_synthetic_case(tmp_path / 'source', 'oblique', affine=affine)
+    for path in write_synthetic_case(tmp_path / 'source', 'full', seed=1).values():
+        rewrite(path, lambda array: array[10:20, 12:28, 8:16], affine=LPS)
+    _, said = run_folder(tmp_path / 'source', tmp_path / 'store', capfd)
+    assert re.search('In 1 cases the axes lie oblique.*: oblique', said)
+    assert re.search('In 1 cases nearly the whole box counts as brain.*: full', said)
+
+
+def make_set(source, *cases):
+    for case in cases:
+        write_synthetic_case(source, case, seed=sum(case.encode()))
+    return source
+
+
+def where(store):
+    """Return the split of each case."""
+    splits = read_splits(store / 'splits.json')
+    return {case: split for split in ('train', 'val', 'test', 'unlabelled') for case in splits[split]}
+
+
+def test_a_case_that_became_bad_leaves_the_store_and_its_splits(tmp_path, capfd):
+    source, store = make_set(tmp_path / 'source', *'abcde'), tmp_path / 'store'
+    convert_folder(source, store)
+    before = where(store)
+    rewrite(source / 'b' / 'b_seg.nii.gz', put(7))
+    shutil.rmtree(source / 'c')
+    status, said = run_folder(source, store, capfd)
+    assert status == dict(a='present', b='bad', d='present', e='present') and where(store) == before
+    assert re.search(r'still holds what 1 bad cases were before: b\..*--skip-bad', said)
+    assert re.search(r'holds 1 cases that the source has not: c\..*--prune', said)
+    _, said = run_folder(source, store, capfd, skip_bad=True)
+    assert (
+        'Removed from the store and its splits: b.' in said and '1 cases that the source has not: c.' in said
+    )
+    assert where(store) == {case: split for case, split in before.items() if case != 'b'}
+    assert sorted(path.stem for path in (store / 'cases').iterdir()) == list('acde')
+    _, said = run_folder(source, store, capfd, skip_bad=True, prune=True)
+    assert 'Removed from the store and its splits: c.' in said
+    assert where(store) == {case: split for case, split in before.items() if case not in 'bc'}
+
+
+def test_patients_of_several_collections_stay_in_one_split(tmp_path, capfd):
+    source, store = tmp_path / 'source', tmp_path / 'store'
+    names = [f'sub-{p:03d}_ses-{t}' for p in range(5) for t in range(2)]
+    names += [f'UCSD-PTGBM-{p:04d}_{t:02d}' for p in range(5) for t in range(2)]
+    for seed, name in enumerate(names):
+        write_synthetic_case(source, name, shape=(16, 20, 12), seed=seed)
+    _, said = run_folder(source, store, capfd, fractions=(0.4, 0.3, 0.3))
+    assert 'Patients: 10 in 20 cases' in said and 'UCSD-PTGBM-0000 = UCSD-PTGBM-0000_00' in said
+    split_of = where(store)
+    assert len(set(split_of.values())) == 3
+    assert all(split_of[one] == split_of[other] for one, other in zip(names[::2], names[1::2], strict=True))
+
+
+def test_patients_by_a_pattern_or_a_table_are_remembered(tmp_path, monkeypatch, capfd):
+    source, table = make_set(tmp_path / 'source', 'l1', 'r1', 'l2', 'r2'), tmp_path / 'table.csv'
+    table.write_text('case,patient\nl1,p\nr1,p\nl2,q\nr2,q\n')
+    for number, option in enumerate((['--patient-pattern', '[lr](.)'], ['--patients', table])):
+        store = tmp_path / f'store{number}'
+        arguments = [source, '--out', store, '--workers', 1, '--split', 0.5, 0.5, 0]
+        assert run_tool(monkeypatch, *arguments, *option) == 0
+        assert 'Patients: 2 in 4 cases' in capfd.readouterr().err
+        split_of = where(store)
+        assert split_of['l1'] == split_of['r1'] != split_of['l2'] == split_of['r2']
+    make_set(source, 'm1')
+    for number, message in enumerate(
+        (r"pattern '\[lr\]\(\.\)' names no patient.*m1", r"--patients names no.*'m1'")
+    ):
+        assert run_tool(monkeypatch, source, '--out', tmp_path / f'store{number}', '--workers', 1) == 2
+        assert re.search(message, capfd.readouterr().err)
+
+
+def test_equal_scans_under_two_names_stay_in_one_split(tmp_path, capfd):
+    """Also one whose intensities were scaled, one that was padded, and one that comes later."""
+    source, store = tmp_path / 'source', tmp_path / 'store'
+    for seed in range(6):
+        write_synthetic_case(source, f'BraTS2021_0000{seed}', '2021', seed=seed)
+        files = write_synthetic_case(source, f'BraTS-GLI-1000{seed}-000', '2023', seed=seed)
+        if seed == 1:
+            for name in MODALITIES:
+                rewrite(files[name], lambda array: (array * 0.37 - 11).astype(np.float32))
+        if seed == 2:
+            for path in files.values():
+                rewrite(path, lambda array: np.pad(array, ((3, 1), (0, 2), (5, 0))))
+    _, said = run_folder(source, store, capfd, fractions=(0.5, 0.3, 0.2))
+    assert '6 scans have several names' in said and 'BraTS-GLI-10000-000, BraTS2021_00000' in said
+    split_of = where(store)
+    assert len(set(split_of.values())) == 3
+    pairs = [(f'BraTS2021_0000{seed}', f'BraTS-GLI-1000{seed}-000') for seed in range(6)]
+    assert all(split_of[one] == split_of[other] for one, other in pairs)
+
+    write_synthetic_case(source, 'again', '2021', seed=3)
+    convert_folder(source, store, fractions=(0.5, 0.3, 0.2))
+    assert where(store) == split_of | dict(again=split_of['BraTS2021_00003'])
+
+
+def test_equal_scans_that_stand_in_two_splits_from_before_are_an_error(tmp_path):
+    source, store = make_set(tmp_path / 'source', *'abc'), tmp_path / 'store'
+    write_synthetic_case(source, 'd', seed=sum(b'a'))
+    (store / 'cases').mkdir(parents=True)
+    (store / 'splits.json').write_text(json.dumps(dict(seed=0, train=['a'], val=['d'], test=['b'])))
+    with pytest.raises(ValueError, match=r"'a' and 'd', which are one scan\); keep a patient in one split"):
+        convert_folder(source, store)
+
+
+def test_a_name_that_is_not_utf_8_is_a_bad_case(tmp_path):
+    source = make_set(tmp_path / 'source', 'a')
+    for path in list((source / 'a').iterdir()):
+        odd = os.fsencode(path).replace(b'/a_', b'/odd\xff_')
+        Path(os.fsdecode(odd)).write_bytes(path.read_bytes())
+    done = subprocess.run(
+        [sys.executable, str(TOOL), str(source), '--out', str(tmp_path / 'store'), '--workers', '1'],
+        capture_output=True,
+        env=os.environ | dict(PYTHONPATH=str(TOOL.parents[2]), PYTHONIOENCODING='ascii'),
+    )
+    assert done.returncode == 1 and b'Traceback' not in done.stderr
+    assert b'odd' in done.stderr and b'cannot be the id of a case' in done.stderr
+    assert b'1 converted, 0 already there, 1 bad' in done.stdout
+
+
+def test_links_that_lead_back_up_are_named_and_not_followed(tmp_path, capfd):
+    source = make_set(tmp_path / 'outer' / 'source', 'a')
+    for name, target in (
+        ('up', source),
+        ('out', tmp_path / 'outer'),
+        ('root', '/'),
+        ('self', source / 'self'),
+    ):
+        (source / name).symlink_to(target)
+    make_set(tmp_path / 'elsewhere', 'b')
+    (source / 'elsewhere').symlink_to(tmp_path / 'elsewhere')
+    (tmp_path / 'elsewhere' / 'back').symlink_to(source)
+    status, said = run_folder(source, tmp_path / 'store', capfd)
+    assert status == dict(a='converted', b='converted')
+    assert said.count('leads back up and is not followed') >= 3 and f'{source}/root' in said
+
+
+def test_a_folder_that_cannot_be_read_is_bad(tmp_path, monkeypatch, capfd):
+    source, scandir = make_set(tmp_path / 'source', 'a', 'b'), os.scandir
+
+    def deny(path):
+        if Path(path).name == 'b':
+            raise PermissionError(13, 'Permission denied', str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, 'scandir', deny)
+    status, said = run_folder(source, tmp_path / 'store', capfd)
+    assert status == dict(a='converted', b='bad')
+    assert 'BAD b: the folder cannot be read: Permission denied' in said
+
+
+@pytest.mark.parametrize(('name', 'expected'), [
+    ('labels/a.nii.gz', True), ('a/a_Segmentation.nii.gz', True), ('masks/a-label.nii', True),
+    ('a/a_brain_mask.nii.gz', False), ('a/a_adc.nii.gz', False),
+])  # fmt: skip
+def test_what_may_be_the_segmentation_that_a_case_lacks_is_named(tmp_path, capfd, name, expected):
+    files = write_synthetic_case(tmp_path / 'source', 'a')
+    (tmp_path / 'source' / name).parent.mkdir(exist_ok=True)
+    files['seg'].rename(tmp_path / 'source' / name)
+    status, said = run_folder(tmp_path / 'source', tmp_path / 'store', capfd)
+    assert status == dict(a='converted') and where(tmp_path / 'store') == dict(a='unlabelled')
+    assert (
+        bool(re.search(rf'WARNING a has no segmentation, but \S+{name} may be one.*a_seg', said)) == expected
+    )
+
+
+def test_a_segmentation_in_another_folder_is_found(tmp_path):
+    files = write_synthetic_case(tmp_path / 'source' / 'images', 'a')
+    (tmp_path / 'source' / 'labels').mkdir()
+    files['seg'].rename(tmp_path / 'source' / 'labels' / files['seg'].name)
+    convert_folder(tmp_path / 'source', tmp_path / 'store')
+    assert StoredCase(case_path(tmp_path / 'store', 'a')).has_seg
+
+
+def test_a_case_that_its_process_dies_of_is_named(tmp_path, monkeypatch, capfd):
+    convert = converter.convert_case
+
+    def dying(case, **options):
+        if case.case == 'c':
+            os.kill(os.getpid(), signal.SIGKILL)
+        return convert(case, **options)
+
+    monkeypatch.setattr(dying, '__qualname__', 'convert_case')
+    monkeypatch.setattr(dying, '__module__', converter.__name__)
+    monkeypatch.setattr(converter, 'convert_case', dying)
+    status, said = run_folder(make_set(tmp_path / 'source', *'abcde'), tmp_path / 'store', capfd, workers=2)
+    assert status == dict(a='converted', b='converted', c='bad', d='converted', e='converted')
+    assert 'BAD c: its process was killed, perhaps for want of memory' in said
+
+
+@pytest.mark.parametrize('place', ['store', 'store/cases'])
+def test_a_store_that_cannot_be_made_is_one_sentence(tmp_path, monkeypatch, capsys, place):
+    make_set(tmp_path / 'source', 'a')
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    (tmp_path / place).write_text('a file')
+    assert run_tool(monkeypatch, tmp_path / 'source', '--out', tmp_path / 'store', '--workers', 1) == 2
+    assert re.search(
+        r'Error: \S+store cannot be written: (Not a directory|File exists)\.\n$', capsys.readouterr().err
+    )
+
+
+def test_a_store_without_a_good_case_is_no_success(tmp_path, monkeypatch):
+    truncate(write_synthetic_case(tmp_path / 'source', 'bad')['t1'])
+    arguments = [tmp_path / 'source', '--out', tmp_path / 'store', '--workers', 1]
+    assert run_tool(monkeypatch, *arguments) == 1
+    assert run_tool(monkeypatch, *arguments, '--skip-bad') == 2

@@ -116,7 +116,7 @@ def main() -> None:
     init_default_scope('mmcggm')
     ours = BraTSDataset(str(args.store), split='all', pipeline=PIPELINE)
     held = {ours.get_data_info(index)['case'] for index in range(len(ours))}
-    cases = [case for case in find_cases(args.source)[0] if case.case in held][: args.cases]
+    cases = [case for case in find_cases(args.source).cases if case.case in held][: args.cases]
     if not cases:
         parser.error(f'no case with a tumour is in both {args.source} and {args.store}')
     index_of = {ours.get_data_info(index)['case']: index for index in range(len(ours))}

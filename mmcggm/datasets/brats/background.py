@@ -34,7 +34,7 @@ def brain_mask(image: np.ndarray) -> np.ndarray:
     layers = background_levels(image) or [np.zeros(len(image))]
     brain = _differs(image, layers[0])
     for levels in layers[1:]:
-        brain &= _differs(image, levels)
+        brain = _differs(image, levels, within=brain)
     if not brain.any():
         raise CaseError('the brain is empty: no sequence has a value above its background')
     return brain
@@ -56,7 +56,7 @@ def background_levels(image: np.ndarray) -> list[np.ndarray]:
     """
     layers: list[np.ndarray] = []
     while len(layers) < MOST_LAYERS and image.size:
-        faces = [face for axis in (1, 2, 3) for face in (image.take(0, axis), image.take(-1, axis))]
+        faces = [image[(slice(None),) * axis + (end,)] for axis in (1, 2, 3) for end in (0, -1)]
         faces = [face.reshape(len(image), -1) for face in faces]
         known = {tuple(levels) for levels in layers}
         held = {levels: _held(faces, levels) for levels in {*map(tuple, _rim(image))} - known}
@@ -97,10 +97,13 @@ def _box(mask: np.ndarray) -> tuple[slice, ...]:
     return tuple(box)
 
 
-def _differs(image: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """Return where any sequence lies above its level, or, if many lie below, beside it."""
+def _differs(image: np.ndarray, levels: np.ndarray, within: np.ndarray | bool = True) -> np.ndarray:
+    """Return where, ``within`` a mask, any sequence lies above its level, or, if many lie below, beside "
+    "it."""
     levels = levels.astype(image.dtype)[:, None, None, None]
     above, below = image > levels, image < levels
+    if within is not True:
+        above, below = above & within, below & within
     signed = np.count_nonzero(below) > SIGNED * (np.count_nonzero(above) + np.count_nonzero(below))
     return (above | below if signed else above).any(axis=0)
 

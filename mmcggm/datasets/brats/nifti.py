@@ -23,6 +23,7 @@ from nibabel.spatialimages import HeaderDataError
 
 LPS = axcodes2ornt('LPS')  # as BraTS stores its volumes: to the left, to the back, upwards
 MAX_VOXELS = 512**3
+MAX_VALUE = 1e30  # well within single precision
 MAX_OFFSET = 1 << 24  # bytes of header and extensions before the voxels
 MAX_RATIO = 1040  # deflate makes at most 1032 bytes of one
 VOXEL_SIZES = (0.05, 25.0)  # mm
@@ -82,13 +83,17 @@ def read_nifti(path: Path) -> Volume:
         file.seek(0)
         content = file.read(total + 1)
         if len(content) != total:
-            what = 'holds more' if len(content) > total else f'ends after {len(content)} bytes: it holds less'
-            raise CaseError(f'{name} cannot be read: it {what} than the {total} bytes that its header names')
+            found = 'holds more than' if len(content) > total else f'ends after {len(content)} bytes, not'
+            raise CaseError(f'{name} cannot be read: it {found} the {total} bytes that its header names')
         array = np.frombuffer(content, dtype, offset=_offset(header)).reshape(shape, order='F')
         array = nib.volumeutils.apply_read_scaling(array, *header.get_slope_inter())
     if array.dtype.kind == 'f' and not np.isfinite(array).all():
         raise CaseError(
             f'{name} holds NaN or infinite values; if they are the background, make them a number, such as 0'
+        )
+    if array.dtype.itemsize > 4 and abs(array).max() > MAX_VALUE:
+        raise CaseError(
+            f'{name} holds a value of {abs(array).max():g}; at most {MAX_VALUE:g} can be computed with'
         )
     affine = _checked_affine(header, name)
     turn = ornt_transform(nib.io_orientation(affine), LPS)

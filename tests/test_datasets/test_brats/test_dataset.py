@@ -179,3 +179,30 @@ def test_a_case_without_tumour_is_left_out_of_tumour_slices(tmp_path):
 def test_a_wrong_argument_is_named(brats_store, options, message):
     with pytest.raises(ValueError, match=message):
         BraTSDataset(str(brats_store), **options)
+
+
+def test_classes_and_regions_are_those_of_the_stores_labels(tmp_path):
+    for seed in range(2):
+        write_synthetic_case(tmp_path / 'source', f'BraTS-GLI-0000{seed}-100', '2023', seed=seed)
+    convert_folder(tmp_path / 'source', tmp_path / 'store', labels='gli2024')
+    metainfo = BraTSDataset(str(tmp_path / 'store'), split='all').metainfo
+    assert len(metainfo['classes']) == len(metainfo['palette']) == 5
+    assert metainfo['classes'][4] == 'resection cavity' and metainfo['regions']['RC'] == (4,)
+    own = dict(regions=dict(all=(1, 2, 3, 4)))
+    metainfo = BraTSDataset(str(tmp_path / 'store'), split='all', metainfo=own).metainfo
+    assert metainfo['regions'] == own['regions'] and len(metainfo['classes']) == 5
+
+
+def test_a_store_of_mixed_labels_is_an_error(own_store, tmp_path):
+    write_synthetic_case(tmp_path / 'source', 'x', '2023', seed=7)
+    convert_folder(tmp_path / 'source', tmp_path / 'other', labels='ped2024')
+    shutil.copy(tmp_path / 'other' / 'cases' / 'x.h5', own_store / 'cases')
+    edit_splits(own_store, train=[LABELLED[2], 'x'])
+    with pytest.raises(ValueError, match=rf"mixes labels: case '{LABELLED[2]}' .* gli2021, 'x' .* ped2024"):
+        BraTSDataset(str(own_store))
+
+
+def test_a_path_in_splits_json_is_not_followed(own_store):
+    edit_splits(own_store, train=['../../x'])
+    with pytest.raises(ValueError, match=r"splits\.json, 'train': '../../x' cannot be the id of a case"):
+        BraTSDataset(str(own_store))

@@ -26,20 +26,6 @@ def patients(members):
     return {patient_of(case) for case in members}
 
 
-@pytest.mark.parametrize(
-    ('case', 'patient'),
-    [
-        ('BraTS-GLI-00001-000', 'BraTS-GLI-00001'),
-        ('BraTS-MET-00012-101', 'BraTS-MET-00012'),
-        ('BraTS2021_00001', 'BraTS2021_00001'),
-        ('BraTS20_Training_001', 'BraTS20_Training_001'),
-        ('TCGA-FG-6692', 'TCGA-FG-6692'),
-    ],
-)
-def test_a_time_point_is_no_part_of_the_patient(case, patient):
-    assert patient_of(case) == patient
-
-
 @given(cases=cases, fractions=shares, seed=seeds)
 def test_splits_are_disjoint_complete_and_by_patient(cases, fractions, seed):
     splits = assign({}, cases, fractions, seed)
@@ -123,6 +109,12 @@ def test_an_edited_file_is_kept_and_new_cases_are_added(tmp_path):
         ('{"train": "a", "val": [], "test": []}', "'train' must be a list"),
         ('{"train": [1], "val": [], "test": []}', "'train' must be a list"),
         ('{"train": ["a"], "val": ["a"], "test": []}', "'a' stands in 'train' and again in 'val'"),
+        ('{"train": ["../a"], "val": [], "test": []}', "'train': '../a' cannot be the id of a case"),
+        ('{"train": [], "val": [], "test": [], "patients": 3}', "'patients' must be 'names'"),
+        (
+            '{"train": ["a"], "val": ["b"], "test": [], "same_scans": [["a", "b"]]}',
+            "'a' and 'b', which are one scan",
+        ),
         (
             '{"train": ["BraTS-GLI-00001-000"], "val": [], "test": ["BraTS-GLI-00001-001"]}',
             "patient 'BraTS-GLI-00001' has cases in 'train' and in 'test'",
@@ -136,3 +128,29 @@ def test_a_malformed_file_is_named_and_kept(tmp_path, content, message):
         update_splits(path, ['z'], [], FRACTIONS, 0)
     assert str(path) in str(error.value)
     assert path.read_text() == content
+
+
+def test_removed_cases_leave_the_file_and_the_others_stay(tmp_path):
+    path = tmp_path / 'splits.json'
+    update_splits(path, ['a', 'b', 'c', 'd'], ['e'], FRACTIONS, 0)
+    before = read_splits(path)
+    assert update_splits(path, ['c', 'd'], [], FRACTIONS, 0, removed={'a', 'e'}) == []
+    after = read_splits(path)
+    assert after == {
+        key: [case for case in value if case not in 'ae'] if isinstance(value, list) else value
+        for key, value in before.items()
+    }
+
+
+def test_how_patients_are_told_is_kept(tmp_path):
+    path = tmp_path / 'splits.json'
+    patients = Patients('[lr](.)', same_scans=[['l1', 'l2']])
+    update_splits(path, ['l1', 'r1', 'l2', 'r3'], [], FRACTIONS, 0, patients)
+    assert read_splits(path)['patients'] == patients
+    (split,) = {split for split in SPLITS for case in read_splits(path)[split] if case in ('l1', 'r1', 'l2')}
+    content = path.read_text()
+    with pytest.raises(ValueError, match='keep a patient in one split'):
+        update_splits(path, ['l1', 'r1', 'l2', 'r3'], [], FRACTIONS, 0, Patients('(.)'))
+    assert path.read_text() == content
+    update_splits(path, ['l1', 'r1', 'l2', 'r3', 'r2'], [], FRACTIONS, 0)
+    assert 'r2' in read_splits(path)[split]

@@ -201,3 +201,62 @@ def test_what_is_no_case_is_named(tmp_path):
     h5py.File(tmp_path / 'foreign.h5', 'w').close()
     with pytest.raises(ValueError, match=r'foreign\.h5 is not a case'):
         StoredCase(tmp_path / 'foreign.h5')
+
+
+def test_what_was_damaged_since_is_an_error_that_names_the_file(brats_store, tmp_path):
+    """Whatever byte is changed: it is refused, or what is read is the same."""
+    content = case_path(brats_store, CASES[0]).read_bytes()
+    path = tmp_path / f'{CASES[0]}.h5'
+
+    def read():
+        case = StoredCase(path)
+        image, seg = case.read_volume(MODALITIES)
+        facts = case.spacing, case.brain_box, case.tumour_slices.tolist(), case.convention.name, case.source
+        return image.tobytes(), seg.tobytes(), case.header.binaryblock, facts
+
+    path.write_bytes(content)
+    expected, refused = read(), 0
+    rng = np.random.default_rng(0)
+    for number in range(300):
+        damaged = bytearray(content)
+        place = int(rng.integers(len(content) if number % 2 else 4000))
+        length = 1 + 15 * (number % 3)
+        damaged[place : place + length] = rng.bytes(len(damaged[place : place + length]))
+        path.write_bytes(damaged if number % 10 else content[:place])
+        os.utime(path, ns=(number, number))
+        try:
+            found = read()
+        except (OSError, ValueError) as error:
+            refused += str(path) in str(error) and 'brats.py' in str(error)
+        else:
+            assert found == expected
+            refused += 1
+    assert refused == 300
+
+
+def test_a_case_of_an_older_format_says_to_convert_again(tmp_path):
+    with h5py.File(tmp_path / 'old.h5', 'w') as file:
+        file.attrs['meta'] = '{"format": 1}'
+    with pytest.raises(
+        ValueError, match=r'old\.h5 is not a case of the store in format 2\. Convert it again'
+    ):
+        StoredCase(tmp_path / 'old.h5')
+
+
+@pytest.mark.parametrize('case', ['', '.', '..', '../a', 'a/b', '/a', 'a\\b', '.a', 'a\n', 'a\udcff', 'a\0'])
+def test_a_case_cannot_name_a_path_elsewhere(tmp_path, case):
+    with pytest.raises(ValueError, match='cannot be the id of a case'):
+        case_path(tmp_path, case)
+
+
+def test_predictions_of_other_classes_are_not_written(tmp_path):
+    write_random_case(tmp_path / 'a.h5', ['a'], labels='gli2024')
+    case = StoredCase(tmp_path / 'a.h5')
+    labels = np.full(case.shape, 4, np.uint8)
+    header = nib.Nifti1Image(np.zeros((6, 5, 4), np.uint8), np.diag([-1, -1, 1, 1])).header
+    write_random_case(tmp_path / 'a.h5', ['a'], labels='gli2024', header=header.binaryblock)
+    case.write_nifti(labels, tmp_path / 'a.nii.gz', 'met2025')
+    assert np.unique(nib.load(tmp_path / 'a.nii.gz').dataobj).tolist() == [4]
+    with pytest.raises(ValueError, match=r'case a has the classes of gli2024, .* which gli2023 cannot write'):
+        case.write_nifti(labels, tmp_path / 'b.nii.gz', '2023')
+    assert not (tmp_path / 'b.nii.gz').exists()

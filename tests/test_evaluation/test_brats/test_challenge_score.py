@@ -116,3 +116,32 @@ def test_errors_name_the_case(tmp_path, capsys):
     save(tmp_path / 'ref' / 'x-seg.nii.gz', nested(), 3)
     assert TOOL['main'](arguments) == 2
     assert "Case 'x' needs one prediction and one reference" in capsys.readouterr().err
+
+
+def test_labels_of_treated_gliomas_are_scored_with_their_cavity(tmp_path, capsys):
+    truth = nested()
+    truth[15, 4:8, 4:8] = 4
+    pred = np.roll(truth, 1, axis=2)
+    for folder, name, labels in (('pred', 'x', pred), ('ref', 'x-seg', truth)):
+        (tmp_path / folder).mkdir()
+        image = nib.Nifti1Image(np.moveaxis(labels, 0, 2), AFFINE)
+        turned = image.as_reoriented([[1, -1], [0, 1], [2, 1]]) if folder == 'pred' else image
+        nib.save(turned, tmp_path / folder / f'{name}.nii.gz')
+    arguments = [str(tmp_path / 'pred'), '--ref', str(tmp_path / 'ref')]
+    assert TOOL['main'](arguments) == 2
+    assert 'holds label 4' in capsys.readouterr().err
+    assert TOOL['main']([*arguments, '--labels', 'gli2023']) == 2
+    assert 'those of gli2023 are' in capsys.readouterr().err
+    assert TOOL['main']([*arguments, '--labels', 'gli2024', '--json', str(tmp_path / 'a.json')]) == 0
+    rows = {row['region']: row for row in json.loads((tmp_path / 'a.json').read_text())}
+    assert set(rows) == {'WT', 'TC', 'ET', 'RC'}
+    assert rows['RC']['Dice_theirs'] == pytest.approx(0.75)
+
+
+def test_predictions_that_lie_elsewhere_are_an_error(tmp_path, capsys):
+    save(tmp_path / 'ref' / 'x-seg.nii.gz', nested(), 3)
+    (tmp_path / 'pred').mkdir()
+    shifted = AFFINE + np.array([[0, 0, 0, 1.0]] + [[0] * 4] * 3)
+    nib.save(nib.Nifti1Image(np.moveaxis(nested(), 0, 2), shifted), tmp_path / 'pred' / 'x.nii.gz')
+    assert TOOL['main']([str(tmp_path / 'pred'), '--ref', str(tmp_path / 'ref')]) == 2
+    assert 'differ in their affine' in capsys.readouterr().err

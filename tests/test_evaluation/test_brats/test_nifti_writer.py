@@ -64,3 +64,10 @@ def test_what_is_no_segmentation_is_refused(tmp_path):
     writer = NiftiWriter(str(tmp_path / 'out'))
     with pytest.raises(ValueError, match=r"Only segmentations .* this sample has \['pred', 'target'\]"):
         writer.process({}, [dict(pred=1, target=1)])
+
+
+def test_a_case_cannot_name_a_path_outside_of_the_folder(sample, tmp_path):
+    writer = NiftiWriter(str(tmp_path / 'out'))
+    with pytest.raises(ValueError, match=r"'\.\./x' cannot be the id of a case"):
+        writer.process({}, [dict(sample, case='../x')])
+    assert not (tmp_path / 'x.nii.gz').exists()
