@@ -13,6 +13,11 @@ from mmcggm.datasets.readers.npz import read_npy
 SPLITS = dict(train='trn', val='val', test='tst')
 
 
+def names_path(root: str | Path, cv: int, split: str) -> Path:
+    """Return the file of the utterances' names."""
+    return _path(root, cv, split, 'int2name')
+
+
 def read_names(root: Path, cv: int, split: str) -> list[str]:
     """Return the names in ``root/target/{cv}/{trn,val,tst}_int2name.npy``: bytes or str, (N,) or (N, 1).
 
@@ -62,9 +67,13 @@ def read_labels(root: Path, cv: int, split: str, classes: Sequence[str]) -> list
     return [int(index) for index in indices]
 
 
+def _path(root: str | Path, cv: int, split: str, kind: str) -> Path:
+    return Path(root) / 'target' / str(cv) / f'{SPLITS[split]}_{kind}.npy'
+
+
 def _load(root: Path, cv: int, split: str, kind: str) -> tuple[Path, np.ndarray]:
-    folder = root / 'target' / str(cv)
-    path = folder / f'{SPLITS[split]}_{kind}.npy'
+    path = _path(root, cv, split, kind)
+    folder = path.parent
     if not path.is_file():
         folds = sorted((p.name for p in folder.parent.iterdir()), key=lambda name: (len(name), name))
         raise FileNotFoundError(f'{path} is missing: `cv` is {cv}, and {folder.parent} has {folds}.')
