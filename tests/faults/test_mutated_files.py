@@ -98,9 +98,10 @@ def read_programs(path):
 
     draw, file = random.Random(path.read_bytes()), path.with_name('program.pkl')
     pieces = [
-        *OPCODES, ARRAY, DTYPE + b"(S'O8'\ntR", DTYPE + b"(S'f8'\ntR", SCALAR, FROM_BUFFER, b'(I1\nt', b'(I-9\nt',
-        b'(I99999999999\nt', b'\x43\x08AAAAAAAA', b'(NNl', b'I0\n', b'I1\n', b"S'C'\n", b'cos\nsystem\n',
-        b"S'touch $RAN'\n", b'\x8c\x02os', b'\x8c\x06system', b'p0\n', b'g0\n', b'(I1\n',
+        *OPCODES, *(DTYPE + b"(S'" + code + b"'\ntR" for code in (b'O8', b'f8', b'S9')),
+        ARRAY, SCALAR, FROM_BUFFER, *(b'(I%d\nt' % side for side in (1, -9, 99_999_999_999)),
+        b'\x43\x08AAAAAAAA', b'(NNl', b'I0\n', b'I1\n', b"S'C'\n", b'cos\nsystem\n', b"S'touch $RAN'\n",
+        b'\x8c\x02os', b'\x8c\x06system', b'p0\n', b'g0\n', b'(I1\n',
     ]  # fmt: skip
     for _ in range(200):
         file.write_bytes(b'\x80\x05' + b''.join(draw.choices(pieces, k=draw.randint(1, 40))) + b'.')

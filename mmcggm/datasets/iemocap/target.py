@@ -35,8 +35,11 @@ def read_names(root: Path, cv: int, split: str) -> list[str]:
         raise ValueError(f'{path} names no utterance.')
     try:
         found = [name.decode() if isinstance(name, bytes) else str(name) for name in names.ravel()]
-    except (UnicodeDecodeError, ValueError) as error:
+    except UnicodeDecodeError as error:
         raise ValueError(f'{path} holds names that are no text ({error}).') from error
+    odd = [name for name in found if not name or not name.isprintable()]
+    if odd:
+        raise ValueError(f'{path} holds {odd[0]!r} as a name ({len(odd)} such names).')
     twice = [name for name, count in Counter(found).items() if count > 1]
     if twice:
         raise ValueError(f"{path} names '{twice[0]}' more than once ({len(twice)} such names).")
