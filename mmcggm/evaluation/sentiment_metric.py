@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
@@ -29,7 +30,8 @@ class SentimentMetric(BaseMetric):
     - ``Acc2_pos``, ``F1_pos`` (``Non0_acc_2``, ``Non0_F1_score``): positive (> 0) against not, over the
       samples whose label is not 0; NaN if there are none.
 
-    F1 is that of both classes, weighted by their size.
+    F1 is that of both classes, weighted by their size. The log says how many labels and predictions were cut,
+    and warns of labels that are all on one side of 0, whose sign tells nothing.
 
     Reference: Mao et al., M-SENA, ACL 2022, arXiv 2203.12441; https://github.com/thuiar/MMSA.
 
@@ -66,10 +68,13 @@ class SentimentMetric(BaseMetric):
         """Compute the figures over all samples; print them as a table."""
         if not results:
             raise ValueError('SentimentMetric has no sample to evaluate: the data set is empty.')
-        metrics = sentiment_figures(*np.array(results, dtype=np.float64).T)
+        pred, truth = np.array(results, dtype=np.float64).T
+        metrics = sentiment_figures(pred, truth)
         table = PrettyTable(list(metrics), align='r')
         table.add_row([f'{value:.4f}' for value in metrics.values()])
-        print_log(f'Sentiment of {len(results)} samples\n{table}', logger='current')
+        print_log(f'Sentiment of {len(results)} samples ({_cut(pred, truth)})\n{table}', logger='current')
+        for names, what in _one_sided(truth):
+            print_log(f'{names} tell nothing: {what}.', 'current', logging.WARNING)
         return metrics
 
 
@@ -85,6 +90,27 @@ def sentiment_figures(pred: np.ndarray, truth: np.ndarray) -> dict[str, float]:
         **_binary(pred >= 0, truth >= 0, 'nonneg'),
         **_binary(pred[nonzero] > 0, truth[nonzero] > 0, 'pos'),
     )
+
+
+def _cut(pred: np.ndarray, truth: np.ndarray) -> str:
+    """Return how many values the accuracies cut to their range."""
+    parts = []
+    for name, bound in (('Acc7', 3), ('Acc5', 2)):
+        labels, predictions = (int((np.abs(values) > bound).sum()) for values in (truth, pred))
+        parts.append(f'{name} cut {labels} labels and {predictions} predictions to [−{bound}, {bound}]')
+    return ', '.join(parts)
+
+
+def _one_sided(truth: np.ndarray) -> Iterator[tuple[str, str]]:
+    """Yield the scores of the sign for which there is one class alone, and why."""
+    negative, positive = bool((truth < 0).any()), bool((truth > 0).any())
+    nonnegative = bool((truth >= 0).any())
+    if negative != nonnegative:
+        side = 'negative' if negative else 'zero or positive'
+        yield 'Acc2_nonneg and F1_nonneg', f'all {len(truth)} labels are {side}'
+    if not (negative and positive):
+        side = 'negative or zero' if negative else 'positive or zero' if positive else 'zero'
+        yield 'Acc2_pos and F1_pos', f'all {len(truth)} labels are {side}'
 
 
 def _rounded_accuracy(pred: np.ndarray, truth: np.ndarray, bound: int) -> float:

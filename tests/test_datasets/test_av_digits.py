@@ -168,6 +168,38 @@ def test_a_file_of_another_kind_is_refused(root, tmp_path):
         AVDigitsDataset(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        (
+            dict(label=lambda x: x - 1),
+            r"'label' in .*av_digits\.npz must be whole numbers .*such as -1 of sample",
+        ),
+        (dict(image_label=lambda x: x + 1), "'image_label' in .*such as 10 of sample"),
+        (dict(label=lambda x: x + 0.5), "'label' in .*but are float64"),
+        (dict(label=lambda x: x[:, None]), r"'label' in .*of shape \(360, 1\)"),
+        (dict(label=lambda x: x[:-1]), "must hold as many of each.*'audio': 360, 'label': 359"),
+        (dict(image=lambda x: x[:-1]), "must hold as many of each.*'image': 1796"),
+        (dict(label=lambda x: x.astype(object)), 'is not what .* run it again'),
+    ],
+)
+def test_labels_that_are_none_are_refused(root, tmp_path, changes, message):
+    with np.load(root / FILE) as file:
+        stored = dict(file)
+    np.savez(
+        tmp_path / FILE, **{**stored, **{name: change(stored[name]) for name, change in changes.items()}}
+    )
+    with pytest.raises(ValueError, match=message):
+        AVDigitsDataset(tmp_path)
+
+
+def test_a_compressed_file_is_refused(root, tmp_path):
+    with np.load(root / FILE) as file:
+        np.savez_compressed(tmp_path / FILE, **file)
+    with pytest.raises(ValueError, match='is compressed'):
+        AVDigitsDataset(tmp_path)
+
+
 def test_a_split_without_recordings_is_refused(tmp_path):
     convert_folder(write_synthetic_recordings(tmp_path / 'few', recordings=4), tmp_path)
     with pytest.raises(ValueError, match="leaves no recording for `split='train'`"):

@@ -2,6 +2,7 @@ import logging
 import multiprocessing
 import os
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -221,7 +222,9 @@ def test_unknown_fold(root):
 def test_missing_utterances_are_named(small):
     name = names_of(small)[3]
     replace(small / 'V/denseface.h5', name, None)
-    with pytest.raises(ValueError, match=rf'denseface.h5 lacks 1 of 12 names: {name}'):
+    with pytest.raises(
+        ValueError, match=rf'denseface.h5 lacks 1 of the 12 names in .*trn_int2name.npy: {name}'
+    ):
         IEMOCAPDataset(str(small))
 
 
@@ -235,6 +238,80 @@ def test_wrong_features_are_named(small, features):
     name = names_of(small)[1]
     replace(small / 'V/denseface.h5', name, features)
     with pytest.raises(ValueError, match=rf'denseface.h5 must hold matrices .*{name} \('):
+        IEMOCAPDataset(str(small))
+
+
+def link(file, name, elsewhere):
+    file[name] = h5py.ExternalLink(elsewhere, name)
+
+
+def soft_link(file, name, elsewhere):
+    file[name] = h5py.SoftLink('/' + names_of(Path(file.filename).parents[1])[0])
+
+
+def external_values(file, name, elsewhere):
+    file.create_dataset(name, (5, 4), np.float32, external=[(elsewhere, 0, 80)])
+
+
+def virtual(file, name, elsewhere):
+    layout = h5py.VirtualLayout((5, 4), np.float32)
+    layout[:] = h5py.VirtualSource(elsewhere, name, (5, 4))
+    file.create_virtual_dataset(name, layout)
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (link, 'is a link, perhaps to another file'),
+        (soft_link, 'is a link'),
+        (external_values, 'lie in another file'),
+        (virtual, 'lie in another file'),
+    ],
+)
+def test_values_of_other_files_are_not_read(small, tmp_path, change, message):
+    name, path, elsewhere = names_of(small)[1], small / 'V/denseface.h5', tmp_path / 'elsewhere.h5'
+    with h5py.File(elsewhere, 'w') as file:
+        file[name] = np.ones((5, 4), np.float32)
+    with h5py.File(path, 'a') as file:
+        del file[name]
+        change(file, name, str(elsewhere))
+    with pytest.raises(ValueError, match=rf"denseface\.h5: .*'{name}' {message}"):
+        IEMOCAPDataset(str(small))
+
+
+@pytest.mark.parametrize('values', [np.ones((5, 4), complex), np.full((5, 4), b'a'), np.ones((5, 4), bool)])
+def test_features_that_are_no_numbers_are_named(small, values):
+    name = names_of(small)[1]
+    replace(small / 'V/denseface.h5', name, values)
+    with pytest.raises(ValueError, match=rf"denseface\.h5: '{name}' holds .*no real numbers"):
+        IEMOCAPDataset(str(small))
+
+
+def npy(path, array) -> bytes:
+    np.save(path, array)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        (lambda path, good: npy(path, np.array([['a'], ['']], dtype='S5')), "holds '' as a name"),
+        (lambda path, good: npy(path, np.array(['a', 'a\nb'])), 'as a name'),
+        (lambda path, good: npy(path, np.array(['a', 'b', 'a'])), "names 'a' more than once"),
+        (lambda path, good: npy(path, np.array([b'\xff'])), 'holds names that are no text'),
+        (lambda path, good: npy(path, np.array(['a'], dtype=object)), 'plain array: it holds object'),
+        (lambda path, good: good[:-1], 'plain array: .* bytes are there for shape'),
+        (lambda path, good: good + b'a', 'plain array: .* bytes are there for shape'),
+        (lambda path, good: good.replace(b'(12, 1)', b'(10**11,)'), 'plain array'),
+        (lambda path, good: good.replace(b'(12, 1), }    ', b'(12, 99999), }'), r'for shape \(12, 99999\)'),
+        (lambda path, good: good.replace(b'(12, 1)', b'(-1, 1)'), r'for shape \(-1, 1\)'),
+        (lambda path, good: b'', 'plain array'),
+    ],
+)
+def test_names_that_are_none_are_refused(small, content, message):
+    path = small / 'target/1/trn_int2name.npy'
+    path.write_bytes(content(path, path.read_bytes()))
+    with pytest.raises(ValueError, match=rf'trn_int2name\.npy.*{message}'):
         IEMOCAPDataset(str(small))
 
 

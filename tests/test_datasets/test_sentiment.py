@@ -407,6 +407,25 @@ def test_worker_processes_read_the_same(tmp_path, suffix):
     assert expected['labels'].shape == expected['lengths']['audio'].shape == (12,)
 
 
+@pytest.mark.parametrize('suffix', ['pkl', 'h5'])
+@pytest.mark.parametrize(
+    ('labels', 'said'),
+    [
+        ([1, 5], 'from 1 to 5; 1 of 2 lie outside of −3 to 3; all are on one side of 0'),
+        ([-1, 4], 'from -1 to 4; 1 of 2 lie outside of −3 to 3. Bring'),
+        ([0, 2], 'from 0 to 2; all are on one side of 0'),
+        ([-1, -2], 'all are on one side of 0'),
+        ([-1, 2], None),
+    ],
+)
+def test_labels_that_do_not_fit_the_task_are_said(tmp_path, caplog, monkeypatch, labels, said, suffix):
+    write_pickle(tmp_path / 'data.pkl', dict(train=by_hand(labels=labels)))
+    convert_pickle(tmp_path / 'data.pkl', tmp_path / 'data.h5')
+    monkeypatch.setattr(MMLogger.get_current_instance(), 'handlers', [caplog.handler])
+    SentimentDataset(str(tmp_path), f'data.{suffix}')
+    assert (said is None) == ('labels' not in caplog.text) and (said or '') in caplog.text
+
+
 def test_indices_pick_samples(tmp_path):
     whole, part = dataset(tmp_path, mult_data()), dataset(tmp_path, mult_data(), indices=[3, 1])
     assert [item['labels'] for item in part] == [whole[3]['labels'], whole[1]['labels']]

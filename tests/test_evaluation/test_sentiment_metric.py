@@ -11,6 +11,7 @@ import torch.multiprocessing as mp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from mmengine.logging import MMLogger
 from scipy.stats import pearsonr
 from sklearn.metrics import accuracy_score, f1_score, mean_absolute_error
 
@@ -94,6 +95,36 @@ def test_what_is_undefined_is_nan():
     assert math.isnan(found['Corr']) and math.isnan(found['Acc2_pos']) and math.isnan(found['F1_pos'])
     assert found['MAE'] == 1 and found['Acc2_nonneg'] == 1
     assert math.isnan(evaluate([1], [2])['Corr'])
+
+
+@pytest.fixture
+def log(caplog, monkeypatch):
+    monkeypatch.setattr(MMLogger.get_current_instance(), 'handlers', [caplog.handler])
+    return caplog
+
+
+@pytest.mark.parametrize(
+    ('truth', 'nonneg', 'pos'),
+    [
+        ([1, 2, 3], 'all 3 labels are zero or positive', 'all 3 labels are positive or zero'),
+        ([0, 2, 3], 'all 3 labels are zero or positive', 'all 3 labels are positive or zero'),
+        ([-1, -2, -3], 'all 3 labels are negative', 'all 3 labels are negative or zero'),
+        ([-1, 0, 0], None, 'all 3 labels are negative or zero'),
+        ([0, 0, 0], 'all 3 labels are zero or positive', 'all 3 labels are zero'),
+        ([-1, 0, 1], None, None),
+    ],
+)
+def test_a_sign_that_tells_nothing_is_said(log, truth, nonneg, pos):
+    evaluate([1, -1, 2], truth)
+    warnings = [record.message for record in log.records if record.levelname == 'WARNING']
+    expected = [('Acc2_nonneg and F1_nonneg', nonneg), ('Acc2_pos and F1_pos', pos)]
+    assert warnings == [f'{names} tell nothing: {what}.' for names, what in expected if what]
+
+
+def test_what_is_cut_is_counted(log):
+    evaluate([4, -2.5, 0, 3], [3, -3.5, 6, 1])
+    assert 'Acc7 cut 2 labels and 1 predictions to [−3, 3]' in log.text
+    assert 'Acc5 cut 3 labels and 3 predictions to [−2, 2]' in log.text
 
 
 def test_the_names_and_their_order():

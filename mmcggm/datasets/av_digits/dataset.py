@@ -12,6 +12,7 @@ import torch
 from mmengine.dataset import BaseDataset
 from torch import Tensor
 
+from mmcggm.datasets.readers.labels import check_classes, check_lengths
 from mmcggm.datasets.readers.npz import read_npz
 from mmcggm.registry import DATASETS
 
@@ -152,4 +153,9 @@ class AVDigitsDataset(BaseDataset):
                 'https://github.com/Jakobovski/free-spoken-digit-dataset data/fsdd` and run `python '
                 f'tools/dataset_converters/av_digits.py data/fsdd/recordings --out {self.data_root}`.'
             )
-        return read_npz(path, FIELDS, converter='tools/dataset_converters/av_digits.py')
+        stored = read_npz(path, FIELDS, converter='tools/dataset_converters/av_digits.py')
+        check_lengths({name: stored[name] for name in FIELDS[:4]}, str(path))
+        check_lengths({name: stored[name] for name in FIELDS[4:]}, str(path))
+        for name in ('label', 'image_label'):
+            check_classes(stored[name], self.metainfo['classes'], f"'{name}' in {path}")
+        return stored

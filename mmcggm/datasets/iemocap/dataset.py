@@ -15,7 +15,7 @@ from mmcggm.datasets.readers.h5_features import H5Features
 from mmcggm.datasets.readers.h5_files import read_vectors
 from mmcggm.registry import DATASETS
 
-from .target import SPLITS, read_labels, read_names
+from .target import SPLITS, names_path, read_labels, read_names
 
 FOLDERS = dict(text='L', audio='A', vision='V')
 NORMS = ('train', 'utterance', 'none')
@@ -135,7 +135,7 @@ class IEMOCAPDataset(BaseDataset):
                 f'{file.path} is missing; there are {sorted(p.name for p in file.path.parent.glob("*.h5"))}. '
                 f"Correct `features['{modality}']` in the config, or download the features again ({SOURCE})."
             )
-        lengths, channels = file.check(names)
+        lengths, channels = file.check(names, str(names_path(self.data_root, self.cv, self.split)))
         limit = self.max_lengths[modality]
         cut = sum(length > limit for length in lengths)
         if cut:

@@ -13,6 +13,11 @@ from mmcggm.datasets.readers.npz import read_npy
 SPLITS = dict(train='trn', val='val', test='tst')
 
 
+def names_path(root: str | Path, cv: int, split: str) -> Path:
+    """Return the file of the utterances' names."""
+    return _path(root, cv, split, 'int2name')
+
+
 def read_names(root: Path, cv: int, split: str) -> list[str]:
     """Return the names in ``root/target/{cv}/{trn,val,tst}_int2name.npy``: bytes or str, (N,) or (N, 1).
 
@@ -30,8 +35,11 @@ def read_names(root: Path, cv: int, split: str) -> list[str]:
         raise ValueError(f'{path} names no utterance.')
     try:
         found = [name.decode() if isinstance(name, bytes) else str(name) for name in names.ravel()]
-    except (UnicodeDecodeError, ValueError) as error:
+    except UnicodeDecodeError as error:
         raise ValueError(f'{path} holds names that are no text ({error}).') from error
+    odd = [name for name in found if not name or not name.isprintable()]
+    if odd:
+        raise ValueError(f'{path} holds {odd[0]!r} as a name ({len(odd)} such names).')
     twice = [name for name, count in Counter(found).items() if count > 1]
     if twice:
         raise ValueError(f"{path} names '{twice[0]}' more than once ({len(twice)} such names).")
@@ -62,9 +70,13 @@ def read_labels(root: Path, cv: int, split: str, classes: Sequence[str]) -> list
     return [int(index) for index in indices]
 
 
+def _path(root: str | Path, cv: int, split: str, kind: str) -> Path:
+    return Path(root) / 'target' / str(cv) / f'{SPLITS[split]}_{kind}.npy'
+
+
 def _load(root: Path, cv: int, split: str, kind: str) -> tuple[Path, np.ndarray]:
-    folder = root / 'target' / str(cv)
-    path = folder / f'{SPLITS[split]}_{kind}.npy'
+    path = _path(root, cv, split, kind)
+    folder = path.parent
     if not path.is_file():
         folds = sorted((p.name for p in folder.parent.iterdir()), key=lambda name: (len(name), name))
         raise FileNotFoundError(f'{path} is missing: `cv` is {cv}, and {folder.parent} has {folds}.')

@@ -10,6 +10,7 @@ import torch
 from mmengine.dataset import BaseDataset
 from torch import Tensor
 
+from mmcggm.datasets.readers.labels import check_classes, check_lengths
 from mmcggm.datasets.readers.npz import read_npz
 from mmcggm.registry import DATASETS
 
@@ -124,4 +125,7 @@ class MfeatDataset(BaseDataset):
                 f"No UCI Multiple Features in '{self.data_root}': {SOURCE}; then run `python {CONVERTER} "
                 f'[FOLDER] --out {self.data_root}`.'
             )
-        return read_npz(path, ('label', 'split', 'row', *self.modalities), converter=CONVERTER)
+        stored = read_npz(path, ('label', 'split', 'row', *self.modalities), converter=CONVERTER)
+        check_lengths(stored, str(path))
+        check_classes(stored['label'], self.metainfo['classes'], f"'label' in {path}")
+        return stored

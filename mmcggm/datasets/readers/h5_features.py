@@ -38,8 +38,8 @@ class H5Features:
     def __getstate__(self) -> dict:
         return {**self.__dict__, '_file': None}
 
-    def check(self, names: Sequence[str]) -> tuple[list[int], int]:
-        """Check the matrices of ``names`` without reading them.
+    def check(self, names: Sequence[str], source: str = 'the config') -> tuple[list[int], int]:
+        """Check the matrices of ``names``, which ``source`` gives, without reading them.
 
         Returns:
             L of each, and C.
@@ -53,7 +53,9 @@ class H5Features:
             shapes = {name: values if values is None else values.shape for name, values in found.items()}
         missing = [name for name, shape in shapes.items() if shape is None]
         if missing:
-            raise ValueError(f'{self.path} lacks {len(missing)} of {len(shapes)} names: {some(missing)}.')
+            raise ValueError(
+                f'{self.path} lacks {len(missing)} of the {len(shapes)} names in {source}: {some(missing)}.'
+            )
         channels = shapes[names[0]][-1:]
         bad = [f'{n} {s}' for n, s in shapes.items() if len(s) != 2 or s[1:] != channels or 0 in s]
         if bad:

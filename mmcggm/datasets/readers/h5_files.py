@@ -94,4 +94,6 @@ def read_vectors(path: Path, names: Sequence[str]) -> list[np.ndarray]:
 
 def some(items: Sequence[str]) -> str:
     """Return the first items of a list for a message."""
-    return ', '.join(items[:5]) + (f' and {len(items) - 5} more' if len(items) > 5 else '')
+    return ', '.join(item if item.isprintable() else repr(item) for item in items[:5]) + (
+        f' and {len(items) - 5} more' if len(items) > 5 else ''
+    )

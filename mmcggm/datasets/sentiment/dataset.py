@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from mmengine.dataset import BaseDataset
+from mmengine.logging import print_log
 
 from mmcggm.registry import DATASETS
 
 from .pickle_file import MODALITIES, SentimentSplit, parse_split, read_pickle
 from .store import SUFFIXES, read_store
 
+SENTIMENT = 3  # the strongest
 PADDINGS = ('end', 'file')
 
 
@@ -82,6 +85,7 @@ class SentimentDataset(BaseDataset):
                 f'{convert if path.suffix in SUFFIXES else ""}.'
             )
         self._data = self._read(path)
+        self._look_at_labels(path)
         for modality, channels in self.channels.items():
             found = self._data.features[modality].shape[2]
             if found != channels:
@@ -108,6 +112,23 @@ class SentimentDataset(BaseDataset):
             inputs[modality] = torch.from_numpy(x)
         item = dict(inputs=inputs, labels=torch.tensor(self._data.labels[index]))
         return self.pipeline({**item, 'lengths': lengths} if lengths else item)
+
+    def _look_at_labels(self, path: Path) -> None:
+        """Say what the scores of sentiment would make of odd labels."""
+        labels = self._data.labels
+        outside = int((np.abs(labels) > SENTIMENT).sum())
+        oddities = (
+            [f'{outside} of {len(labels)} lie outside of −{SENTIMENT} to {SENTIMENT}'] if outside else []
+        )
+        if len(labels) and ((labels >= 0).all() or (labels < 0).all()):
+            oddities.append('all are on one side of 0, so that their sign tells nothing')
+        if oddities:
+            print_log(
+                f"{path}, split '{self.split}': the labels are from {labels.min():g} to {labels.max():g}; "
+                f'{"; ".join(oddities)}. Bring them to sentiments around 0, negative to positive.',
+                'current',
+                logging.WARNING,
+            )
 
     def _read(self, path: Path) -> SentimentSplit:
         if path.suffix in SUFFIXES:
