@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from mmcggm.balancers import Balancer, Clock, Training
-from mmcggm.engine import BalancingHook, GuideScoreHook
+from mmcggm.engine import BalancedRunner, BalancingHook, GuideScoreHook
 from mmcggm.guided import Guide, GuidedModel, Task
 from mmcggm.registry import MODELS, TASKS
 
@@ -183,7 +183,7 @@ def tiny_runner(work_dir: Path, max_epochs: int = 2, hooks: list | None = None, 
         default_scope='mmcggm',
         log_level='ERROR',
     )
-    return Runner(**{**settings, **overrides})
+    return BalancedRunner(**{**settings, **overrides})
 
 
 def evaluating_runner(work_dir: Path, **overrides) -> Runner:

@@ -118,7 +118,7 @@ class FSDP2Strategy(DDPStrategy):
         super().load_optim_state_dict(state_dict)
 
 
-def _load_whole(model: nn.Module, state: dict[str, Tensor], strict: bool) -> Any:
+def _load_whole(model: nn.Module, state: dict[str, Any], strict: bool) -> Any:
     """Load whole tensors into a sharded model, as ``nn.Module.load_state_dict`` does into another."""
     options = StateDictOptions(full_state_dict=True, strict=strict)
     return set_model_state_dict(model, state, options=options)

@@ -65,8 +65,8 @@ def read_checkpoint(
     except NotDataError as error:
         raise CheckpointError(
             f"'{path}' is not loaded: it asks for {error}, which is more than weights and plain data, and "
-            'code may run with it. If you trust its maker with this machine, load it with --trust (in Python, '
-            '`trust=True`): it may then run anything. If you do not, delete it.'
+            'code may run with it. If you trust its maker with this machine, load it with --trust (in '
+            'Python, `trust=True`): it may then run anything. If you do not, delete it.'
         ) from None
     except Exception as error:  # a malformed file raises whatever its garbage leads to
         reason = f'{type(error).__name__}: {_reason(error)}'
