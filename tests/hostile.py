@@ -44,7 +44,7 @@ def in_the_optimizer(checkpoint: dict, target: Path, path: Path) -> None:
 def chained(checkpoint: dict, target: Path, path: Path) -> None:
     """By a statistic of MMEngine's history, which its class would have from then on."""
     history = HistoryBuffer([1.0], [1])
-    history.__dict__['_statistics_methods'] = {'mean': Chain(), 'own': Command(target)}
+    history.__dict__['_statistics_methods'] = {'mean': Chain()}
     hub = {**checkpoint['message_hub'], 'log_scalars': dict(loss=history)}
     torch.save({**checkpoint, 'message_hub': hub}, path)
 

@@ -225,7 +225,7 @@ class Balancer:
         if wrong := difference(first, self.memory, f'balancer.{self.name}'):
             raise ValueError(
                 f'{wrong} in the state that was loaded is not of the kind that {self.name} has in this '
-                f'training of {len(self.training.modalities)} modalities. Go on from a checkpoint of this training.'
+                f'training of {len(self.training.modalities)} modalities. Take a checkpoint of this training.'
             )
 
     @classmethod
