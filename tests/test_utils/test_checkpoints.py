@@ -126,6 +126,18 @@ def test_what_the_process_allows_of_getattr_does_not_count(content, tmp_path):
         assert set(torch.serialization.get_safe_globals()) == before
 
 
+class OnlyData:
+    """A class that a training's states hold."""
+
+
+def test_a_class_that_the_process_allows_by_name_is_read(tmp_path):
+    torch.save(dict(value=OnlyData()), tmp_path / 'a.pth')
+    with pytest.raises(CheckpointError, match='OnlyData'):
+        read_checkpoint(tmp_path / 'a.pth')
+    with torch.serialization.safe_globals([OnlyData]):
+        assert isinstance(read_checkpoint(tmp_path / 'a.pth')['value'], OnlyData)
+
+
 def test_who_trusts_a_file_says_so(content, tmp_path, monkeypatch):
     FORMS['reduced'](content, tmp_path / 'ran', tmp_path / 'a.pth')
     assert 'state_dict' in read_checkpoint(tmp_path / 'a.pth', trust=True)
