@@ -25,6 +25,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from mmcggm.balancers import Balancer, Clock
 from mmcggm.engine import BalancingHook, GuideScoreHook
+from mmcggm.engine.runner import BalancedRunner
 from mmcggm.guided import GuidedModel
 from mmcggm.guided.survey import survey, whole_pass
 from mmcggm.registry import BALANCERS, MODELS
@@ -333,9 +334,8 @@ def flat(values: Any, name: str = '') -> dict[str, Any]:
 class Seeds(Hook):
     """Seeds each iteration, validations and ends of epochs aside.
 
-    MMEngine saves no generator's state, and its loops draw at other times (a loader draws a seed whenever it
-    begins), so a training that draws at random is the same again only if what a pass draws depends on nothing
-    before it.
+    The loops draw at different times (a loader draws a seed whenever it begins), so a training that draws at
+    random is the same under both only if what a pass draws depends on nothing before it.
     """
 
     priority = 'VERY_HIGH'
@@ -350,7 +350,7 @@ LOOP_EPOCH, LOOP_EPOCHS, MIDDLE = 2, 4, 5  # batches an epoch, epochs, and an it
 def run_loop(
     of: Case, folder: Path, by_epoch: bool, modalities: int = 2, resume: str | None = None
 ) -> Runner:
-    """Train with MMEngine's runner, under one of its loops, from the start or a checkpoint in ``folder``."""
+    """Train with the runner, under one of its loops, from the start or a checkpoint in ``folder``."""
 
     def loader(size: int, batch: int, shuffle: bool, seed: int) -> dict:
         return dict(
@@ -367,12 +367,11 @@ def run_loop(
     spared = {
         'mmengine.runner.runner.collect_env': {},
         'mmengine.visualization.Visualizer._initialize_fig': [mock.MagicMock()] * 3,
-        'time.sleep': None,
     }
     with ExitStack() as stack:
         for name, returned in spared.items():
             stack.enter_context(mock.patch(name, return_value=returned))
-        runner = Runner(
+        runner = BalancedRunner(
             model=guided_model(of, modalities, folder),
             work_dir=str(folder),
             experiment_name=f'contract_{uuid4().hex}',

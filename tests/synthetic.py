@@ -6,6 +6,7 @@ import nibabel as nib
 import numpy as np
 
 from mmcggm.datasets.brats.cases import NAMINGS
+from mmcggm.datasets.brats.label_conventions import DEFAULTS
 
 SHAPE = (32, 40, 24)
 LPS = np.array([[-1.0, 0, 0, 0], [0, -1, 0, 39], [0, 0, 1, 0], [0, 0, 0, 1]])
@@ -62,8 +63,8 @@ def write_synthetic_case(
         image[(abs(radius - 1) < 0.05) & (rng.random(shape) < 0.2)] = rng.integers(-9, 0)
         files[sequence] = _write(target, case, naming, sequence, image.astype(np.int16), affine, extension)
     if with_seg:
-        on_disk = np.array([0, 1, 2, NAMINGS[naming].et_label], dtype=seg_dtype)
-        files['seg'] = _write(target, case, naming, 'seg', on_disk[seg], affine, extension)
+        on_disk = DEFAULTS[naming].to_disk(seg).astype(seg_dtype)
+        files['seg'] = _write(target, case, naming, 'seg', on_disk, affine, extension)
     return files
 
 

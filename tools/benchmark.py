@@ -3,18 +3,18 @@
     python tools/benchmark.py configs/benchmark/av_digits.py --jobs 2
 
 If the config asks for a search, each method first tries its candidates on the validation split. Runs that
-have a result are not repeated, unless their config changed: stopped, the same command goes on. The tables
-(Markdown, CSV, JSON), what the search tried (search.json) and a plot of the first metric against the cost are
-written beside the runs. Exits with 1 if a run failed.
+have a result are not repeated, unless their config or data changed: stopped, the same command goes on. The
+tables (Markdown, CSV, JSON), what the search tried (search.json) and a plot of the first metric against the
+cost are written beside the runs. Exits with 1 if a run failed.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 
 from mmcggm.utils.processes import wait_passively
+from mmcggm.utils.run_tool import run_tool
 
 ROOT = Path(__file__).parents[1]
 
@@ -55,6 +55,7 @@ def main() -> int:
     wait_passively()  # the runs' processes inherit it
     # Here, since --help needs none of them.
     from mmcggm.benchmark import (
+        KEYS,
         Benchmark,
         choose,
         measure_costs,
@@ -63,20 +64,20 @@ def main() -> int:
         to_markdown,
         write_tables,
     )
+    from mmcggm.benchmark.data import FILE as DATA_FILE
+    from mmcggm.benchmark.data import DataFiles
+    from mmcggm.engine.settings import read_config
     from mmcggm.visualization.cost_plot import draw_costs
     from mmcggm.visualization.figures import save_figure
 
     work_dir = args.work_dir or Path('work_dirs', 'benchmark', args.config.stem)
-    try:
-        benchmark = Benchmark(Config.fromfile(args.config), args.cfg_options, ROOT, args.methods)
-        failed = run_all(benchmark.trials, work_dir, args.jobs, 'Search') if benchmark.trials else {}
-        runs = benchmark.finals(choose(benchmark, work_dir))
-        failed |= run_all(runs, work_dir, args.jobs)
-        rows = summarise(benchmark, runs, work_dir)
-        costs = {} if args.no_costs else measure_costs(benchmark, runs, work_dir)
-    except (OSError, ValueError) as error:
-        print(f'Error: {error}', file=sys.stderr)
-        return 1
+    files = DataFiles(work_dir / DATA_FILE)
+    benchmark = Benchmark(read_config(args.config, known=KEYS), args.cfg_options, ROOT, args.methods, files)
+    failed = run_all(benchmark.trials, work_dir, args.jobs, 'Search', files) if benchmark.trials else {}
+    runs = benchmark.finals(choose(benchmark, work_dir))
+    failed |= run_all(runs, work_dir, args.jobs, files=files)
+    rows = summarise(benchmark, runs, work_dir)
+    costs = {} if args.no_costs else measure_costs(benchmark, runs, work_dir)
     if rows:
         write_tables(rows, benchmark.metrics, work_dir, costs)
         print(to_markdown(rows, benchmark.metrics, costs), end='')
@@ -90,4 +91,4 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_tool(main)

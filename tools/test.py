@@ -14,9 +14,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', metavar='DIR', help="write each case's segmentation to DIR/{case}.nii.gz")
     parser.add_argument(
         '--out-labels',
-        choices=['source', '2021', '2023'],
+        metavar='NAME',
         default='source',
-        help='label of the enhancing tumour in the files: as in the source, 4 (2021) or 3 (2023 and later)',
+        help='whose labels the files get: as in the source (default), 2021 (enhancing tumour is 4), 2023 (it '
+        'is 3), or a name that tools/dataset_converters/brats.py --help lists',
     )
     parser.add_argument(
         '--format-only', action='store_true', help='write the segmentations without computing metrics'

@@ -218,6 +218,16 @@ class Balancer:
         if self._training is not None:
             self._move_memory()
 
+    def unfinished_update(self) -> dict[str, Any]:
+        """Return what this process has summed up of an update whose micro-batches are not yet all there."""
+        return {name: total.state() for name, total in self.sums.items()}
+
+    def go_on_with_update(self, sums: dict[str, Any]) -> None:
+        """Go on with the update of which :meth:`unfinished_update` told, once the balancer is attached."""
+        for name, state in sums.items():
+            getattr(self, name).go_on_from(state)
+        self._saw_a_pass = True
+
     def _move_memory(self) -> None:
         device = self.training.device
         self.memory = {n: map_values(lambda x: x.to(device), value) for n, value in self.memory.items()}

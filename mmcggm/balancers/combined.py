@@ -137,6 +137,13 @@ class Combined(Balancer):
         for method, state in zip(self.methods, state_dict.values(), strict=True):
             method.load_state_dict(state)
 
+    def unfinished_update(self) -> dict[str, Any]:
+        return {str(i): method.unfinished_update() for i, method in enumerate(self.methods)}
+
+    def go_on_with_update(self, sums: dict[str, Any]) -> None:
+        for method, state in zip(self.methods, sums.values(), strict=True):
+            method.go_on_with_update(state)
+
 
 def build_balancer(config: Balancer | dict | str | Sequence[dict | str], key: str) -> Balancer:
     """Build a balancer from its config, or several from a list of configs.

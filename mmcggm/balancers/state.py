@@ -102,6 +102,17 @@ class Accumulated:
         self._own = self._total = None
         self._passes = 0
 
+    def state(self) -> tuple[Any, int]:
+        """Return what this process has added up, and from how many passes."""
+        return self._own, self._passes
+
+    def go_on_from(self, state: tuple[Any, int]) -> None:
+        """Go on from what :meth:`state` returned."""
+        device = self._training().device
+        self._own = map_values(lambda x: x.to(device), state[0])
+        self._passes = state[1]
+        self._total = None
+
 
 class UpdateSum:
     """What a method sums up over the micro-batches of an update and over all processes.

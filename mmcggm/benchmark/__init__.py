@@ -1,5 +1,6 @@
 """Comparisons of methods over settings and seeds."""
 
+from .checks import KEYS
 from .cost import Cost, measure_costs
 from .grid import Benchmark, Run
 from .pool import run_all
@@ -9,6 +10,7 @@ from .summary import Row, summarise
 from .table import to_markdown, write_tables
 
 __all__ = [
+    'KEYS',
     'Benchmark',
     'Cost',
     'Row',

@@ -9,6 +9,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmcggm.engine.settings import read_by_runner
+
 
 def candidates(cfg: Config, space: Mapping[str, Sequence[Any]], budget: int) -> list[dict[str, Any]]:
     """Return up to ``budget`` candidates of a config, as overrides: the first is the config as it is.
@@ -21,11 +23,14 @@ def candidates(cfg: Config, space: Mapping[str, Sequence[Any]], budget: int) -> 
         budget: Number of candidates.
 
     Raises:
-        ValueError: If a key has no values.
+        ValueError: If a key has no values, or nothing reads it.
     """
+    known = read_by_runner(cfg)
     for key, values in space.items():
         if not isinstance(values, (list, tuple)) or not values:
             raise ValueError(f"The space of '{key}' must be a list of values, got {values!r}.")
+        if key.split('.')[0] not in known:
+            raise ValueError(f"A `space` names '{key}', but nothing reads such a setting.")
     own = {key: _get(cfg, key) for key in space}
     product = [dict(zip(space, values, strict=True)) for values in itertools.product(*space.values())]
     others = [found for found in product if found != own]

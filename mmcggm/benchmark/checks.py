@@ -10,6 +10,8 @@ from mmengine.config import Config
 
 NAME = re.compile(r'[\w.+= -]+')
 CHECKPOINTS = ('best', 'last')
+REQUIRED = ('baseline', 'checkpoint', 'methods', 'metrics', 'seeds', 'settings')
+KEYS = (*REQUIRED, 'data', 'search')  # what is read of a benchmark's config
 
 
 def check(cfg: Mapping[str, Any]) -> None:
@@ -18,7 +20,7 @@ def check(cfg: Mapping[str, Any]) -> None:
     Raises:
         ValueError: If it is malformed; it names the key.
     """
-    missing = {'methods', 'settings', 'seeds', 'baseline', 'metrics', 'checkpoint'} - set(cfg)
+    missing = set(REQUIRED) - set(cfg)
     if missing:
         raise ValueError(f'The benchmark config lacks {sorted(missing)}.')
     for key in ('methods', 'settings', 'seeds', 'metrics'):

@@ -12,8 +12,11 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmcggm.engine.settings import read_config
+
 from .candidates import candidates
 from .checks import check, check_save_best, folder_name
+from .data import DataFiles
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +32,7 @@ class Run:
         trial: Number of the candidate that it tries on the validation split, without a test; None in a
             run that is tested.
         after: By config key, the run whose folder belongs there.
+        data: Digests of the data that it reads, see :class:`~mmcggm.benchmark.data.DataFiles`.
     """
 
     setting: str
@@ -38,6 +42,7 @@ class Run:
     checkpoint: str
     trial: int | None = None
     after: Mapping[str, Run] = field(default_factory=dict)
+    data: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -47,9 +52,10 @@ class Run:
 
     @property
     def fingerprint(self) -> str:
-        """Tells whether a result belongs to this config."""
+        """Tells whether a result belongs to this config and these data."""
         before = {key: run.fingerprint for key, run in self.after.items()}
-        parts = [self.cfg.to_dict(), self.checkpoint if self.trial is None else 'trial', before]
+        checkpoint = self.checkpoint if self.trial is None else 'trial'
+        parts = [self.cfg.to_dict(), checkpoint, before, self.data]
         content = json.dumps(parts, sort_keys=True, default=str)
         return hashlib.sha256(content.encode()).hexdigest()
 
@@ -88,9 +94,11 @@ class Benchmark:
         root: Folder that relative paths of configs start from.
         only: Names of the methods to take, besides the baseline and those that they come after. Default:
             all.
+        files: What tells the data of runs apart.
 
     Raises:
         FileNotFoundError: If a method's config is missing.
+        OSError: If data can't be read.
         ValueError: If the config is malformed; it names the key.
     """
 
@@ -100,6 +108,7 @@ class Benchmark:
         overrides: Mapping[str, Any] | None = None,
         root: Path = Path(),
         only: Sequence[str] | None = None,
+        files: DataFiles | None = None,
     ) -> None:
         check(cfg)
         methods = cfg['methods'] if only is None else _select(cfg, only)
@@ -111,6 +120,7 @@ class Benchmark:
         self._checkpoint: str = cfg['checkpoint']
         self._after = {method: dict(entry.get('after', {})) for method, entry in methods.items()}
         self._cfgs: dict[tuple[str, str], Config] = {}
+        self.files = files or DataFiles()
         self.candidates: dict[tuple[str, str], list[dict[str, Any]]] = {}
         search = cfg.get('search')
         self.search_seeds = tuple(search['seeds']) if search else ()
@@ -118,9 +128,7 @@ class Benchmark:
             path = entry['config'].replace('{data}', cfg.get('data', '{data}'))
             file = _existing(root / path, method)
             for setting, setting_overrides in cfg['settings'].items():
-                run_cfg = Config.fromfile(file)
-                for part in (setting_overrides, entry.get('overrides', {}), overrides or {}):
-                    run_cfg.merge_from_dict(dict(part))
+                run_cfg = read_config(file, setting_overrides, entry.get('overrides'), overrides)
                 if search or self._checkpoint == 'best':
                     check_save_best(run_cfg, method)
                 self._cfgs[setting, method] = run_cfg
@@ -170,7 +178,7 @@ class Benchmark:
             number = 0 if choice is None else choice[setting, other]
             found = self.candidates[setting, other][number]
             after[key] = self._run(setting, other, seed, found, None if trial is None else 0, choice)
-        return Run(setting, method, seed, cfg, self._checkpoint, trial, after)
+        return Run(setting, method, seed, cfg, self._checkpoint, trial, after, self.files.digests(cfg))
 
 
 def _select(cfg: Mapping[str, Any], only: Sequence[str]) -> dict[str, Any]:

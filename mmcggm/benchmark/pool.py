@@ -14,14 +14,17 @@ from pathlib import Path
 from mmengine.config import Config
 from tqdm import tqdm
 
+from .data import DataFiles, changed_data, write_data
 from .grid import Run
-from .results import CONFIG, LOG, read_result
+from .results import CONFIG, FILE, LOG, read_result
 
 
-def run_all(runs: Sequence[Run], work_dir: Path, jobs: int = 1, name: str = 'Runs') -> dict[Run, str]:
+def run_all(
+    runs: Sequence[Run], work_dir: Path, jobs: int = 1, name: str = 'Runs', files: DataFiles | None = None
+) -> dict[Run, str]:
     """Run what has no result yet; one that was stopped midway starts from its beginning.
 
-    So a result does not depend on interruptions, and a run whose config changed is repeated. Each
+    So a result does not depend on interruptions, and a run whose config or data changed is repeated. Each
     process uses one thread for computation. One call at a time may write to ``work_dir``.
 
     Args:
@@ -29,11 +32,13 @@ def run_all(runs: Sequence[Run], work_dir: Path, jobs: int = 1, name: str = 'Run
         work_dir: Where the runs' folders are.
         jobs: Number of processes.
         name: Of the progress bar.
+        files: What told the data of the runs apart; it looks again at the end.
 
     Returns:
         Why runs failed, for those that did. The others are run nevertheless.
     """
     pending = [run for run in runs if read_result(work_dir / run.folder, run.fingerprint) is None]
+    _say_what_changed(pending, work_dir)
     failed: dict[Run, str] = {}
     interval = 0.1 if sys.stderr.isatty() else 10  # a log file would not want ten lines a second
     progress = tqdm(
@@ -46,7 +51,24 @@ def run_all(runs: Sequence[Run], work_dir: Path, jobs: int = 1, name: str = 'Run
                     failed[run] = reason
                     tqdm.write(f'FAILED {run}: {reason}', file=sys.stderr)
                 progress.update()
+    for run in pending if files is not None else ():
+        if run not in failed and files.digests(run.cfg, again=True) != run.data:
+            changed = ', '.join(changed_data(work_dir / run.folder, files.digests(run.cfg)))
+            failed[run] = f'its data changed while it ran: {changed}'
+            print(f'FAILED {run}: {failed[run]}', file=sys.stderr)
+            (work_dir / run.folder / FILE).unlink()
     return failed
+
+
+def _say_what_changed(pending: Sequence[Run], work_dir: Path) -> None:
+    """Print which data are others than those that finished runs were trained on."""
+    finished = [run for run in pending if (work_dir / run.folder / FILE).exists()]
+    changed = {run: changed_data(work_dir / run.folder, run.data) for run in finished}
+    paths = sorted({path for found in changed.values() for path in found})
+    if paths:
+        count = sum(map(bool, changed.values()))
+        what = 'data have changed since, or were not noted'
+        print(f'Runs repeated: {count} ({", ".join(paths)}: {what}).', flush=True)
 
 
 def _done(runs: Sequence[Run], work_dir: Path, jobs: int) -> Iterator[tuple[Run, str | None]]:
@@ -85,6 +107,7 @@ def _run(run: Run, work_dir: Path, context: BaseContext, started: set[BaseProces
     cfg = Config(run.cfg.to_dict())
     cfg.merge_from_dict({key: str(work_dir / other.folder) for key, other in run.after.items()})
     cfg.dump(folder / CONFIG)
+    write_data(folder, run.data)
     checkpoint = run.checkpoint if run.trial is None else None
     process = context.Process(target=_start, args=(folder, fingerprint, checkpoint))
     process.start()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import math
@@ -11,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from mmcggm.utils.atomic import replacing
+from mmcggm.utils.csv_files import write_rows
 
 from .cost import Cost
 from .summary import Row
@@ -58,12 +58,12 @@ def _by_method(rows: Sequence[Row]) -> dict[tuple[str, str], dict[str, Row]]:
 
 def to_csv(rows: Sequence[Row]) -> str:
     """Return a line a row; seeds and values stand in one cell each, separated by spaces."""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, list(Row.__dataclass_fields__), lineterminator='\n')
-    writer.writeheader()
-    for row in rows:
-        cells = asdict(row)
-        writer.writerow({**cells, **{k: ' '.join(map(str, cells[k])) for k in ('seeds', 'values')}})
+    buffer = io.StringIO(newline='')
+    joined = ('seeds', 'values')
+    write_rows(
+        buffer,
+        [{k: ' '.join(map(str, v)) if k in joined else v for k, v in asdict(row).items()} for row in rows],
+    )
     return buffer.getvalue()
 
 

@@ -1,7 +1,15 @@
 """The balancers' adapter to MMEngine: optimizer wrappers, hooks and a strategy."""
 
 from .fsdp_strategy import FSDP2Strategy
-from .hooks import BalancingHook, CGGMHook, GradientStatsHook, GuideScoreHook, ModalityContributionHook
+from .hooks import (
+    BalancingHook,
+    CGGMHook,
+    CheckpointHook,
+    GradientStatsHook,
+    GuideScoreHook,
+    ModalityContributionHook,
+)
+from .loops import EpochBasedTrainLoop, IterBasedTrainLoop
 from .optim_wrapper import (
     BalancedAmpOptimWrapper,
     BalancedOptimWrapper,
@@ -19,9 +27,12 @@ __all__ = [
     'CGGMAmpOptimWrapper',
     'CGGMHook',
     'CGGMOptimWrapper',
+    'CheckpointHook',
+    'EpochBasedTrainLoop',
     'FSDP2Strategy',
     'GradientStatsHook',
     'GuideScoreHook',
     'GuidedOptimWrapperConstructor',
+    'IterBasedTrainLoop',
     'ModalityContributionHook',
 ]

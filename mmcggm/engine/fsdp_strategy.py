@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, cast
 
 import torch
@@ -27,6 +28,7 @@ from mmcggm.guided.guided_model import GuidedModel
 from mmcggm.guided.weights import load_weights
 from mmcggm.registry import STRATEGIES
 
+from .checkpoint_files import writing_checkpoint
 from .training_state import check_training_state
 
 
@@ -83,8 +85,8 @@ class FSDP2Strategy(DDPStrategy):
 
     def save_checkpoint(self, filename: str, **kwargs: Any) -> None:
         # Every process takes part in gathering; the main one writes.
-        target = filename if is_main_process() else os.devnull
-        SingleDeviceStrategy.save_checkpoint(self, target, **kwargs)
+        with writing_checkpoint(filename) if is_main_process() else nullcontext(os.devnull) as target:
+            SingleDeviceStrategy.save_checkpoint(self, str(target), **kwargs)
 
     def model_state_dict(self) -> dict[str, Any]:
         """Return whole tensors on the main process, nothing on the others."""

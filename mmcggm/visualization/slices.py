@@ -5,20 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import nibabel as nib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from mmcggm.datasets import BraTSDataset
+from mmcggm.datasets.brats.label_conventions import Scheme
 from mmcggm.datasets.brats.volume_store import StoredCase
 from mmcggm.evaluation.brats.regions import get_rule, region_scores
 
 SEQUENCE_NAMES = dict(flair='FLAIR', t1='T1', t1ce='T1ce', t2='T2')
-ABBREVIATIONS = ('NCR', 'ED', 'ET')
-COLOURS = [tuple(value / 255 for value in colour) for colour in BraTSDataset.METAINFO['palette'][1:]]
 MARGIN = 6.0  # mm of background around the brain
 SCALE_BAR = 50.0  # mm
 
@@ -29,30 +26,13 @@ def most_tumour(labels: np.ndarray) -> int | None:
     return int(voxels.argmax()) if voxels.any() else None
 
 
-def radiological(plane: np.ndarray, affine: np.ndarray) -> np.ndarray:
-    """Turn an axial slice (X, Y) into an image (rows, columns): front up, the patient's right on the left.
+def radiological(plane: np.ndarray) -> np.ndarray:
+    """Turn a slice of the store into an image (rows, columns): front up, the patient's right on the left.
 
     Args:
-        plane: Shape (X, Y), in the NIfTI's axes.
-        affine: The NIfTI's affine (4, 4); it says where the axes point.
-
-    Raises:
-        ValueError: If the slices are not axial.
+        plane: Shape (H, W): to the patient's left, and to the back, as LPS has it.
     """
-    orientation = _axial_orientation(affine)
-    to_left_back = nib.orientations.ornt_transform(orientation, nib.orientations.axcodes2ornt('LP'))
-    return nib.orientations.apply_orientation(plane, to_left_back).T
-
-
-def _axial_orientation(affine: np.ndarray) -> np.ndarray:
-    orientation = nib.io_orientation(affine)
-    if orientation[2, 0] != 2:
-        raise ValueError(
-            'The third axis of the volume must run along the body, but its axes point to '
-            f'{"".join(nib.aff2axcodes(affine))}; reorient the source files '
-            '(nibabel.as_closest_canonical) and convert them again.'
-        )
-    return orientation[:2]
+    return plane.T
 
 
 def draw_cases(cases: Sequence[tuple[StoredCase, np.ndarray]]) -> Figure:
@@ -89,10 +69,10 @@ def draw_cases(cases: Sequence[tuple[StoredCase, np.ndarray]]) -> Figure:
         _set_window(ax, side)
     for ax in rows[:, 0]:
         _add_marks(ax)
-    names = BraTSDataset.METAINFO['classes'][1:]
+    scheme = cases[0][0].convention.scheme
     patches = [
         Patch(color=colour, label=f'{short}: {name}')
-        for colour, short, name in zip(COLOURS, ABBREVIATIONS, names, strict=True)
+        for colour, short, name in zip(_colours(scheme), scheme.short, scheme.classes[1:], strict=True)
     ]
     figure.legend(handles=patches, loc='outside lower center', ncols=3, frameon=False, fontsize=10)
     return figure
@@ -105,11 +85,10 @@ def _draw_case(
     candidates = (most_tumour(volume) for volume in (truth, labels) if volume is not None)
     z = next((index for index in candidates if index is not None), sum(stored.brain_box[0]) // 2)
     image, _ = stored.read_slice(z, modalities)
-    affine = stored.header.get_best_affine()
-    order = _axial_orientation(affine)[:, 0].argsort()
-    column_size, row_size = (stored.spacing[1:][axis] for axis in order)
+    _, column_size, row_size = stored.spacing
+    tumour_colours = ListedColormap(_colours(stored.convention.scheme))
 
-    panels = [radiological(plane, affine) for plane in image]
+    panels = [radiological(plane) for plane in image]
     height, width = panels[0].shape
     place = dict(extent=(0, width * column_size, height * row_size, 0), interpolation='nearest')
     overlays = [None] * len(panels) + [truth, labels]
@@ -118,8 +97,8 @@ def _draw_case(
         low, high = np.percentile(brain.compressed(), (1, 99.5)) if brain.count() else (0, 1)
         ax.imshow(brain, cmap='gray', vmin=low, vmax=high, **place)
         if overlay is not None:
-            tumour = np.ma.masked_equal(radiological(overlay[z], affine), 0)
-            ax.imshow(tumour, cmap=ListedColormap(COLOURS), vmin=1, vmax=3, alpha=0.6, **place)
+            tumour = np.ma.masked_equal(radiological(overlay[z]), 0)
+            ax.imshow(tumour, cmap=tumour_colours, vmin=1, vmax=tumour_colours.N, alpha=0.6, **place)
         ax.set(facecolor='black', xticks=[], yticks=[])
         ax.spines[:].set_visible(False)
     inside = np.argwhere(panels[0] != 0)
@@ -133,11 +112,17 @@ def _draw_case(
     if truth is None:
         axes[-2].text(0.5, 0.04, 'none', color='white', ha='center', transform=axes[-2].transAxes, fontsize=9)
         return
-    scores = region_scores(labels, truth, stored.spacing, get_rule('challenge'))
+    regions = stored.convention.scheme.regions
+    scores = region_scores(labels, truth, stored.spacing, get_rule('challenge'), regions)
     figures = (
         f'{region} {"–" if math.isnan(dice) else f"{dice:.2f}"}' for region, (dice, _) in scores.items()
     )
     axes[-1].set_xlabel('Dice  ' + '  '.join(figures), fontsize=8, labelpad=3)
+
+
+def _colours(scheme: Scheme) -> list[tuple[float, ...]]:
+    """Return the colours of the classes but the background, from 0 to 1."""
+    return [tuple(value / 255 for value in colour) for colour in scheme.metainfo['palette'][1:]]
 
 
 def _set_window(ax: Axes, side: float) -> None:

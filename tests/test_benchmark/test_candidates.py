@@ -9,8 +9,8 @@ from mmengine.config import Config
 
 from mmcggm.benchmark.candidates import best_candidate, candidates
 
-CFG = Config(dict(lr=0.1, balancer=dict(alpha=2)))
-SPACE = {'lr': [0.1, 0.2, 0.4], 'balancer.alpha': [1, 2]}
+CFG = Config(dict(optim_wrapper=dict(lr=0.1, alpha=2)))
+SPACE = {'optim_wrapper.lr': [0.1, 0.2, 0.4], 'optim_wrapper.alpha': [1, 2]}
 
 
 @given(st.integers(1, 10))
@@ -18,7 +18,7 @@ def test_candidates_are_the_config_and_different_points_of_the_product(budget):
     found = candidates(CFG, SPACE, budget)
     assert found[0] == {} and len(found) == min(budget, 6)
     product = [dict(zip(SPACE, values, strict=True)) for values in itertools.product(*SPACE.values())]
-    product.remove({'lr': 0.1, 'balancer.alpha': 2})  # the config as it is
+    product.remove({'optim_wrapper.lr': 0.1, 'optim_wrapper.alpha': 2})  # the config as it is
     assert all(overrides in product for overrides in found[1:])
     assert len({tuple(overrides.items()) for overrides in found}) == len(found)
 
@@ -29,8 +29,8 @@ def test_a_larger_budget_adds_to_a_smaller_one():
 
 @pytest.mark.parametrize('values', [[], 0.1, 'ab'])
 def test_a_key_needs_values(values):
-    with pytest.raises(ValueError, match="'lr' must be a list of values"):
-        candidates(CFG, {'lr': values}, 3)
+    with pytest.raises(ValueError, match=r"'optim_wrapper\.lr' must be a list of values"):
+        candidates(CFG, {'optim_wrapper.lr': values}, 3)
 
 
 def test_best_candidate_has_the_best_mean_over_all_seeds():
@@ -38,3 +38,8 @@ def test_best_candidate_has_the_best_mean_over_all_seeds():
     assert best_candidate(scores, 'greater') == 1
     assert best_candidate(scores, 'less') == 0
     assert best_candidate({0: [0.5], 1: [0.5]}, 'greater') == 0
+
+
+def test_a_key_that_nothing_reads_is_named():
+    with pytest.raises(ValueError, match=r"`space` names 'optim_wraper\.lr', but nothing reads"):
+        candidates(CFG, {'optim_wraper.lr': [1]}, 3)

@@ -8,9 +8,9 @@ from mmengine.config import Config
 from mmcggm.benchmark import Benchmark
 
 METHOD = """
-lr = 0.1
+optim_wrapper = dict(lr=0.1)
 randomness = dict(seed=0)
-loader = dict(dataset=dict(noise=0.0))
+train_dataloader = dict(dataset=dict(noise=0.0))
 default_hooks = dict(checkpoint=dict(type='CheckpointHook', save_best='accuracy'))
 """
 
@@ -26,9 +26,9 @@ def config(**changes) -> dict:
         **dict(
             methods={
                 'plain': dict(config='method.py'),
-                'fast': dict(config='method.py', overrides={'lr': 0.2}),
+                'fast': dict(config='method.py', overrides={'optim_wrapper.lr': 0.2}),
             },
-            settings={'clean': {}, 'noise 0.5': {'loader.dataset.noise': 0.5}},
+            settings={'clean': {}, 'noise 0.5': {'train_dataloader.dataset.noise': 0.5}},
             seeds=[3, 4],
             baseline='plain',
             metrics=['accuracy'],
@@ -41,7 +41,11 @@ def config(**changes) -> dict:
 def test_every_method_runs_in_every_setting_with_every_seed(root):
     runs = Benchmark(config(), root=root).finals()
     found = {
-        (r.setting, r.method, r.seed): (r.cfg.loader.dataset.noise, r.cfg.lr, r.cfg.randomness.seed)
+        (r.setting, r.method, r.seed): (
+            r.cfg.train_dataloader.dataset.noise,
+            r.cfg.optim_wrapper.lr,
+            r.cfg.randomness.seed,
+        )
         for r in runs
     }
     assert len(runs) == 8 and found == {
@@ -55,7 +59,9 @@ def test_every_method_runs_in_every_setting_with_every_seed(root):
 
 
 def test_overrides_of_the_call_come_last(root):
-    assert {run.cfg.lr for run in Benchmark(config(), {'lr': 0.7}, root).finals()} == {0.7}
+    assert {
+        run.cfg.optim_wrapper.lr for run in Benchmark(config(), {'optim_wrapper.lr': 0.7}, root).finals()
+    } == {0.7}
 
 
 def test_fingerprints_tell_configs_apart(root):
@@ -65,12 +71,12 @@ def test_fingerprints_tell_configs_apart(root):
     assert fingerprints() == fingerprints()
     assert not set(fingerprints()) & set(fingerprints(checkpoint='last'))
     # Only the runs with a changed config are others; a name says nothing about a training.
-    changed = config()['methods'] | {'fast': dict(config='method.py', overrides={'lr': 0.3})}
+    changed = config()['methods'] | {'fast': dict(config='method.py', overrides={'optim_wrapper.lr': 0.3})}
     pairs = zip(fingerprints(), fingerprints(methods=changed), strict=True)
     assert [a == b for a, b in pairs] == [True, False] * 4
     (root / 'method.py').write_text(METHOD.replace('0.1', '0.9'))
     assert not set(fingerprints()[::2]) & {
-        run.fingerprint for run in Benchmark(config(), {'lr': 0.1}, root).finals()
+        run.fingerprint for run in Benchmark(config(), {'optim_wrapper.lr': 0.1}, root).finals()
     }
 
 
@@ -90,7 +96,7 @@ def test_fingerprints_tell_configs_apart(root):
         (dict(search=dict(budget=0, seeds=[1], space={})), '`search` must be dict'),
         (dict(search=dict(budget=2, seeds=[1, 1], space={})), '`search.seeds` must be different'),
         (
-            dict(methods={'plain': dict(config='method.py', space={'lr': [1]})}),
+            dict(methods={'plain': dict(config='method.py', space={'optim_wrapper.lr': [1]})}),
             'has a `space`, but the benchmark config has no `search`',
         ),
         (dict(settings={'../up': {}}), r"'\.\./up', which can not name a folder"),
@@ -103,10 +109,10 @@ def test_bad_configs_are_refused(root, changes, message):
 
 
 def test_a_search_is_switched_off_by_none(root):
-    methods = {'plain': dict(config='method.py', space={'lr': [0.3, 0.4]})}
+    methods = {'plain': dict(config='method.py', space={'optim_wrapper.lr': [0.3, 0.4]})}
     benchmark = Benchmark(config(methods=methods, search=None), root=root)
     assert not benchmark.trials
-    assert {run.cfg.lr for run in benchmark.finals()} == {0.1}
+    assert {run.cfg.optim_wrapper.lr for run in benchmark.finals()} == {0.1}
 
 
 def test_missing_keys_and_files_are_named(root):

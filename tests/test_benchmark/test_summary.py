@@ -114,9 +114,9 @@ def test_holm_rejects_as_its_steps_do(p_values):
 
 
 def test_methods_of_a_setting_are_corrected_together(tmp_path):
-    (tmp_path / 'method.py').write_text('x = 1\n')
+    (tmp_path / 'method.py').write_text('work_dir = None\n')
     values = {'plain': [0.5, 0.6, 0.7], 'near': [0.51, 0.62, 0.7], 'far': [0.6, 0.71, 0.8]}
-    methods = {name: dict(config='method.py', overrides={'name': name}) for name in values}
+    methods = {name: dict(config='method.py', overrides={'experiment_name': name}) for name in values}
     cfg = dict(settings={'clean': {}}, seeds=[0, 1, 2], baseline='plain', checkpoint='last', metrics=['a'])
     benchmark = Benchmark(dict(cfg, methods=methods), root=tmp_path)
     for run in benchmark.finals():

@@ -1,6 +1,7 @@
 """AV digits: from recordings to pairs."""
 
 import runpy
+import struct
 import sys
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from scipy.io import wavfile
 from sklearn.datasets import load_digits
 
 from mmcggm.datasets import AVDigitsDataset
-from mmcggm.datasets.av_digits.converter import FILE, convert_folder, log_mel
+from mmcggm.datasets.av_digits.converter import FILE, RecordingError, convert_folder, log_mel, read_recording
 from tests.formats.av_digits import SPEAKERS, write_synthetic_recordings
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'dataset_converters' / 'av_digits.py'
@@ -191,9 +192,9 @@ def test_bad_arguments_are_refused(root, options, message):
 
 BAD = {
     'noise.wav': (8000, tone(300, 0.2), 'its name'),
-    '3_theo_1.wav': (16000, tone(300, 0.2), r'at 16000 Hz'),
-    '4_theo_1.wav': (8000, np.stack([tone(300, 0.2)] * 2, axis=1), 'with 2 channels'),
-    '5_theo_1.wav': (8000, tone(300, 0.2).astype(np.float32), 'float32'),
+    '3_theo_1.wav': (16000, tone(300, 0.2), '16000 Hz'),
+    '4_theo_1.wav': (8000, np.stack([tone(300, 0.2)] * 2, axis=1), '2 channels'),
+    '5_theo_1.wav': (8000, tone(300, 0.2).astype(np.float32), 'unknown format: 3'),
     '6_theo_1.wav': (8000, np.zeros(999, np.int16), 'silent'),
     '7_theo_1.wav': (8000, np.zeros(0, np.int16), 'silent'),
 }
@@ -206,6 +207,47 @@ def spoilt(tmp_path) -> Path:
         wavfile.write(folder / name, rate, samples)
     (folder / '8_theo_1.wav').write_bytes(b'RIFF but broken')
     return folder
+
+
+def changed(content: bytes, place: int, form: str, value: int) -> bytes:
+    return content[:place] + struct.pack(form, value) + content[place + struct.calcsize(form) :]
+
+
+DAMAGE = {
+    'cut': (lambda c: c[:-100], 'it was cut: 1600 samples are promised, 1550 are there'),
+    'cut in the header': (lambda c: c[:30], 'no readable wav'),
+    'promises more': (lambda c: changed(c, 40, '<I', 99_999_998), 'it was cut: 49999999 samples'),
+    'promises less': (lambda c: changed(c, 40, '<I', 100), 'of which its headers tell otherwise'),
+    'file size': (lambda c: changed(c, 4, '<I', 100), '1600 samples are promised, 32 are there'),
+    'appended': (lambda c: c + bytes(100), 'of which its headers tell otherwise'),
+    '8 bits': (lambda c: changed(changed(c, 34, '<H', 8), 32, '<H', 1), 'has 8 bits'),
+    '24 bits': (lambda c: changed(changed(c, 34, '<H', 24), 32, '<H', 3), 'has 24 bits'),
+    'stereo': (lambda c: changed(c, 22, '<H', 2), '2 channels'),
+    'no channels': (lambda c: changed(c, 22, '<H', 0), 'no readable wav'),
+    'another rate': (lambda c: changed(c, 24, '<I', 44100), '44100 Hz'),
+    'another coding': (lambda c: changed(c, 20, '<H', 7), 'unknown format: 7'),
+    'empty file': (lambda c: b'', 'no readable wav'),
+    'no data': (lambda c: changed(c[:36], 4, '<I', 28), 'no readable wav'),
+    'no samples': (lambda c: changed(changed(c[:44], 40, '<I', 0), 4, '<I', 36), 'silent'),
+}
+
+
+@pytest.mark.parametrize('kind', DAMAGE)
+def test_a_damaged_recording_says_what_it_is(tmp_path, kind):
+    path = tmp_path / '1_theo_1.wav'
+    wavfile.write(path, 8000, tone(300, 0.2))
+    change, reason = DAMAGE[kind]
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(RecordingError, match=reason):
+        read_recording(path)
+
+
+def test_a_recording_may_have_other_chunks(tmp_path):
+    path = tmp_path / '1_theo_1.wav'
+    wavfile.write(path, 8000, tone(300, 0.2))
+    expected, content = read_recording(path).spectrogram, path.read_bytes() + b'LIST\x03\0\0\0abc\0'
+    path.write_bytes(changed(content, 4, '<I', len(content) - 8))
+    assert np.array_equal(read_recording(path).spectrogram, expected)
 
 
 def test_bad_recordings_are_named_and_nothing_is_written(spoilt, tmp_path):

@@ -16,6 +16,7 @@ from mmcggm.datasets.feature_cache import writer as feature_writer
 from mmcggm.datasets.feature_cache.dataset import FeatureCache
 from mmcggm.datasets.feature_cache.writer import write_features
 from mmcggm.models import BertTextEncoder, ViTImageEncoder
+from mmcggm.utils.atomic import temporary_path
 from tests.formats.food101 import HIDDEN, write_bert, write_food101, write_vit
 
 RESIZE = dict(type='Resize', scale=(32, 32), backend='pillow')
@@ -36,6 +37,9 @@ def files(tmp_path_factory):
     write_bert(folder / 'bert')
     write_vit(folder / 'vit')
     return folder
+
+
+NOBODY = 2**22 + 1  # above the numbers of all processes
 
 
 def settings_for(files):
@@ -122,7 +126,8 @@ def test_stopped_run_goes_on_and_changes_nothing(settings, tmp_path, monkeypatch
         FileNotFoundError, match=r'not complete: 4 files are missing, such as .*0000006\.safe'
     ):
         read(tmp_path / 'stopped', settings)
-    killed = tmp_path / 'stopped/train/view0/.tmp-1-0000006.safetensors'  # as if there had been no cleanup
+    whole = tmp_path / 'stopped/train/view0/0000006.safetensors'
+    killed = temporary_path(whole, NOBODY)  # as if there had been no cleanup
     killed.write_bytes(b'half a file')
     assert write(tmp_path / 'stopped', settings, views=2) == 4
     assert contents(tmp_path / 'stopped') == contents(tmp_path / 'whole')
@@ -197,7 +202,7 @@ def test_stale_cache_is_refused(settings, files, tmp_path, change, parts):
 
 def test_other_layout_of_the_cache_is_refused(settings, tmp_path, monkeypatch):
     write(tmp_path, settings)
-    monkeypatch.setattr('mmcggm.datasets.feature_cache.dataset.FORMAT', 2)
+    monkeypatch.setattr('mmcggm.datasets.feature_cache.dataset.FORMAT', 99)
     with pytest.raises(ValueError, match='stale: format changed'):
         read(tmp_path, settings)
 
@@ -221,6 +226,75 @@ def test_broken_file_is_named_when_read(settings, tmp_path):
     with pytest.raises(ValueError, match=r"view0/0000003\.safetensors' is broken .* Delete it and run"):
         dataset[4]
     assert dataset[1]['labels'] == 1
+
+
+def swap_items(folder):
+    path = folder / 'train/view0/0000003.safetensors'
+    save_file({name: tensor.flip(0).contiguous() for name, tensor in load_file(path).items()}, path)
+
+
+def swap_shards(folder):
+    shutil.copy(folder / 'train/view0/0000000.safetensors', folder / 'train/view0/0000003.safetensors')
+
+
+def swap_views(folder):
+    shutil.copy(folder / 'train/view1/0000003.safetensors', folder / 'train/view0/0000003.safetensors')
+
+
+def change_a_bit(folder):
+    path = folder / 'train/view0/0000003.safetensors'
+    content = bytearray(path.read_bytes())
+    content[-1000] ^= 1
+    path.write_bytes(content)
+
+
+def rename(folder):
+    path = folder / 'train/view0/0000003.safetensors'
+    save_file({name.replace('text', 'test'): tensor for name, tensor in load_file(path).items()}, path)
+
+
+@pytest.mark.parametrize(
+    ('change', 'broken'),
+    [
+        (swap_items, (3, 5)),  # the one in the middle stays
+        (swap_shards, (3, 4, 5)),
+        (swap_views, (3, 4, 5)),
+        (change_a_bit, (5,)),
+        (rename, (3, 4, 5)),
+    ],
+)
+def test_every_item_is_checked(settings, tmp_path, monkeypatch, change, broken):
+    write(tmp_path, settings, views=2)
+    change(tmp_path)
+    monkeypatch.setattr(np.random, 'randint', lambda views: 0)
+    dataset = read(tmp_path, settings)
+    for index in range(7):
+        if index in broken:
+            with pytest.raises(
+                ValueError, match=r'view0/0000003\.safetensors.* is broken .*Delete it and run'
+            ):
+                dataset[index]
+        else:
+            assert dataset[index]['labels'] == (0, 1, 100)[index % 3]
+
+
+def test_features_of_another_cache_do_not_mix(settings, tmp_path):
+    write(tmp_path / 'one', settings)
+    settings['data_preprocessor']['std'] = dict(image=127.5)
+    write(tmp_path / 'other', settings)
+    name = 'train/view0/0000003.safetensors'
+    shutil.copy(tmp_path / 'one' / name, tmp_path / 'other' / name)
+    with pytest.raises(ValueError, match='item 3 is not what was written'):
+        read(tmp_path / 'other', settings)[3]
+
+
+@pytest.mark.parametrize('content', ['', '{', '[]', '{}', '{"size": 7, "checksum": 1}', None])
+def test_a_broken_description_is_named(settings, tmp_path, content):
+    write(tmp_path, settings)
+    path = tmp_path / 'train' / 'meta.json'
+    path.write_text(path.read_text().replace('"size": 7', '"size": 5') if content is None else content)
+    with pytest.raises(ValueError, match=r"meta\.json' is broken .*Delete '.*/train' and run"):
+        read(tmp_path, settings)
 
 
 @pytest.mark.parametrize('options', [dict(shard_size=4), dict(dtype='float32')])

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -74,11 +75,80 @@ def test_colours_are_in_rgb_order(root, build):
     assert image.dtype == torch.float and image[0].mean() > 250 and image[1:].mean() < 5
 
 
-def test_grey_images_and_absolute_paths_are_read(root, build, tmp_path):
-    path = tmp_path / 'elsewhere.png'
+def test_grey_images_and_absolute_paths_are_read(root, build):
+    path = root / 'grey.png'
     Image.new('L', (30, 30), 77).save(path)
     edit(root, lambda item: item.update(img_path=str(path)))
     assert (build()[0]['inputs']['image'] == 77).all()
+
+
+@pytest.fixture
+def elsewhere(tmp_path_factory) -> Path:
+    """An image outside of the data root."""
+    path = tmp_path_factory.mktemp('elsewhere') / 'grey.png'
+    Image.new('L', (30, 30), 77).save(path)
+    return path
+
+
+def link_to_file(root, elsewhere):
+    (root / 'link.png').symlink_to(elsewhere)
+    return 'link.png'
+
+
+def link_to_folder(root, elsewhere):
+    (root / 'folder').symlink_to(elsewhere.parent)
+    return 'folder/grey.png'
+
+
+LEAD_OUT = dict(
+    absolute=lambda root, elsewhere: str(elsewhere),
+    dots=lambda root, elsewhere: os.path.relpath(elsewhere, root),
+    dots_inside=lambda root, elsewhere: 'images/../../' + os.path.relpath(elsewhere, root.parent),
+    link_to_file=link_to_file,
+    link_to_folder=link_to_folder,
+)
+
+
+@pytest.mark.parametrize('way', LEAD_OUT)
+def test_images_outside_are_read_only_if_the_user_says_so(root, build, elsewhere, way):
+    named = LEAD_OUT[way](root, elsewhere)
+    edit(root, lambda item: item.update(img_path=named))
+    with pytest.raises(
+        ValueError, match=r"1 of 6 images .*train\.json' names lie outside of .*allow_outside=True"
+    ):
+        build()
+    assert (build(allow_outside=True)[0]['inputs']['image'] == 77).all()
+
+
+def test_a_data_root_may_be_a_link(root, build, tmp_path_factory):
+    link = tmp_path_factory.mktemp('links') / 'link'
+    link.symlink_to(root)
+    assert len(build(data_root=str(link))) == 6
+
+
+def test_a_path_that_is_none_is_named(root, build):
+    edit(root, lambda item: item.update(img_path='a\0b.jpg'))
+    with pytest.raises(ValueError, match='outside of'):
+        build()
+
+
+def test_an_image_that_unpacks_to_more_than_memory_holds(root, build):
+    image = Image.new('1', (30_000, 30_000))  # 900 million pixels in a few kilobytes
+    image.save(root / 'bomb.png')
+    edit(root, lambda item: item.update(img_path='bomb.png'))
+    with pytest.raises(ValueError, match=r"bomb\.png' of item .* is broken \(Image size"):
+        build()[0]
+
+
+def test_every_bit_of_a_png_counts(root, build):
+    path = root / 'image.png'
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (20, 20, 3)).astype(np.uint8)).save(path)
+    edit(root, lambda item: item.update(img_path='image.png'))
+    dataset, content = build(), path.read_bytes()
+    for place in range(0, len(content), 37):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        with pytest.raises(ValueError, match=r'image\.png.* is broken'):
+            dataset[0]
 
 
 def test_long_texts_are_cut(root, build):
@@ -155,8 +225,8 @@ def test_all_missing_images_are_named_at_the_start(root, build):
 
 @pytest.mark.parametrize('extension', ['jpg', 'png'])
 @pytest.mark.parametrize('keep', [0.5, 0.0])
-def test_broken_image_is_named_when_read(root, build, tmp_path, extension, keep):
-    path = tmp_path / f'broken.{extension}'
+def test_broken_image_is_named_when_read(root, build, extension, keep):
+    path = root / f'broken.{extension}'
     rng = np.random.default_rng(0)
     Image.fromarray(rng.integers(0, 255, (60, 60, 3)).astype(np.uint8)).save(path)
     path.write_bytes(path.read_bytes()[: int(keep * path.stat().st_size)])
@@ -174,12 +244,16 @@ def test_broken_image_is_named_when_read(root, build, tmp_path, extension, keep)
     [
         (lambda item: item.pop('label'), r'Item 0 of .*train.json.: `label` holds nothing; an item must be'),
         (lambda item: item.update(text_tokens='salt'), r"`text_tokens` holds 'salt'"),
+        (
+            lambda item: item.update(text_tokens=[['salt']]),
+            r"`text_tokens` holds \['salt'\], which is no word",
+        ),
         (lambda item: item.update(img_path=3), r'`img_path` holds 3'),
         (
             lambda item: item.update(label='Apple pie'),
             r"`label` is 'Apple pie', which is none of \['apple_pie'",
         ),
-        (lambda item: item.update(id='baby_back_ribs_1.jpg'), r'uses an `id` more than once'),
+        (lambda item: item.update(id='baby_back_ribs_1.jpg'), r"`id` more than once, such as 'baby_back"),
     ],
 )
 def test_bad_items_are_named(root, build, change, message):
@@ -188,7 +262,7 @@ def test_bad_items_are_named(root, build, change, message):
         build()
 
 
-@pytest.mark.parametrize('text', ['{', '{}', '[]', '[1]'])
+@pytest.mark.parametrize('text', ['{', '{}', '[]', '[1]', '""', '[' * 100_000])
 def test_bad_json_is_named(root, build, text):
     (root / 'train.json').write_text(text)
     with pytest.raises(ValueError, match=r'train\.json'):

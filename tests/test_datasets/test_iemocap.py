@@ -248,7 +248,7 @@ def test_not_a_number_is_named_when_read(small):
 
 def test_file_of_another_format(small):
     (small / 'L/bert_large.h5').write_text('not HDF5')
-    with pytest.raises(OSError, match=r'bert_large.h5 cannot be read as HDF5'):
+    with pytest.raises(ValueError, match=r'bert_large.h5 cannot be read as HDF5'):
         IEMOCAPDataset(str(small))
 
 

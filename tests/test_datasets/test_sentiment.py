@@ -94,13 +94,109 @@ def check_items(data: dict, index: int, item: dict, as_is: dict) -> None:
         assert not item['inputs'][modality][length:].any()
 
 
-def test_lengths_in_the_file_come_first(tmp_path):
-    raw = by_hand(audio_lengths=[2, 0], vision_lengths=[9, 1])
-    first, second = dataset(tmp_path, dict(train=raw))
-    assert first['inputs']['audio'].tolist() == [[0], [5]] and first['lengths']['audio'] == 2
-    assert second['lengths']['audio'] == 1, 'never less than one token'
-    assert first['lengths']['vision'] == 3, 'a sequence that was cut'
-    assert second['inputs']['vision'].tolist() == [[0], [0], [0]] and second['lengths']['vision'] == 1
+def with_lengths(rows: list, lengths: object, **entries) -> dict:
+    """A split whose audio, one channel, is given by hand with its lengths."""
+    audio, n = np.array(rows, dtype=np.float32)[..., None], len(rows)
+    others = dict(text=np.ones((n, 1, 1)), vision=np.ones((n, 1, 1)), labels=np.zeros(n))
+    return dict(audio=audio, audio_lengths=lengths, **others, **entries)
+
+
+SPANS = {
+    'at the end': ([[1, 2, 0, 0], [1, 2, 3, 0]], [2, 3], [[0, 2], [0, 3]]),
+    'at the start': ([[0, 0, 1, 2], [0, 1, 2, 3]], [2, 3], [[2, 4], [1, 4]]),
+    'rows of zeros at the edges are real': ([[0, 2, 0, 0], [1, 2, 3, 0]], [3, 3], [[0, 3], [0, 3]]),
+    'likewise at the start': ([[0, 0, 2, 0], [0, 1, 0, 3]], [3, 3], [[1, 4], [1, 4]]),
+    'what others say where one does not': ([[0, 1, 1, 0], [0, 1, 1, 1]], [3, 3], [[1, 4], [1, 4]]),
+    'nothing but zeros goes with the others': ([[0, 0, 0, 0], [0, 0, 1, 1]], [2, 2], [[2, 4], [2, 4]]),
+    'both ends': ([[0, 1, 2, 0], [1, 2, 0, 0]], [2, 2], [[1, 3], [0, 2]]),
+    'no padding': ([[1, 2, 3, 4]], [4], [[0, 4]]),
+    'cut': ([[1, 0, 3, 4], [1, 2, 0, 0]], [9, 2], [[0, 4], [0, 2]]),
+    'missing': ([[0, 0, 0, 0], [1, 2, 0, 0]], [0, 2], [[0, 1], [0, 2]]),
+    'whole numbers as floats': ([[1, 2, 0, 0]], [2.0], [[0, 2]]),
+    'objects': ([[1, 2, 0, 0]], np.array([2], dtype=object), [[0, 2]]),
+}
+
+
+@pytest.mark.parametrize('kind', SPANS)
+def test_where_given_lengths_stand_is_seen_from_the_data(kind):
+    rows, lengths, spans = SPANS[kind]
+    assert parse_split(with_lengths(rows, lengths), 'here').spans['audio'].tolist() == spans
+
+
+def test_what_lengths_leave_out_is_said(caplog, monkeypatch):
+    monkeypatch.setattr(MMLogger.get_current_instance(), 'handlers', [caplog.handler])
+    parse_split(with_lengths([[0, 0], [1, 1], [1, 1]], [0, 3, 2]), 'here')
+    assert "here: 1 samples of 'audio' have length 0: one row of zeros" in caplog.text
+    assert "here: 1 samples of 'audio' were cut to 2 rows" in caplog.text
+
+
+BAD_LENGTHS = {
+    'too short': ([[1, 2, 3, 0]], [2], r"of sample 0, 2, doesn't fit the rows of 'audio'"),
+    'away from both ends': ([[0, 0, 1, 0, 0]], [2], r"of sample 0, 2, doesn't fit .*away from both ends"),
+    'padding that is not zero': ([[1, 2, 9, 9], [1, 2, 3, 9]], [2, 3], r'\(2 samples: \[0, 1\]\)'),
+    'zero for what is there': (
+        [[1, 2, 0, 0]],
+        [0],
+        "of sample 0, 0, is 0, but 'audio' has rows other than zero",
+    ),
+    'negative': ([[1, 2, 0, 0]], [-2], 'of sample 0, -2, is negative'),
+    'beyond': ([[1, 2, 0, 0], [1, 2, 3, 0]], [2, 5], r"of sample 1, 5, is beyond the 4 rows of 'audio'"),
+    'halves': ([[1, 2, 0, 0]], [1.5], 'of sample 0, 1.5, is no whole number'),
+    'NaN': ([[1, 2, 0, 0]], [NAN], 'of sample 0, nan, is no whole number'),
+    'infinite': ([[1, 2, 0, 0]], [INF], 'is no whole number'),
+    'huge': ([[1, 2, 0, 0]], [1e300], 'is no length'),
+    'words': ([[1, 2, 0, 0]], ['two'], 'holds no numbers'),
+    'numbers as words': ([[1, 2, 0, 0]], ['2'], 'expected integers'),
+    'of other samples': ([[1, 2, 0, 0]], [2, 2], r'has shape \(2,\), expected \(1,\)'),
+    'nested': ([[1, 2, 0, 0]], [[2]], r'has shape \(1, 1\)'),
+    'none': ([[1, 2, 0, 0]], None, r'has shape \(\)'),
+}
+
+
+@pytest.mark.parametrize('kind', BAD_LENGTHS)
+def test_lengths_that_do_not_fit_are_named(kind):
+    rows, lengths, message = BAD_LENGTHS[kind]
+    with pytest.raises(ValueError, match=f"here: 'audio_lengths' .*{message}"):
+        parse_split(with_lengths(rows, lengths), 'here')
+
+
+@pytest.mark.parametrize('suffix', ['pkl', 'h5'])
+@pytest.mark.parametrize('at', ['start', 'end'])
+def test_padding_at_either_end_loses_nothing(tmp_path, at, suffix):
+    data = mmsa_data(aligned=False)
+    for split in data.values():
+        split['audio'][:, 1] = 0  # a row of zeros inside
+        for modality in ('audio', 'vision') if at == 'start' else ():
+            lengths = split[f'{modality}_lengths']
+            rolled = [np.roll(x, len(x) - n, 0) for x, n in zip(split[modality], lengths, strict=True)]
+            split[modality] = np.array(rolled)
+    write_pickle(tmp_path / 'data.pkl', data)
+    convert_pickle(tmp_path / 'data.pkl', tmp_path / 'data.h5')
+    for index, item in enumerate(SentimentDataset(str(tmp_path), f'data.{suffix}')):
+        for modality in ('audio', 'vision'):
+            x, length = data['train'][modality][index], data['train'][f'{modality}_lengths'][index]
+            expected = x[-length:] if at == 'start' else x[:length]
+            assert item['lengths'][modality] == length
+            assert np.array_equal(item['inputs'][modality][:length], expected)
+
+
+@pytest.mark.parametrize(
+    'beside', [dict(audio=dict(tool='opensmile'), text=dict(model='bert')), {}, 'features 1.0', [1], None]
+)
+def test_what_stands_beside_the_splits_is_no_split(tmp_path, beside, caplog, monkeypatch):
+    monkeypatch.setattr(MMLogger.get_current_instance(), 'handlers', [caplog.handler])
+    write_pickle(tmp_path / 'data.pkl', dict(config=beside, **mult_data()))
+    assert convert_pickle(tmp_path / 'data.pkl', tmp_path / 'data.h5') == SIZES
+    assert "data.pkl: ['config'] are no splits" in caplog.text
+    assert len(SentimentDataset(str(tmp_path), 'data.pkl')) == SIZES['train']
+
+
+@pytest.mark.parametrize('name', ['train', 'valid', 'fold1'])
+def test_a_damaged_split_is_not_passed_over(tmp_path, name):
+    damaged = dict(text=np.zeros((2, 1, 1)), audio=np.zeros((2, 1, 1)))
+    write_pickle(tmp_path / 'data.pkl', {**mult_data(), name: damaged})
+    with pytest.raises(ValueError, match=f"split '{name}' lacks"):
+        convert_pickle(tmp_path / 'data.pkl', tmp_path / 'data.h5')
 
 
 def test_berts_output_at_padding_does_not_count(tmp_path):
@@ -151,6 +247,10 @@ BAD = {
         r"'text' holds 9 values .*samples \[0, 1, 2, 3, 4\] and more",
     ),
     'lengths': (by_hand(audio_lengths=[1, 2, 3]), r"'audio_lengths' has shape \(3,\), expected \(2,\)"),
+    'mask': (by_hand(text_bert=np.full((2, 3, 4), 101)), "mask in 'text_bert'.* other numbers than 0 and 1"),
+    'digits': (by_hand(audio=[[['1']], [['2']]]), "'audio' is no array of numbers .*<U1"),
+    'complex': (by_hand(audio=[[[1j]], [[1]]]), "'audio' is no array of numbers .*complex"),
+    'too large': (by_hand(audio=[[[-1e300]], [[1]]]), "'audio' is no array of numbers that float32 can hold"),
     'text_bert': (by_hand(text_bert=np.zeros((2, 4))), r"'text_bert' has shape \(2, 4\), expected \(2, 3, 4"),
 }  # fmt: skip
 
@@ -219,7 +319,75 @@ def test_another_hdf5_file_is_explained(tmp_path):
     with pytest.raises(ValueError, match=r"data\.h5: '/train/text' was compressed.* Convert"):
         SentimentDataset(str(tmp_path), 'data.h5')
     (tmp_path / 'data.h5').write_bytes(b'no HDF5')
-    with pytest.raises(OSError, match=r'data\.h5 cannot be read .* Convert the pickle again'):
+    with pytest.raises(ValueError, match=r'data\.h5 cannot be read .* Convert the pickle again'):
+        SentimentDataset(str(tmp_path), 'data.h5')
+
+
+def store_of(tmp_path) -> h5py.File:
+    write_pickle(tmp_path / 'data.pkl', mult_data())
+    convert_pickle(tmp_path / 'data.pkl', tmp_path / 'data.h5')
+    return h5py.File(tmp_path / 'data.h5', 'a')
+
+
+def test_a_feature_that_changed_is_found_when_it_is_read(tmp_path):
+    with store_of(tmp_path) as file:
+        file['train/audio'][3, 2, 1] = NAN
+    data = SentimentDataset(str(tmp_path), 'data.h5')
+    assert data[2]['inputs']
+    with pytest.raises(ValueError, match=r'data\.h5 is damaged in sample 3\. Convert the pickle again'):
+        data[3]
+    with pytest.raises(ValueError, match='sample 3'):
+        data[3]
+
+
+def change_label(file):
+    file['train/labels'][0] += 1
+
+
+def change_span(file):
+    file['train/text_span'][1] = [0, 99]
+
+
+def change_checksum(file):
+    file['train/text_checksum'][1] = 0
+
+
+def swap_splits(file):
+    file.move('train', 'other')
+    file.move('valid', 'train')
+
+
+def transpose(file):
+    text = file['train/text'][:]
+    del file['train/text']
+    file['train/text'] = text.reshape(text.shape[0], text.shape[2], text.shape[1])
+
+
+def other_type(file):
+    text = file['train/text'][:]
+    del file['train/text']
+    file['train/text'] = text.view(np.int32)
+
+
+def forget(file):
+    del file['train/audio_span']
+
+
+def link_outside(file):
+    with h5py.File(file.filename + '.other', 'w') as other:
+        file.copy('train', other)
+    del file['train']
+    file['train'] = h5py.ExternalLink(file.filename + '.other', 'train')
+
+
+@pytest.mark.parametrize(
+    'change',
+    [change_label, change_span, change_checksum, swap_splits, transpose, other_type, forget, link_outside],
+)
+def test_a_store_that_changed_is_refused(tmp_path, change):
+    with store_of(tmp_path) as file:
+        change(file)
+    with pytest.raises(ValueError, match=r'data\.h5.*Convert the pickle again'):
         SentimentDataset(str(tmp_path), 'data.h5')
 
 

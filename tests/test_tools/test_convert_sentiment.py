@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.formats.mosi import SIZES, mmsa_data, mult_data, write_pickle
+from tests.tool import exit_status
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'dataset_converters' / 'sentiment.py'
 
@@ -23,7 +24,7 @@ def run_tool(monkeypatch):
 
     def run(*arguments) -> int:
         monkeypatch.setattr(sys, 'argv', [str(TOOL), *map(str, arguments)])
-        return module.main()
+        return exit_status(module.main)
 
     return run
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from mmcggm.visualization.curves import draw_curves, read_curves, smoothed
 from tests.tiny import tiny_runner
+from tests.tool import exit_status
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'analysis_tools' / 'plot_balance.py'
 MODALITIES = ('audio', 'vision')
@@ -152,8 +153,8 @@ def test_smooth_out_of_range(tmp_path):
 def test_tool(tmp_path, capsys):
     main = runpy.run_path(str(TOOL))['main']
     out = tmp_path / 'figures' / 'balance.png'
-    assert main([str(tmp_path), '--out', str(out)]) == 1
+    assert exit_status(lambda: main([str(tmp_path), '--out', str(out)])) == 1
     assert 'Nothing to plot' in capsys.readouterr().err
     write_run(tmp_path, 'run', training())
-    assert main([str(tmp_path), '--out', str(out)]) == 0
+    assert exit_status(lambda: main([str(tmp_path), '--out', str(out)])) == 0
     assert out.read_bytes().startswith(b'\x89PNG')

@@ -34,6 +34,7 @@ from mmcggm.datasets.feature_cache.writer import write_features
 from mmcggm.datasets.food101.dataset import Food101Dataset
 from mmcggm.registry import MODELS
 from mmcggm.utils.atomic import replacing
+from mmcggm.utils.run_tool import run_tool
 
 CONFIGS = Path(__file__).parents[2] / 'configs' / 'cggm'
 SIZE = (384, 512)  # of the images
@@ -171,4 +172,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -37,6 +37,7 @@ from mmseg.structures import SegDataSample
 from mmcggm.benchmark.measure import peak_bytes, time_in_turns
 from mmcggm.registry import MODELS
 from mmcggm.utils.atomic import replacing
+from mmcggm.utils.run_tool import run_tool
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 RATIOS = dict(
@@ -192,4 +193,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -30,6 +30,7 @@ from mmcggm.datasets.brats.cases import MODALITIES, SourceCase, find_cases
 from mmcggm.datasets.brats.volume_store import StoredCase, case_path
 from mmcggm.utils import import_optional
 from mmcggm.utils.atomic import replacing
+from mmcggm.utils.run_tool import run_tool
 
 CROP = 160
 PIPELINE = [
@@ -155,4 +156,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -39,6 +39,7 @@ from mmcggm.models.encoders.sequence import sinusoidal_positions
 from mmcggm.registry import MODELS
 from mmcggm.structures.sequences import padding_mask
 from mmcggm.utils.atomic import replacing
+from mmcggm.utils.run_tool import run_tool
 
 CONFIG = Path(__file__).parents[2] / 'configs' / 'baseline' / 'cmu_mosi.py'
 LENGTH = 50
@@ -265,4 +266,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

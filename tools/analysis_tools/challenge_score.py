@@ -3,8 +3,9 @@
     python tools/analysis_tools/challenge_score.py PRED_DIR --ref data/BraTS2021_Training_Data
 
 Every segmentation ``PRED_DIR/{case}.nii.gz`` is compared with ``{case}_seg`` or ``{case}-seg`` below
-the folder of the references, by this project and by ``brats-evaluate --config gli`` (``pip install
-BraTS-evaluation``). Prints the figures of both and exits with 1 if they differ.
+the folder of the references, by this project and by ``brats-evaluate`` (``pip install
+BraTS-evaluation``) with the config of these labels. What the labels mean is told from all files, or by
+``--labels``. Prints the figures of both and exits with 1 if they differ.
 
 The scorer counts distances in voxels, whatever the voxels' size; so does this comparison.
 """
@@ -23,8 +24,17 @@ import nibabel as nib
 import numpy as np
 from prettytable import PrettyTable
 
-from mmcggm.evaluation.brats.label_files import read_labels
-from mmcggm.evaluation.brats.regions import REGIONS, get_rule, region_scores
+from mmcggm.datasets.brats.case_volumes import check_same_geometry
+from mmcggm.datasets.brats.label_conventions import (
+    CONVENTIONS,
+    LabelConvention,
+    Scheme,
+    choose_convention,
+    get_convention,
+)
+from mmcggm.datasets.brats.nifti import Volume
+from mmcggm.evaluation.brats.label_files import labels_on_disk, read_labels
+from mmcggm.evaluation.brats.regions import get_rule, region_scores
 from mmcggm.utils.atomic import replacing
 from mmcggm.utils.csv_files import write_csv
 
@@ -39,6 +49,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('pred_dir', type=Path, help='folder with a segmentation a case')
     parser.add_argument('--ref', type=Path, required=True, help='folder below which the references are')
+    parser.add_argument('--labels', choices=CONVENTIONS, help='what the labels of the references mean')
+    parser.add_argument(
+        '--pred-labels', choices=CONVENTIONS, help='what those of the predictions mean (default: the same)'
+    )
     parser.add_argument('--json', type=Path, help='also write the figures to this file')
     parser.add_argument('--csv', type=Path, help='also write a row a case and region to this file')
     return parser.parse_args(argv)
@@ -73,21 +87,54 @@ def find_pairs(pred_dir: Path, ref_dir: Path) -> dict[str, tuple[Path, Path]]:
 def _by_stem(paths) -> dict[str, list[Path]]:
     stems: dict[str, list[Path]] = {}
     for path in sorted(paths):
-        stems.setdefault(path.name.removesuffix('.gz').removesuffix('.nii'), []).append(path)
+        stems.setdefault(_stem(path), []).append(path)
     return stems
 
 
-def stage(labels: np.ndarray, image: nib.Nifti1Image, path: Path) -> None:
-    """Write labels in the geometry of ``image`` as the scorer reads them: integers, 3 for ET."""
+def _stem(path: Path) -> str:
+    return path.name.removesuffix('.gz').removesuffix('.nii')
+
+
+def choose_conventions(
+    pairs: dict[str, tuple[Path, Path]], labels: str | None, pred_labels: str | None
+) -> dict[str, tuple[LabelConvention, LabelConvention]]:
+    """Return the conventions of prediction and reference by case, all of the same classes.
+
+    Raises:
+        ValueError: If the files leave open what the labels mean, or if the classes differ.
+    """
+    result = {}
+    for naming, mark in (('2021', '_seg'), ('2023', '-seg')):
+        members = {case: pair for case, pair in pairs.items() if _stem(pair[1]) == f'{case}{mark}'}
+        if not members:
+            continue
+        if labels is None:
+            found = labels_on_disk(ref for _, ref in members.values())
+            truth = choose_convention(
+                naming, {name: [v for v in held if v <= 4] for name, held in found.items()}
+            )
+        else:
+            truth = get_convention(labels)
+        pred = get_convention(pred_labels) if pred_labels else truth
+        result |= dict.fromkeys(members, (pred, truth))
+    used = [convention for both in result.values() for convention in both]
+    for convention in used:
+        if convention.scheme != used[0].scheme:
+            raise ValueError(f'The classes of {used[0].name} and {convention.name} differ: score them apart.')
+    return result
+
+
+def stage(labels: Volume, path: Path) -> None:
+    """Write training labels as the scorer reads them: integers, numbered as its own."""
     path.parent.mkdir(exist_ok=True)
-    nib.save(nib.Nifti1Image(np.moveaxis(labels, 0, 2), image.affine), path)
+    nib.save(nib.Nifti1Image(np.moveaxis(labels.array, 0, 2), labels.affine), path)
 
 
-def run_scorer(folder: Path) -> dict[str, dict]:
+def run_scorer(folder: Path, config: str) -> dict[str, dict]:
     """Run the challenge's scorer on ``folder/{pred,ref}``; return its row of figures by file name."""
     summary, table = folder / 'summary.json', folder / 'table.csv'
     paths = ('--pred_path', folder / 'pred', '--ref_path', folder / 'ref', '--summary_json', summary)
-    _run('evaluation', '--config', 'gli', *paths)
+    _run('evaluation', '--config', config, *paths)
     for subject in json.loads(summary.read_text(encoding='utf-8'))['metrics']:
         if 'error' in subject:
             raise RuntimeError(f'The scorer failed on {subject["subject_name"]}: {subject["error"]}')
@@ -104,29 +151,32 @@ def _run(module: str, *args: str | Path) -> None:
         raise RuntimeError(f'{" ".join(command)} failed:\n{done.stdout}{done.stderr}')
 
 
-def compare(pairs: dict[str, tuple[Path, Path]]) -> list[dict]:
+def compare(
+    pairs: dict[str, tuple[Path, Path]], conventions: dict[str, tuple[LabelConvention, LabelConvention]]
+) -> list[dict]:
     """Score all cases twice; return a row a case and region with both figures and their difference."""
     ours = {}
+    scheme: Scheme = next(iter(conventions.values()))[0].scheme
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         # The scorer recognises a case by an id such as 00001-000 in the names of its files.
         names = {case: f'{index:05d}-000.nii.gz' for index, case in enumerate(pairs)}
         for case, paths in pairs.items():
-            (pred, pred_image), (truth, truth_image) = map(read_labels, paths)
-            if pred.shape != truth.shape:
-                raise ValueError(f'{paths[0]} has shape {pred.shape} and {paths[1]} {truth.shape}.')
-            if not np.allclose(truth_image.header.get_zooms(), 1):
-                print(
-                    f'Note: {paths[1]} has voxels of {truth_image.header.get_zooms()} mm; HD95 is in voxels.'
-                )
-            stage(pred, pred_image, folder / 'pred' / names[case])
-            stage(truth, truth_image, folder / 'ref' / names[case])
-            ours[case] = region_scores(pred, truth, (1, 1, 1), get_rule('challenge'))
-        theirs = run_scorer(folder)
+            pred, truth = (read_labels(*both) for both in zip(paths, conventions[case], strict=True))
+            check_same_geometry(pred, truth)
+            sizes = nib.affines.voxel_sizes(truth.affine)
+            if not np.allclose(sizes, 1):
+                print(f'Note: {paths[1]} has voxels of {sizes.tolist()} mm; HD95 is in voxels.')
+            stage(pred, folder / 'pred' / names[case])
+            stage(truth, folder / 'ref' / names[case])
+            ours[case] = region_scores(
+                pred.array, truth.array, (1, 1, 1), get_rule('challenge'), scheme.regions
+            )
+        theirs = run_scorer(folder, scheme.scorer)
 
     rows = []
     for case, name in names.items():
-        for region in REGIONS:
+        for region in scheme.regions:
             row = dict(case=case, region=region)
             for metric, our in zip(TOLERANCE, ours[case][region], strict=True):
                 their = float(theirs[name][f'global_{THEIR_NAME[metric]}_{region.lower()}'] or 'nan')
@@ -146,7 +196,7 @@ def format_table(rows: list[dict]) -> str:
     table = PrettyTable(list(rows[0]), align='r')
     for row in rows:
         cells = [f'{cell:.6f}' if isinstance(cell, float) else cell for cell in row.values()]
-        table.add_row(cells, divider=row['region'] == list(REGIONS)[-1])
+        table.add_row(cells, divider=row['region'] == rows[-1]['region'])
     return table.get_string()
 
 
@@ -156,7 +206,8 @@ def main(argv: list[str] | None = None) -> int:
         print("The challenge's scorer is not installed: pip install BraTS-evaluation", file=sys.stderr)
         return 2
     try:
-        rows = compare(find_pairs(args.pred_dir, args.ref))
+        pairs = find_pairs(args.pred_dir, args.ref)
+        rows = compare(pairs, choose_conventions(pairs, args.labels, args.pred_labels))
     except (OSError, ValueError, RuntimeError) as error:
         print(f'Error: {error}', file=sys.stderr)
         return 2

@@ -4,9 +4,9 @@ python tools/analysis_tools/plot_balance.py work_dirs/cggm --out figures/balance
 """
 
 import argparse
-import sys
 from pathlib import Path
 
+from mmcggm.utils.run_tool import run_tool
 from mmcggm.visualization.curves import draw_curves, read_curves
 from mmcggm.visualization.figures import save_figure
 
@@ -25,14 +25,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    try:
-        save_figure(draw_curves(read_curves(args.work_dir), args.smooth), args.out)
-    except (OSError, ValueError) as error:
-        print(f'Error: {error}', file=sys.stderr)
-        return 1
+    save_figure(draw_curves(read_curves(args.work_dir), args.smooth), args.out)
     print(f'Drew {args.out}')
     return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_tool(main)

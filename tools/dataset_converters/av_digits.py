@@ -7,10 +7,10 @@ The images are scikit-learn's. Exits with 1 if a recording is bad, unless --skip
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 from mmcggm.datasets.av_digits.converter import FILE, convert_folder
+from mmcggm.utils.run_tool import run_tool
 
 
 def parse_args() -> argparse.Namespace:
@@ -26,11 +26,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
-    try:
-        written, bad = convert_folder(args.recordings, args.out, skip_bad=args.skip_bad, seed=args.seed)
-    except (OSError, ValueError, ImportError) as error:
-        print(f'Error: {error}', file=sys.stderr)
-        return 1
+    written, bad = convert_folder(args.recordings, args.out, skip_bad=args.skip_bad, seed=args.seed)
     print(f'{written} recordings written, {len(bad)} bad: {args.out / FILE}')
     if bad and not args.skip_bad:
         print('Repair the bad recordings, or leave them out with --skip-bad; until then nothing is written.')
@@ -39,4 +35,4 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_tool(main)

@@ -3,7 +3,10 @@
     python tools/dataset_converters/brats.py data/BraTS2021_Training_Data --out data/brats
 
 Cases may be named as BraTS 2021 or as BraTS 2023 and later, and may lack a segmentation. A run that
-was stopped is continued by the same command. Exits with 1 if a case is bad, unless --skip-bad.
+was stopped is continued by the same command.
+
+Exit status: 0 if all is well, 1 if a case is bad (without --skip-bad), 2 if the call or the set as a whole is
+refused, the store cannot be written, or no case is good.
 """
 
 import argparse
@@ -12,19 +15,43 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from mmcggm.datasets.brats.cases import printable
 from mmcggm.datasets.brats.converter import convert_folder
+from mmcggm.datasets.brats.label_conventions import CONVENTIONS
+from mmcggm.datasets.brats.patients import Patients, read_patient_table
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog='labels:\n' + '\n'.join(f'  {convention.describe()}' for convention in CONVENTIONS.values()),
     )
     parser.add_argument('source', type=Path, help='folder with one folder a case')
     parser.add_argument('--out', type=Path, required=True, help='the store; made if absent')
     parser.add_argument(
         '--workers', type=int, default=min(4, os.cpu_count() or 1), help='processes, 1 GB each'
     )
-    parser.add_argument('--skip-bad', action='store_true', help='leave bad cases out and exit with 0')
+    parser.add_argument(
+        '--labels', choices=CONVENTIONS, help='what the labels mean, see below (default: what all files tell)'
+    )
+    parser.add_argument(
+        '--skip-bad',
+        action='store_true',
+        help='leave bad cases out, also those that the store holds from before, and exit with 0',
+    )
+    parser.add_argument(
+        '--prune', action='store_true', help='take cases that the source has no more out of the store'
+    )
+    patients = parser.add_mutually_exclusive_group()
+    patients.add_argument(
+        '--patient-pattern',
+        metavar='REGEX',
+        help="matches a case's id from its start; the first group is the patient (default: the usual names)",
+    )
+    patients.add_argument(
+        '--patients', type=Path, metavar='CSV', help="table with the columns 'case' and 'patient'"
+    )
     parser.add_argument(
         '--split',
         type=float,
@@ -36,23 +63,33 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--seed', type=int, default=0, help='of the splits; an existing splits.json keeps its own'
     )
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.workers < 1:
+        parser.error(f'--workers is {args.workers}; at least one is needed')
+    return args
 
 
 def main() -> int:
     args = parse_args()
     try:
+        patients = None
+        if args.patients or args.patient_pattern:
+            table = read_patient_table(args.patients) if args.patients else None
+            patients = Patients(args.patient_pattern, table)
         outcomes = convert_folder(
             args.source,
             args.out,
             workers=args.workers,
             skip_bad=args.skip_bad,
+            prune=args.prune,
+            labels=args.labels,
+            patients=patients,
             fractions=args.split,
             seed=args.seed,
         )
-    except (OSError, ValueError, RuntimeError) as error:
-        print(f'Error: {error}', file=sys.stderr)
-        return 1
+    except (OSError, ValueError) as error:
+        print(f'Error: {printable(error)}', file=sys.stderr)
+        return 2
     count = Counter(outcome.status for outcome in outcomes)
     print(f'{count["converted"]} converted, {count["present"]} already there, {count["bad"]} bad: {args.out}')
     if count['bad'] and not args.skip_bad:
@@ -60,7 +97,7 @@ def main() -> int:
             'Repair the bad cases, or leave them out with --skip-bad; until then splits.json is not written.'
         )
         return 1
-    return 0
+    return 0 if count['converted'] or count['present'] else 2
 
 
 if __name__ == '__main__':

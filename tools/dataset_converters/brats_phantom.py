@@ -6,12 +6,12 @@ A run that was stopped is continued by the same command.
 """
 
 import argparse
-import sys
 import time
 from pathlib import Path
 
 from mmcggm.datasets.brats.cases import NAMINGS
 from mmcggm.datasets.brats.phantom_writer import write_phantoms
+from mmcggm.utils.run_tool import run_tool
 
 
 def parse_args() -> argparse.Namespace:
@@ -31,14 +31,10 @@ def parse_args() -> argparse.Namespace:
 def main() -> int:
     args = parse_args()
     start = time.monotonic()
-    try:
-        written, kept = write_phantoms(args.dst, args.cases, args.seed, args.workers, args.naming)
-    except (OSError, ValueError, ImportError) as error:
-        print(f'Error: {error}', file=sys.stderr)
-        return 1
+    written, kept = write_phantoms(args.dst, args.cases, args.seed, args.workers, args.naming)
     print(f'{written} phantoms made in {time.monotonic() - start:.0f} s, {kept} already there: {args.dst}')
     return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_tool(main)

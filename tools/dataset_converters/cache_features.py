@@ -9,15 +9,15 @@ transforms. A run that was stopped is continued by the same command.
 
 import argparse
 import os
-import sys
 from pathlib import Path
 
 import torch
-from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmcggm.datasets.feature_cache.dataset import FeatureCache
 from mmcggm.datasets.feature_cache.writer import write_features
+from mmcggm.engine.settings import read_config
+from mmcggm.utils.run_tool import run_tool
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
@@ -47,35 +47,31 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config)
     init_default_scope(cfg.get('default_scope', 'mmcggm'))
     done = set()
-    try:
-        for loader in filter(cfg.get, LOADERS):
-            settings = cfg[loader].dataset
-            if settings.type != 'CachedFeatureDataset':
-                raise ValueError(
-                    f'`{loader}.dataset` of {args.config} is no CachedFeatureDataset: give a config that '
-                    'trains on features, such as configs/cggm/food101_cached.py.'
-                )
-            folder = Path(args.out or settings.data_root) / settings.split
-            if folder in done:  # validated and tested on one split
-                continue
-            done.add(folder)
-            written = write_features(
-                FeatureCache(folder, settings.source, settings.backbones, settings.get('data_preprocessor')),
-                views=args.views if loader == 'train_dataloader' else 1,
-                shard_size=args.shard_size,
-                dtype=args.dtype,
-                device=args.device,
-                workers=args.workers,
+    for loader in filter(cfg.get, LOADERS):
+        settings = cfg[loader].dataset
+        if settings.type != 'CachedFeatureDataset':
+            raise ValueError(
+                f'`{loader}.dataset` of {args.config} is no CachedFeatureDataset: give a config that '
+                'trains on features, such as configs/cggm/food101_cached.py.'
             )
-            print(f'{written} files written: {folder}')
-    except (OSError, ValueError) as error:
-        print(f'Error: {error}', file=sys.stderr)
-        return 1
+        folder = Path(args.out or settings.data_root) / settings.split
+        if folder in done:  # validated and tested on one split
+            continue
+        done.add(folder)
+        written = write_features(
+            FeatureCache(folder, settings.source, settings.backbones, settings.get('data_preprocessor')),
+            views=args.views if loader == 'train_dataloader' else 1,
+            shard_size=args.shard_size,
+            dtype=args.dtype,
+            device=args.device,
+            workers=args.workers,
+        )
+        print(f'{written} files written: {folder}')
     return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_tool(main)

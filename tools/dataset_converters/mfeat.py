@@ -9,10 +9,10 @@ or, from the archive https://archive.ics.uci.edu/dataset/72/multiple+features:
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 from mmcggm.datasets.mfeat.converter import FILE, convert_folder
+from mmcggm.utils.run_tool import run_tool
 
 
 def parse_args() -> argparse.Namespace:
@@ -32,14 +32,10 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
-    try:
-        source = convert_folder(args.source, args.out, seed=args.seed)
-    except (OSError, ValueError) as error:
-        print(f'Error: {error}', file=sys.stderr)
-        return 1
+    source = convert_folder(args.source, args.out, seed=args.seed)
     print(f'Read {source}, wrote {args.out / FILE}')
     return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_tool(main)

@@ -7,10 +7,10 @@ asks for more than numpy arrays is refused, and the message names what it asks f
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 from mmcggm.datasets.sentiment.converter import convert_pickle
+from mmcggm.utils.run_tool import run_tool
 
 
 def parse_args() -> argparse.Namespace:
@@ -25,14 +25,10 @@ def parse_args() -> argparse.Namespace:
 def main() -> int:
     args = parse_args()
     out = args.out or args.source.with_suffix('.h5')
-    try:
-        sizes = convert_pickle(args.source, out)
-    except (OSError, ValueError, ImportError) as error:
-        print(f'Error: {error}', file=sys.stderr)
-        return 1
+    sizes = convert_pickle(args.source, out)
     print(f'{out}: ' + ', '.join(f'{size} samples in {split}' for split, size in sizes.items()))
     return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_tool(main)

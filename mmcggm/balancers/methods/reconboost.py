@@ -115,7 +115,7 @@ class ReconBoost(Balancer):
         if self.consolidation and self.epochs >= self.turn_epochs + self.rectify_epochs:
             with torch.no_grad():
                 previous = seen.rerun(alone((turn - 1) % count, count))
-            gap = F.mse_loss(seen.output.softmax(1), previous.output.softmax(1))
+            gap = F.mse_loss(seen.output.float().softmax(1), previous.output.float().softmax(1))
             term = term + self.consolidation * gap
         return term
 

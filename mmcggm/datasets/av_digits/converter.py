@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import re
 import sys
+import wave
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.io import wavfile
 from tqdm import tqdm
 
 from mmcggm.utils import import_optional
@@ -44,24 +45,49 @@ def read_recording(path: Path) -> Recording:
 
     Raises:
         RecordingError: If the name is of another form, or the file is no mono recording of 16 bits at
-            8 kHz, or is silent.
+            8 kHz, is not whole, or is silent.
     """
     name = NAME.fullmatch(path.name)
     if name is None:
         raise RecordingError('its name is not of the form {digit}_{speaker}_{index}.wav')
-    try:
-        rate, samples = wavfile.read(path)
-    except Exception as error:  # scipy raises whatever the broken bytes lead to
-        raise RecordingError(f'it is no readable wav file ({error})') from error
-    if rate != SAMPLE_RATE or samples.ndim != 1 or samples.dtype != np.int16:
-        channels = 1 if samples.ndim == 1 else samples.shape[1]
-        raise RecordingError(
-            f'it must be 16-bit mono at {SAMPLE_RATE} Hz, but is {samples.dtype} with {channels} channels '
-            f'at {rate} Hz'
-        )
+    samples = _read_wav(path)
     if not samples.any():
         raise RecordingError('it is silent')
     return Recording(int(name['digit']), name['speaker'], int(name['index']), log_mel(samples))
+
+
+def _read_wav(path: Path) -> np.ndarray:
+    """Return the samples, int16 ``(S,)``, of a file whose headers and bytes agree.
+
+    Of one that was cut, other readers return what there is.
+    """
+    try:
+        content = path.read_bytes()
+        file = io.BytesIO(content)
+        with wave.open(file) as recording:
+            width, channels, rate = (
+                recording.getsampwidth(), recording.getnchannels(), recording.getframerate()
+            )  # fmt: skip
+            promised = recording.getnframes() * channels * width
+            samples = recording.readframes(recording.getnframes())
+        rest = content[file.tell() :]
+        while len(rest) >= 8 and len(rest) >= (size := 8 + int.from_bytes(rest[4:8], 'little')):
+            rest = rest[size + size % 2 :]
+    except Exception as error:  # wave raises whatever the broken bytes lead to
+        raise RecordingError(f'it is no readable wav file ({type(error).__name__}: {error})') from error
+    if (width, channels, rate) != (2, 1, SAMPLE_RATE):
+        raise RecordingError(
+            f'it must be 16-bit mono at {SAMPLE_RATE} Hz, but has {8 * width} bits, {channels} channels and '
+            f'{rate} Hz'
+        )
+    if len(samples) != promised:
+        raise RecordingError(
+            f'it was cut: {promised // 2} samples are promised, {len(samples) // 2} are there'
+        )
+    stated = int.from_bytes(content[4:8], 'little') + 8
+    if rest or not stated <= len(content) <= stated + 1:
+        raise RecordingError(f'it has {len(content)} bytes, of which its headers tell otherwise ({stated})')
+    return np.frombuffer(samples, '<i2')
 
 
 def log_mel(samples: np.ndarray) -> np.ndarray:

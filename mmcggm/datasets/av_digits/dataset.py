@@ -12,7 +12,7 @@ import torch
 from mmengine.dataset import BaseDataset
 from torch import Tensor
 
-from mmcggm.datasets.readers.npz import read_arrays
+from mmcggm.datasets.readers.npz import read_npz
 from mmcggm.registry import DATASETS
 
 from .converter import FILE
@@ -152,4 +152,4 @@ class AVDigitsDataset(BaseDataset):
                 'https://github.com/Jakobovski/free-spoken-digit-dataset data/fsdd` and run `python '
                 f'tools/dataset_converters/av_digits.py data/fsdd/recordings --out {self.data_root}`.'
             )
-        return read_arrays(path, FIELDS, converter='tools/dataset_converters/av_digits.py')
+        return read_npz(path, FIELDS, converter='tools/dataset_converters/av_digits.py')

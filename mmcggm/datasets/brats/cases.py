@@ -1,4 +1,4 @@
-"""Cases as the BraTS challenges publish them: how to find them in a folder and read them.
+"""Cases as the BraTS challenges publish them: how they are named, and finding them in a folder.
 
 BraTS 2021 and earlier name a case's files ``{case}_{flair,t1,t1ce,t2,seg}``, BraTS 2023 and later
 ``{case}-{t2f,t1n,t1c,t2w,seg}``, each ``.nii.gz`` or ``.nii``. Modalities bear the names of 2021 here.
@@ -6,23 +6,14 @@ BraTS 2021 and earlier name a case's files ``{case}_{flair,t1,t1ce,t2,seg}``, Br
 
 import os
 import re
-import zlib
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import nibabel as nib
-import numpy as np
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
+from .nifti import CaseError, check_regular
 
 MODALITIES = ('flair', 't1ce', 't1', 't2')
-UNREADABLE = (OSError, EOFError, ValueError, zlib.error, ImageFileError, HeaderDataError)
-AFFINE_TOLERANCE = 1e-3  # mm; headers of one case differ by rounding
-
-
-class CaseError(ValueError):
-    """What is wrong with one case of the source."""
+MAYBE_LABELS = re.compile(r'seg|label|mask|truth|(?<![a-z])gt(?![a-z])|annot|lesion|tumou?r', re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -31,7 +22,6 @@ class Naming:
 
     separator: str
     sequences: dict[str, str]
-    et_label: int
 
     def file_name(self, case: str, sequence: str) -> str:
         """Return the expected name of a case's file."""
@@ -41,18 +31,36 @@ class Naming:
     def parse(self, file_name: str) -> tuple[str, str] | None:
         """Split a file's name into case and sequence; None if it is not named so."""
         pattern = rf'(.+){self.separator}({"|".join(self.sequences)})\.nii(?:\.gz)?'
-        match = re.fullmatch(pattern, file_name)
+        match = re.fullmatch(pattern, file_name, re.DOTALL)
         return (match[1], self.sequences[match[2]]) if match else None
 
 
 NAMINGS = {
-    '2021': Naming('_', dict(flair='flair', t1ce='t1ce', t1='t1', t2='t2', seg='seg'), et_label=4),
-    '2023': Naming('-', dict(t2f='flair', t1c='t1ce', t1n='t1', t2w='t2', seg='seg'), et_label=3),
+    '2021': Naming('_', dict(flair='flair', t1ce='t1ce', t1='t1', t2='t2', seg='seg')),
+    '2023': Naming('-', dict(t2f='flair', t1c='t1ce', t1n='t1', t2w='t2', seg='seg')),
 }
 EXPECTED = (
     'Expected one folder a case with files named as BraTS 2021 ({case}_flair, _t1, _t1ce, _t2, _seg) '
     'or as BraTS 2023 and later ({case}-t2f, -t1n, -t1c, -t2w, -seg), each .nii.gz or .nii.'
 )
+
+
+def check_case_id(case: str) -> str:
+    """Return ``case`` if it can name a file in a folder, and nothing elsewhere.
+
+    Raises:
+        CaseError: If it is empty, hidden, a path, or holds what a terminal or a file system cannot show.
+    """
+    if not case or case.startswith('.') or re.search(r'[/\\\0]', case) or not case.isprintable():
+        raise CaseError(
+            f'{printable(case)!r} cannot be the id of a case: it must be a plain, printable file name'
+        )
+    return case
+
+
+def printable(text: object) -> str:
+    """Return ``text`` with what is not UTF-8 in a file's name written as ``\\xff``."""
+    return os.fsencode(str(text)).decode('utf-8', 'backslashreplace')
 
 
 @dataclass(frozen=True)
@@ -73,165 +81,134 @@ class SourceCase:
         """Return name, size in bytes and modification time in ns of each file.
 
         Raises:
-            CaseError: If a file is gone, or a link points nowhere.
+            CaseError: If a file is gone or no regular file, or a link points nowhere.
         """
         result = []
         for path in self.files.values():
-            try:
-                stat = path.stat()
-            except OSError as error:
-                raise CaseError(f'{path.name} cannot be read: {error}') from error
+            check_regular(path)
+            stat = path.stat()
             result.append([path.name, stat.st_size, stat.st_mtime_ns])
         return result
 
 
-@dataclass(frozen=True)
-class CaseVolumes:
-    """What a case's files hold.
+@dataclass
+class Found:
+    """What a source folder holds.
 
     Attributes:
-        image: float32, shape (M, D, H, W), intensities of the source in the order of :data:`MODALITIES`.
-        seg: Training labels, uint8, shape (D, H, W), or None.
-        spacing: Voxel size in mm along (D, H, W).
-        header: Binary NIfTI header that describes a segmentation of this case.
-        et_label: What the source writes for the enhancing tumour: 4 or 3, as its segmentation does,
-            else as its naming does.
+        cases: Those with four sequences, in order of their ids.
+        bad: What is wrong with each other case, and with each folder that cannot be read, by name.
+        notes: Sentences on what was passed over.
     """
 
-    image: np.ndarray
-    seg: np.ndarray | None
-    spacing: tuple[float, float, float]
-    header: bytes
-    et_label: int
+    cases: list[SourceCase] = field(default_factory=list)
+    bad: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
-def find_cases(source: str | Path) -> tuple[list[SourceCase], dict[str, str], list[str]]:
+def find_cases(source: str | Path) -> Found:
     """Find all cases below a folder.
 
     Args:
-        source: Searched at any depth; links are followed, hidden files and folders left out.
-
-    Returns:
-        The cases with four sequences in order of their ids; for each other case what is wrong with
-        it; and the NIfTI files that neither naming explains.
+        source: Searched at any depth; links are followed unless they lead back up, and each folder is read
+            once; hidden files and folders are left out.
 
     Raises:
         FileNotFoundError: If there is no such folder, or no case in it.
     """
     source = Path(source)
     if not source.is_dir():
-        raise FileNotFoundError(f'{source} is not a folder. {EXPECTED}')
+        raise FileNotFoundError(f'{printable(source)} is not a folder. {EXPECTED}')
+    result = Found()
     found: dict[str, list[tuple[str, str, Path]]] = defaultdict(list)
-    unexplained = []
-    for folder, subfolders, names in os.walk(source, followlinks=True):
-        subfolders[:] = [name for name in subfolders if not name.startswith('.')]
-        for name in names:
-            if name.startswith('.') or not name.endswith(('.nii', '.nii.gz')):
-                continue
-            path = Path(folder, name)
-            for key, naming in NAMINGS.items():
-                if parsed := naming.parse(name):
-                    case, sequence = parsed
-                    found[case].append((key, sequence, path))
-                    break
-            else:
-                unexplained.append(str(path))
+    unexplained: list[Path] = []
+    for path in _nifti_files(source, result):
+        for key, naming in NAMINGS.items():
+            if parsed := naming.parse(path.name):
+                case, sequence = parsed
+                found[case].append((key, sequence, path))
+                break
+        else:
+            unexplained.append(path)
     if not found:
-        raise FileNotFoundError(f'{source} holds no case. {EXPECTED}')
+        unreadable = ''.join(f' {name}: {reason}.' for name, reason in result.bad.items())
+        raise FileNotFoundError(f'{printable(source)} holds no case.{unreadable} {EXPECTED}')
 
-    cases, bad = [], {}
     for case in sorted(found):
         try:
-            cases.append(_assemble(case, found[case]))
+            result.cases.append(_assemble(check_case_id(case), found[case]))
         except CaseError as error:
-            bad[case] = str(error)
-    return cases, bad, sorted(unexplained)
+            result.bad[printable(case)] = str(error)
+    _note_unexplained(result, sorted(unexplained))
+    return result
+
+
+def _nifti_files(source: Path, result: Found) -> list[Path]:
+    """Walk the folder; note links that lead back up, and count folders that cannot be read as bad."""
+
+    def unreadable(error: OSError) -> None:
+        name = os.path.relpath(error.filename, source)
+        result.bad[printable(name)] = f'the folder cannot be read: {error.strerror}; its cases are unknown'
+
+    files, seen = [], {os.path.realpath(source)}
+    for folder, subfolders, names in os.walk(source, onerror=unreadable, followlinks=True):
+        entered = []
+        for name in sorted(subfolders):
+            path = os.path.join(folder, name)
+            real = os.path.realpath(path)
+            if os.path.islink(path) and os.path.join(os.path.realpath(folder), '').startswith(
+                os.path.join(real, '')
+            ):
+                result.notes.append(f'The link {printable(path)} leads back up and is not followed.')
+                continue
+            if name.startswith('.') or real in seen:
+                continue
+            seen.add(real)
+            entered.append(name)
+        subfolders[:] = entered
+        files += [
+            Path(folder, name)
+            for name in sorted(names)
+            if not name.startswith('.') and name.endswith(('.nii', '.nii.gz'))
+        ]
+    return files
+
+
+def _note_unexplained(result: Found, unexplained: list[Path]) -> None:
+    """Say which files are left out, and which of them may be a segmentation that a case lacks."""
+    if unexplained:
+        result.notes.append(
+            f'Left out {len(unexplained)} NIfTI files that neither naming explains, e.g. '
+            f'{printable(unexplained[0])}.'
+        )
+    unlabelled = {case.case: case for case in result.cases if 'seg' not in case.files}
+    for path in unexplained:
+        stem = path.name.removesuffix('.gz').removesuffix('.nii')
+        owner = max((case for case in unlabelled if stem.startswith(case)), key=len, default=None)
+        if owner is None:
+            continue
+        rest = stem[len(owner) :]
+        if not rest or (MAYBE_LABELS.search(rest) and 'brain' not in rest.lower()):
+            expected = NAMINGS[unlabelled[owner].naming].file_name(owner, 'seg')
+            result.notes.append(
+                f'WARNING {owner} has no segmentation, but {printable(path)} may be one: if it is, name it '
+                f'{expected} and convert again.'
+            )
 
 
 def _assemble(case: str, found: list[tuple[str, str, Path]]) -> SourceCase:
     namings = {naming for naming, _, _ in found}
     if len(namings) > 1:
-        folders = sorted({str(path.parent) for _, _, path in found})
+        folders = sorted({printable(path.parent) for _, _, path in found})
         raise CaseError(f'occurs in both namings, in {", ".join(folders)}; keep one of them')
     naming = namings.pop()
     files: dict[str, Path] = {}
     for _, sequence, path in sorted(found, key=lambda item: item[2]):
         if sequence in files:
-            raise CaseError(f'has {sequence} twice: {files[sequence]} and {path}; keep one of them')
+            first, second = map(printable, (files[sequence], path))
+            raise CaseError(f'has {sequence} twice: {first} and {second}; keep one of them')
         files[sequence] = path
     missing = [NAMINGS[naming].file_name(case, modality) for modality in MODALITIES if modality not in files]
     if missing:
         raise CaseError(f'lacks {", ".join(missing)}')
     return SourceCase(case, naming, {name: files[name] for name in (*MODALITIES, 'seg') if name in files})
-
-
-def read_case(case: SourceCase) -> CaseVolumes:
-    """Read and check a case's files.
-
-    Raises:
-        CaseError: If a file cannot be read, is not a 3D volume of finite numbers, differs from the
-            others in shape or affine, or holds unknown labels. The message names the file.
-    """
-    images = {sequence: load_nifti(path) for sequence, path in case.files.items()}
-    reference, _ = images[MODALITIES[0]]
-    reference_name = case.files[MODALITIES[0]].name
-    for sequence, (nifti, _) in images.items():
-        name = case.files[sequence].name
-        if nifti.shape != reference.shape:
-            raise CaseError(f'{name} has shape {nifti.shape}, {reference_name} {reference.shape}')
-        if not np.allclose(nifti.affine, reference.affine, rtol=0, atol=AFFINE_TOLERANCE):
-            raise CaseError(f'{name} and {reference_name} differ in their affine: they are not aligned')
-
-    et_label = NAMINGS[case.naming].et_label
-    seg = None
-    header = (images['seg'][0] if 'seg' in images else reference).header.copy()
-    if 'seg' in images:
-        seg, et_label = training_labels(images['seg'][1], case.files['seg'].name, default_et=et_label)
-    else:
-        header.set_data_dtype(np.uint8)
-        header['cal_min'] = header['cal_max'] = 0  # the display window of a sequence hides labels
-    x, y, z = (float(size) for size in nib.affines.voxel_sizes(reference.affine))
-    return CaseVolumes(
-        image=np.stack([_axial(images[modality][1]).astype(np.float32) for modality in MODALITIES]),
-        seg=seg,
-        spacing=(z, x, y),
-        header=header.binaryblock,
-        et_label=et_label,
-    )
-
-
-def load_nifti(path: Path) -> tuple[nib.Nifti1Image, np.ndarray]:
-    try:
-        nifti = nib.load(path)
-        array = np.asanyarray(nifti.dataobj)
-    except UNREADABLE as error:
-        raise CaseError(f'{path.name} cannot be read: {error}') from error
-    if array.ndim != 3:
-        raise CaseError(f'{path.name} has shape {array.shape}; a 3D volume is needed')
-    if array.dtype.kind not in 'iuf':
-        raise CaseError(f'{path.name} holds values of type {array.dtype}; real numbers are needed')
-    if not np.isfinite(array).all():
-        raise CaseError(f'{path.name} holds NaN or infinite values')
-    return nifti, array
-
-
-def training_labels(seg: np.ndarray, name: str, default_et: int) -> tuple[np.ndarray, int]:
-    """Map 4 to 3, and say which of them the file uses."""
-    present = set(np.unique(seg).tolist())
-    unknown = sorted(present - {0, 1, 2, 3, 4})
-    if unknown:
-        raise CaseError(f'{name} holds labels {unknown[:5]}; known are 0, 1, 2 and 3 or 4')
-    if {3, 4} <= present:
-        raise CaseError(
-            f'{name} holds both 3 and 4, which both mean enhancing tumour '
-            '(4 as resection cavity, in BraTS 2024, is not supported)'
-        )
-    et_label = next((label for label in (3, 4) if label in present), default_et)
-    labels = _axial(seg).astype(np.uint8, order='C')
-    labels[labels == 4] = 3
-    return labels, et_label
-
-
-def _axial(array: np.ndarray) -> np.ndarray:
-    """NIfTI (X, Y, Z) to (D, H, W) = (Z, X, Y)."""
-    return np.moveaxis(array, 2, 0)

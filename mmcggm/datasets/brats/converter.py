@@ -1,105 +1,83 @@
 """From a folder of BraTS cases in NIfTI to the store that training reads."""
 
-import multiprocessing
-import os
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
 from mmcggm.utils.atomic import remove_stale
 
-from .cases import MODALITIES, CaseError, SourceCase, find_cases, read_case
+from .background import FULL, normalise
+from .case_volumes import read_case
+from .cases import MODALITIES, SourceCase, find_cases
+from .label_conventions import LabelConvention, get_convention
+from .nifti import CaseError
+from .patients import Patients
+from .processes import run_each
 from .splits import check_fractions, read_splits, report_empty, update_splits
-from .volume_store import StoredCase, case_path, is_current, write_case
+from .survey import decide, see_case
+from .volume_store import StoredCase, case_path, reason_of, write_case
 
-SIGNED = 0.1  # of the nonzero voxels; interpolation makes less than 0.01 of them negative
+SHOWN = 20  # equal scans
+KILLED = 'its process was killed, perhaps for want of memory'
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one case: ``status`` is 'converted', 'present' (already there) or 'bad'."""
+    """What became of one case.
+
+    Attributes:
+        case: Its id.
+        status: 'converted', 'present' (already there) or 'bad'.
+        reason: Why it is bad.
+        notes: What is worth knowing of a case that is not bad.
+    """
 
     case: str
     status: str
     reason: str = ''
+    notes: tuple[str, ...] = ()
 
 
-def brain_mask(image: np.ndarray) -> np.ndarray:
-    """Find the brain in skull-stripped sequences.
-
-    It is where any sequence is positive: the background is 0 except for small negative values that
-    interpolation leaves around the brain, which are no tissue. Where more than a tenth of the nonzero
-    voxels are negative, the volumes were normalised before, and the brain is where any is nonzero.
-
-    Args:
-        image: Shape (M, D, H, W).
-
-    Returns:
-        bool, shape (D, H, W). One mask serves all sequences, so that a voxel is background in all of
-        them or in none.
+def convert_case(case: SourceCase, store: Path, convention: LabelConvention) -> Outcome:
+    """Convert one case.
 
     Raises:
-        CaseError: If there is no brain.
+        OSError: If the store cannot be written.
     """
-    nonzero = image != 0
-    signed = (image < 0).sum() > SIGNED * nonzero.sum()
-    brain = (nonzero if signed else image > 0).any(axis=0)
-    if not brain.any():
-        raise CaseError('the brain is empty: no sequence has a positive value')
-    return brain
-
-
-def normalise(image: np.ndarray) -> np.ndarray:
-    """Standardise each sequence over the brain, and set everything else to 0.
-
-    Args:
-        image: float32, shape (M, D, H, W), intensities in the order of ``MODALITIES``.
-
-    Returns:
-        float32, shape (M, D, H, W): mean 0 and standard deviation 1 over the brain.
-
-    Raises:
-        CaseError: If there is no brain, or a sequence is constant inside it.
-    """
-    brain = brain_mask(image)
-    result = np.zeros_like(image)
-    for modality, source, target in zip(MODALITIES, image, result, strict=True):
-        values = source[brain]
-        if values.min() == values.max():
-            raise CaseError(f'{modality} is constant inside the brain')
-        target[brain] = (values - values.mean(dtype=np.float64)) / values.std(dtype=np.float64)
-    return result
-
-
-def convert_case(case: SourceCase, store: Path) -> Outcome:
-    """Convert one case, unless the store has it from the same files."""
-    path = case_path(store, case.case)
     try:
         source = case.fingerprint()
-        if is_current(path, source):
-            return Outcome(case.case, 'present')
-        volumes = read_case(case)
-        image = normalise(volumes.image)
+        volumes = read_case(case, convention)
+        image, filled = normalise(volumes.image, MODALITIES)
     except CaseError as error:
         return Outcome(case.case, 'bad', str(error))
+    except MemoryError:
+        return Outcome(case.case, 'bad', 'it needs more memory than there is')
     write_case(
-        path,
+        case_path(store, case.case),
         image,
         volumes.seg,
         modalities=MODALITIES,
         spacing=volumes.spacing,
         header=volumes.header,
-        et_label=volumes.et_label,
+        labels=convention.name,
         source=source,
     )
-    return Outcome(case.case, 'converted')
+    notes = []
+    if filled > FULL:
+        notes.append(
+            f'nearly the whole box counts as brain (more than {FULL:.0%}): the volumes are cut to the '
+            'brain, are not skull-stripped, or their background is no constant'
+        )
+    if volumes.oblique:
+        notes.append(
+            "the axes lie oblique: each counts as the patient's axis next to it, nothing is resampled"
+        )
+    return Outcome(case.case, 'converted', notes=tuple(notes))
 
 
 def convert_folder(
@@ -108,6 +86,9 @@ def convert_folder(
     *,
     workers: int = 1,
     skip_bad: bool = False,
+    prune: bool = False,
+    labels: str | None = None,
+    patients: Patients | None = None,
     fractions: Sequence[float] = (0.8, 0.1, 0.1),
     seed: int = 0,
 ) -> list[Outcome]:
@@ -115,13 +96,19 @@ def convert_folder(
 
     A run that was killed is continued by the same call. One run at a time may write to a store.
     ``splits.json`` is left as it is while cases are bad and not skipped, so that the splits do not
-    depend on the order in which cases are repaired. Progress and bad cases are shown on stderr.
+    depend on the order in which cases are repaired. Progress, what is decided for the whole set, and bad
+    cases are shown on stderr.
 
     Args:
         source: Folder of cases, see :mod:`mmcggm.datasets.brats.cases`.
         store: Made if absent. Gets ``cases/{case}.h5`` and ``splits.json``.
         workers: Number of processes; each needs about 1 GB.
-        skip_bad: Whether bad cases are left out for good.
+        skip_bad: Whether bad cases are left out for good: also of the store and of ``splits.json``, if
+            they were good before.
+        prune: Whether cases that the source has no more leave the store and ``splits.json``.
+        labels: Name of the set's label convention, see :mod:`mmcggm.datasets.brats.label_conventions`.
+            Default: the store's, else what all files tell.
+        patients: How patients are told. Default: as ``splits.json`` says, else by the cases' names.
         fractions: Shares of train, val and test.
         seed: Of the splits; an existing ``splits.json`` keeps its own.
 
@@ -130,76 +117,170 @@ def convert_folder(
 
     Raises:
         FileNotFoundError: If ``source`` is missing or holds no case.
-        ValueError: If ``fractions`` or an existing ``splits.json`` are malformed.
-        RuntimeError: If a worker was killed. What is converted stays.
+        ValueError: If an argument or an existing ``splits.json`` is malformed, if the labels' meaning is left
+            open or is another than the store's, or if a patient would stand in two splits.
+        OSError: If the store cannot be written. What is converted stays.
     """
     store = Path(store)
     check_fractions(fractions)  # before the long work
+    if labels is not None:
+        get_convention(labels)
     if (store / 'splits.json').exists():
-        read_splits(store / 'splits.json')
-    cases, bad, unexplained = find_cases(source)
-    if unexplained:
-        _say(f'Left out {len(unexplained)} NIfTI files that neither naming explains, e.g. {unexplained[0]}')
-    (store / 'cases').mkdir(parents=True, exist_ok=True)
-    for folder in (store, store / 'cases'):
-        remove_stale(folder)
+        before = read_splits(store / 'splits.json')
+        patients = patients or before['patients']
+    patients = patients or Patients()
+    found = find_cases(source)
+    patients.check([case.case for case in found.cases])
+    for note in found.notes:
+        _say(note)
+    outcomes = [_said(Outcome(case, 'bad', reason)) for case, reason in found.bad.items()]
 
-    outcomes = [Outcome(case, 'bad', reason) for case, reason in bad.items()]
-    for outcome in outcomes:
-        _say(f'BAD {outcome.case}: {outcome.reason}')
-    for outcome in _run(cases, store, workers):
-        outcomes.append(outcome)
-        if outcome.status == 'bad':
-            _say(f'BAD {outcome.case}: {outcome.reason}')
-    if skip_bad or all(outcome.status != 'bad' for outcome in outcomes):
-        split_store(store, fractions, seed)
+    seen = {}
+    for case, result in run_each(partial(see_case, store=store), found.cases, workers, 'Looking'):
+        if result is None or result.reason:
+            outcomes.append(_said(Outcome(case.case, 'bad', KILLED if result is None else result.reason)))
+        else:
+            seen[case.case] = result
+    good = [case for case in found.cases if case.case in seen]
+    conventions = decide(good, seen, [case.convention for case in read_store(store)[0]], labels)
+    for naming, convention in conventions.items():
+        _say(f'Labels of the cases named as in {naming}: {convention.describe()}.')
+
+    _make_folders(store)
+    outcomes += [Outcome(case, 'present') for case, what in seen.items() if what.current]
+    outcomes += _convert([case for case in good if not seen[case.case].current], store, conventions, workers)
+    _say_notes(outcomes)
+    _finish(store, outcomes, skip_bad, prune, patients, fractions, seed)
     return sorted(outcomes, key=lambda outcome: outcome.case)
 
 
-def split_store(store: Path, fractions: Sequence[float], seed: int) -> None:
-    """Write or extend ``splits.json`` for all cases in the store; warn if it leaves a split empty."""
-    stored = [StoredCase(path) for path in sorted((store / 'cases').glob('[!.]*.h5'))]
+def read_store(store: Path) -> tuple[list[StoredCase], list[str]]:
+    """Return a store's cases in order of their ids, and the ids of files that are none or damaged."""
+    stored, damaged = [], []
+    for path in sorted((store / 'cases').glob('[!.]*.h5')):
+        try:
+            stored.append(StoredCase(path))
+        except (OSError, ValueError):
+            damaged.append(path.stem)
+    return stored, damaged
+
+
+def _make_folders(store: Path) -> None:
+    try:
+        (store / 'cases').mkdir(parents=True, exist_ok=True)
+        for folder in (store, store / 'cases'):
+            remove_stale(folder)
+    except OSError as error:
+        raise OSError(f'{store} cannot be written: {reason_of(error)}.') from error
+
+
+def _convert(
+    cases: Sequence[SourceCase], store: Path, conventions: Mapping[str, LabelConvention], workers: int
+) -> list[Outcome]:
+    """Convert cases of both namings; say what is wrong with a case as soon as it is known."""
+    outcomes = []
+    for naming, convention in conventions.items():
+        members = [case for case in cases if case.naming == naming]
+        convert = partial(convert_case, store=store, convention=convention)
+        for case, outcome in run_each(convert, members, workers, 'Converting'):
+            outcomes.append(_said(outcome or Outcome(case.case, 'bad', KILLED)))
+    return outcomes
+
+
+def _finish(
+    store: Path,
+    outcomes: Sequence[Outcome],
+    skip_bad: bool,
+    prune: bool,
+    patients: Patients,
+    fractions: Sequence[float],
+    seed: int,
+) -> None:
+    """Take out what does not belong to the store any more, and bring its splits up to date."""
+    stored, damaged = read_store(store)
+    held = {*damaged, *(case.case for case in stored)}
+    bad = {outcome.case for outcome in outcomes if outcome.status == 'bad'}
+    gone = held - {outcome.case for outcome in outcomes}
+    if gone and not prune:
+        _say(
+            f'WARNING The store holds {len(gone)} cases that the source has not: {_some(gone)}. They stay; '
+            'if they were withdrawn, --prune takes them out of the store and its splits.'
+        )
+    if bad and not skip_bad:
+        if bad & held:
+            _say(
+                f'WARNING The store still holds what {len(bad & held)} bad cases were before: '
+                f'{_some(bad & held)}. --skip-bad takes them out of the store and its splits.'
+            )
+        return
+    removed = (bad & held) | (gone if prune else set())
+    for case in removed:
+        case_path(store, case).unlink()
+    if removed:
+        _say(f'Removed from the store and its splits: {_some(removed)}.')
+    split_store(
+        store, [case for case in stored if case.case not in removed], patients, fractions, seed, removed | bad
+    )
+
+
+def split_store(
+    store: Path,
+    stored: Sequence[StoredCase],
+    patients: Patients,
+    fractions: Sequence[float],
+    seed: int,
+    removed: Collection[str] = (),
+) -> None:
+    """Write or extend ``splits.json`` for the cases in the store; say which patients were found."""
+    scans = defaultdict(list)
+    for case in stored:
+        scans[case.scan].append(case.case)
+    same = [group for group in scans.values() if len(group) > 1]
+    if same:
+        shown = '; '.join(_some(group) for group in same[:SHOWN])
+        more = f'; and {len(same) - SHOWN} more (see same_scans in splits.json)' if len(same) > SHOWN else ''
+        _say(f'WARNING {len(same)} scans have several names, which stay in one split: {shown}{more}.')
+    names = [case.case for case in stored]
+    if not names and not (store / 'splits.json').exists():
+        return
+    patients.check(names)
+    table = patients.table and {case: patients.table[case] for case in names}
+    patients = Patients(patients.pattern, table, same)
     update_splits(
         store / 'splits.json',
         labelled=[case.case for case in stored if case.has_seg],
         unlabelled=[case.case for case in stored if not case.has_seg],
         fractions=fractions,
         seed=seed,
+        patients=patients,
+        removed=removed,
     )
-    warning = report_empty(read_splits(store / 'splits.json'), fractions)
+    _say(f'Patients: {patients.describe(names)}')
+    warning = report_empty(read_splits(store / 'splits.json'), fractions, patients)
     if warning:
         _say(f'WARNING {warning}')
 
 
-def _run(cases: Sequence[SourceCase], store: Path, workers: int) -> Iterator[Outcome]:
-    # A log file would not want ten lines a second.
-    interval = 0.1 if sys.stderr.isatty() else 10
-    with ProcessPoolExecutor(workers, initializer=_end_with_parent) as pool:
-        futures = [pool.submit(convert_case, case, store) for case in cases]
-        progress = tqdm(
-            as_completed(futures), total=len(cases), desc='Converting', unit='case', mininterval=interval
-        )
-        try:
-            for future in progress:
-                yield future.result()
-        except BrokenProcessPool as error:
-            raise RuntimeError(
-                'A worker was killed, perhaps for want of memory. What is converted stays: '
-                'run the same command again with fewer --workers.'
-            ) from error
-        finally:
-            pool.shutdown(cancel_futures=True)
+def _say_notes(outcomes: Sequence[Outcome]) -> None:
+    """Say each note once, with the cases that it is about."""
+    about = defaultdict(list)
+    for outcome in outcomes:
+        for note in outcome.notes:
+            about[note].append(outcome.case)
+    for note, cases in about.items():
+        _say(f'WARNING In {len(cases)} cases {note}: {_some(cases)}.')
 
 
-def _end_with_parent() -> None:
-    """In a worker: end when the parent does, however it does; the pool itself would wait for ever."""
-
-    def watch() -> None:
-        multiprocessing.parent_process().join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+def _said(outcome: Outcome) -> Outcome:
+    if outcome.status == 'bad':
+        _say(f'BAD {outcome.case}: {outcome.reason}')
+    return outcome
 
 
 def _say(message: str) -> None:
     tqdm.write(message, file=sys.stderr)
+
+
+def _some(cases: Collection[str]) -> str:
+    names = sorted(cases)
+    return ', '.join(names[:5]) + (f' and {len(names) - 5} more' if len(names) > 5 else '')

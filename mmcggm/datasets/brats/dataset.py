@@ -12,6 +12,7 @@ from mmengine.logging import print_log
 
 from mmcggm.registry import DATASETS
 
+from .label_conventions import TUMOUR
 from .splits import KEYS, SPLITS, read_splits
 from .volume_store import StoredCase, case_path
 
@@ -23,7 +24,8 @@ class BraTSDataset(BaseDataset):
     """Slices or volumes of BraTS cases, from the store that ``tools/dataset_converters/brats.py`` writes.
 
     An item names a case and, unless it is a volume, a slice; the pipeline starts with
-    ``LoadBraTSSlice`` or ``LoadBraTSVolume``, which read it.
+    ``LoadBraTSSlice`` or ``LoadBraTSVolume``, which read it. ``classes``, ``palette`` and ``regions`` of the
+    METAINFO are those of the labels that the store was converted with.
 
     Args:
         data_root: The store.
@@ -45,11 +47,7 @@ class BraTSDataset(BaseDataset):
         ValueError: If an argument or ``splits.json`` does not fit the store.
     """
 
-    METAINFO = dict(
-        classes=('background', 'necrotic core', 'edema', 'enhancing tumour'),
-        palette=[[0, 0, 0], [255, 80, 60], [80, 200, 120], [255, 215, 70]],
-        regions=dict(WT=(1, 2, 3), TC=(1, 3), ET=(3,)),
-    )
+    METAINFO = TUMOUR.metainfo
 
     def __init__(
         self,
@@ -81,6 +79,7 @@ class BraTSDataset(BaseDataset):
         self.modalities = tuple(modalities)
         self.background = background
         self.sample = sample
+        self.own_metainfo = frozenset(kwargs.get('metainfo') or ())
         super().__init__(data_root=data_root, pipeline=list(pipeline), **kwargs)
 
     def load_data_list(self) -> list[dict]:
@@ -94,7 +93,9 @@ class BraTSDataset(BaseDataset):
                 '`make demo`, which needs no data.'
             )
         splits = read_splits(root / 'splits.json')
-        items = [item for split in self.splits for case in splits[split] for item in self._items(case, split)]
+        cases = [(self._open(case, split), split) for split in self.splits for case in splits[split]]
+        self._follow_labels([stored for stored, _ in cases])
+        items = [item for stored, split in cases for item in self._items(stored, split)]
         if not items:
             raise ValueError(
                 f"{root / 'splits.json'} leaves no '{self.sample}' item in {list(self.splits)}; "
@@ -109,8 +110,24 @@ class BraTSDataset(BaseDataset):
             item['slice_index'] = int(np.random.choice(item.pop('tumour_slices')))  # noqa: NPY002
         return self.pipeline(item)
 
-    def _items(self, case: str, split: str) -> list[dict]:
-        stored = self._open(case, split)
+    def _follow_labels(self, cases: Sequence[StoredCase]) -> None:
+        """Let classes, palette and regions be those of the store, where the config does not give its own."""
+        first, *others = cases or [None]
+        for other in others:
+            if other.convention.scheme != first.convention.scheme:
+                raise ValueError(
+                    f"{self.data_root} mixes labels: case '{first.case}' has those of "
+                    f'{first.convention.name}, '
+                    f"'{other.case}' those of {other.convention.name}. Convert them into two stores."
+                )
+        if first is not None:
+            learned = first.convention.scheme.metainfo
+            self._metainfo.update(
+                {key: value for key, value in learned.items() if key not in self.own_metainfo}
+            )
+
+    def _items(self, stored: StoredCase, split: str) -> list[dict]:
+        case = stored.case
         item = dict(
             case=case,
             case_path=str(stored.path),

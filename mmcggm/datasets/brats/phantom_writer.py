@@ -7,18 +7,15 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import nibabel as nib
-import numpy as np
 from tqdm import tqdm
 
 from mmcggm.utils.atomic import replacing
 from mmcggm.version import __version__
 
 from .cases import NAMINGS
+from .label_conventions import DEFAULTS
 from .phantom import (
     AFFINE,
-    EDEMA,
-    ENHANCING,
-    NECROSIS,
     SEQUENCES,
     TISSUES,
     load_anatomy,
@@ -55,7 +52,7 @@ def write_phantom(dst: Path, seed: int, index: int, naming: str) -> bool:
         return False
 
     phantom = make_phantom(seed, index)
-    seg = np.where(phantom.seg == ENHANCING, np.uint8(NAMINGS[naming].et_label), phantom.seg)
+    seg = DEFAULTS[naming].to_disk(phantom.seg)
     partial = dst / f'.{case}'  # always the same name, so that the next run clears what a crash left
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
@@ -77,7 +74,7 @@ def describe(seed: int, naming: str) -> dict:
         'generator': f'mmcggm {__version__}, mmcggm.datasets.brats.phantom',
         'seed': seed,
         'naming': naming,
-        'labels': {'necrotic core': NECROSIS, 'edema': EDEMA, 'enhancing tumour': NAMINGS[naming].et_label},
+        'labels': dict(zip(DEFAULTS[naming].meanings, DEFAULTS[naming].on_disk[1:], strict=True)),
         'tissues': {name: tissue._asdict() for name, tissue in TISSUES.items()},
         'sequences': {name: sequence._asdict() for name, sequence in SEQUENCES.items()},
         'anatomy': {

@@ -10,36 +10,30 @@
       ],
       "val": [...],
       "test": [...],
-      "unlabelled": [...]
+      "unlabelled": [...],
+      "patients": "names",
+      "same_scans": []
     }
 
-Cases without a segmentation can neither train nor be scored: they stand under ``unlabelled``.
+Cases without a segmentation can neither train nor be scored: they stand under ``unlabelled``. How patients
+are told stands below, see :class:`mmcggm.datasets.brats.patients.Patients`.
 """
 
 import hashlib
 import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
 from mmcggm.utils.atomic import replacing
 
+from .cases import check_case_id
+from .patients import Patients
+
 SPLITS = ('train', 'val', 'test')
 UNLABELLED = 'unlabelled'
 KEYS = (*SPLITS, UNLABELLED)
-
-
-def patient_of(case: str) -> str:
-    """Return the patient of a case: BraTS 2023 and later append a time point to the patient's id.
-
-    >>> patient_of('BraTS-GLI-00001-000')
-    'BraTS-GLI-00001'
-    >>> patient_of('BraTS2021_00001')
-    'BraTS2021_00001'
-    """
-    match = re.fullmatch(r'(BraTS-\w+-\d+)-\d+', case)
-    return match[1] if match else case
+PATIENT_KEYS = ('patients', 'same_scans')
 
 
 def check_fractions(fractions: Sequence[float]) -> None:
@@ -51,7 +45,11 @@ def check_fractions(fractions: Sequence[float]) -> None:
 
 
 def assign(
-    splits: Mapping[str, Sequence[str]], cases: Sequence[str], fractions: Sequence[float], seed: int
+    splits: Mapping[str, Sequence[str]],
+    cases: Sequence[str],
+    fractions: Sequence[float],
+    seed: int,
+    patients: Patients = Patients(),  # noqa: B008
 ) -> dict[str, list[str]]:
     """Add cases to splits without moving those that are there.
 
@@ -65,6 +63,7 @@ def assign(
         cases: All labelled cases, those in ``splits`` included.
         fractions: Shares of train, val and test; they sum to 1.
         seed: Chooses the order.
+        patients: How they are told.
 
     Returns:
         Cases by split, in order of their ids.
@@ -74,11 +73,11 @@ def assign(
     """
     check_fractions(fractions)
     result = {split: list(splits.get(split, ())) for split in SPLITS}
-    split_of = {patient_of(case): split for split, members in result.items() for case in members}
+    split_of = {patients.of(case): split for split, members in result.items() for case in members}
     known = {case for members in result.values() for case in members}
     total = len(known.union(cases))
 
-    new = sorted((_order(patient_of(case), seed), case) for case in set(cases) - known)
+    new = sorted((_order(patients.of(case), seed), case) for case in set(cases) - known)
     for (_, patient), group in groupby(new, key=lambda item: item[0]):
         split = split_of.get(patient) or _neediest(result, fractions, total)
         result[split] += [case for _, case in group]
@@ -99,11 +98,13 @@ def read_splits(path: str | Path) -> dict:
     """Read and check ``splits.json``.
 
     Returns:
-        ``seed`` (int or None) and the case ids under ``train``, ``val``, ``test`` and ``unlabelled``.
+        ``seed`` (int or None), the case ids under ``train``, ``val``, ``test`` and ``unlabelled``, and
+        ``patients``, a :class:`Patients`.
 
     Raises:
         FileNotFoundError: If there is none.
-        ValueError: If it is not JSON of this form, or if a case or patient stands in two splits.
+        ValueError: If it is not JSON of this form, if a case's id names a path elsewhere, or if a case or
+            patient stands in two splits.
     """
     path = Path(path)
     try:
@@ -114,8 +115,14 @@ def read_splits(path: str | Path) -> dict:
         ) from None
     except ValueError as error:
         raise ValueError(f'{path} is not valid JSON: {error}. Correct it by hand.') from error
-    if not isinstance(content, dict) or not set(SPLITS) <= set(content) <= {'seed', *KEYS}:
-        raise ValueError(f"{path} must be an object with the keys 'seed', {', '.join(map(repr, KEYS))}.")
+    if not isinstance(content, dict) or not set(SPLITS) <= set(content) <= {'seed', *KEYS, *PATIENT_KEYS}:
+        raise ValueError(
+            f"{path} must be an object with the keys 'seed', {', '.join(map(repr, (*KEYS, *PATIENT_KEYS)))}."
+        )
+    try:
+        patients = Patients.from_json(content)
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from error
 
     splits = {key: content.get(key, []) for key in KEYS}
     split_of: dict[str, str] = {}
@@ -123,28 +130,37 @@ def read_splits(path: str | Path) -> dict:
         if not isinstance(cases, list) or not all(isinstance(case, str) for case in cases):
             raise ValueError(f"{path}: '{split}' must be a list of case ids.")
         for case in cases:
+            try:
+                check_case_id(case)
+            except ValueError as error:
+                raise ValueError(f"{path}, '{split}': {error}.") from None
             if case in split_of:
                 raise ValueError(
                     f"{path}: case '{case}' stands in '{split_of[case]}' and again in '{split}'; keep one."
                 )
             split_of[case] = split
-    _check_patients(path, splits)
-    return dict(seed=content.get('seed'), **splits)
+    check_patients(path, splits, patients)
+    return dict(seed=content.get('seed'), **splits, patients=patients)
 
 
-def _check_patients(path: Path, splits: Mapping[str, Sequence[str]]) -> None:
-    split_of: dict[str, str] = {}
+def check_patients(path: Path, splits: Mapping[str, Sequence[str]], patients: Patients) -> None:
+    """Raise ValueError if a patient has cases in two of train, val and test."""
+    first: dict[str, tuple[str, str]] = {}
     for split in SPLITS:
-        for case in splits[split]:
-            first = split_of.setdefault(patient_of(case), split)
-            if first != split:
+        for case in splits.get(split, ()):
+            patient = patients.of(case)
+            other, other_split = first.setdefault(patient, (case, split))
+            if other_split != split:
+                same = any({case, other} <= {*group} for group in patients.same_scans)
                 raise ValueError(
-                    f"{path}: patient '{patient_of(case)}' has cases in '{first}' and in '{split}'; "
-                    'keep a patient in one split.'
+                    f"{path}: patient '{patient}' has cases in '{other_split}' and in '{split}' ('{other}' "
+                    f"and '{case}'{', which are one scan' if same else ''}); keep a patient in one split."
                 )
 
 
-def report_empty(splits: Mapping[str, Sequence[str]], fractions: Sequence[float]) -> str | None:
+def report_empty(
+    splits: Mapping[str, Sequence[str]], fractions: Sequence[float], patients: Patients
+) -> str | None:
     """Return a warning that names the splits without cases that should have some, or None."""
     empty = [split for split, share in zip(SPLITS, fractions, strict=True) if share > 0 and not splits[split]]
     if not empty:
@@ -152,7 +168,7 @@ def report_empty(splits: Mapping[str, Sequence[str]], fractions: Sequence[float]
     cases = [case for split in SPLITS for case in splits[split]]
     return (
         f'splits.json leaves {" and ".join(map(repr, empty))} empty (labelled cases: {len(cases)}, patients: '
-        f'{len(set(map(patient_of, cases)))}; a patient stays in one split). A config that reads an '
+        f'{len(patients.groups(cases))}; a patient stays in one split). A config that reads an '
         "empty split fails: add cases, edit splits.json, or let its loaders read split='all', as "
         'docs/brats.md does for a small set.'
     )
@@ -164,28 +180,49 @@ def update_splits(
     unlabelled: Sequence[str],
     fractions: Sequence[float],
     seed: int,
+    patients: Patients | None = None,
+    removed: Collection[str] = (),
 ) -> list[str]:
-    """Write ``splits.json``, or add to it the cases that it lacks; it is untouched if it lacks none.
+    """Write ``splits.json``, or add to it the cases that it lacks; it is untouched if nothing changes.
 
-    An existing file keeps its seed and the place of every case.
+    An existing file keeps its seed and the place of every case that is not removed.
+
+    Args:
+        path: The file.
+        labelled: Cases with a segmentation.
+        unlabelled: Cases without.
+        fractions: Shares of train, val and test.
+        seed: For a new file.
+        patients: How they are told. Default: as in the file, in a new one by their names.
+        removed: Cases to take out.
 
     Returns:
         The cases that were added.
 
     Raises:
-        ValueError: If the existing file is malformed, or the fractions are.
+        ValueError: If the existing file is malformed, the fractions are, or a patient would stand in two
+            splits.
     """
     path = Path(path)
-    old = read_splits(path) if path.exists() else dict(seed=seed)
-    known = {case for key in KEYS for case in old.get(key, ())}
-    added = sorted({*labelled, *unlabelled} - known)
-    if not added:
+    old = read_splits(path) if path.exists() else dict(seed=seed, patients=Patients())
+    patients = patients or old['patients']
+    kept = {key: [case for case in old.get(key, ()) if case not in removed] for key in KEYS}
+    check_patients(path, kept, patients)
+    added = sorted({*labelled, *unlabelled} - {case for cases in kept.values() for case in cases})
+    if (
+        path.exists()
+        and not added
+        and patients == old['patients']
+        and kept == {key: old[key] for key in KEYS}
+    ):
         return []
-    seed = seed if old['seed'] is None else old['seed']
     # A labelled case that stands under `unlabelled` was put there: it stays.
-    free = [case for case in labelled if case not in old.get(UNLABELLED, ())]
-    new = assign(old, free, fractions, seed)
-    new[UNLABELLED] = sorted({*old.get(UNLABELLED, ()), *(case for case in added if case in set(unlabelled))})
+    free = [case for case in labelled if case not in kept[UNLABELLED]]
+    seed = seed if old['seed'] is None else old['seed']
+    new = assign(kept, free, fractions, seed, patients)
+    new[UNLABELLED] = sorted({*kept[UNLABELLED], *(case for case in added if case in set(unlabelled))})
+    check_patients(path, new, patients)
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(dict(seed=seed, **new), indent=2) + '\n', encoding='utf-8')
+        content = dict(seed=seed, **new, **patients.to_json())
+        temporary.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
     return added

@@ -9,13 +9,17 @@ Layout of ``{case}.h5``:
 - attribute ``meta``: JSON. Attribute ``header``: the binary NIfTI header of the source.
 
 Both are compressed with LZF: on real cases a slice is read in 0.8 of the time that gzip takes, for
-1.1 times the space.
+1.1 times the space. Each chunk has a checksum, and so has, in the file format of HDF5 1.10, all that HDF5
+itself keeps: what was damaged since is an error when it is read.
 
-Axes are (D, H, W) = NIfTI (Z, X, Y): a slice is axial.
+Axes are (D, H, W) = (Z, X, Y) of a volume in the orientation LPS, whatever the source's: a slice is axial.
 """
 
+import hashlib
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -25,19 +29,25 @@ import numpy as np
 from mmcggm.utils import import_optional
 from mmcggm.utils.atomic import replacing
 
-from .cases import NAMINGS
+from .cases import check_case_id
+from .label_conventions import LabelConvention, get_convention, present_labels
+from .nifti import parse_header, to_source
 
-FORMAT = 1  # raise when the layout or the normalisation changes: older files are then converted again
-COMPRESSION = dict(compression='lzf')
-HEADERS = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
+FORMAT = 2  # raise when the layout or the normalisation changes: older files are then converted again
+CHUNKS = dict(compression='lzf', fletcher32=True)
+AGAIN = 'Convert it again with tools/dataset_converters/brats.py.'
 IMAGES = {nib.Nifti1Header: nib.Nifti1Image, nib.Nifti2Header: nib.Nifti2Image}
 
 Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
 
 def case_path(store: str | Path, case: str) -> Path:
-    """Return where ``store`` keeps ``case``."""
-    return Path(store) / 'cases' / f'{case}.h5'
+    """Return where ``store`` keeps ``case``.
+
+    Raises:
+        ValueError: If the id would name a path elsewhere.
+    """
+    return Path(store) / 'cases' / f'{check_case_id(case)}.h5'
 
 
 def write_case(
@@ -48,7 +58,7 @@ def write_case(
     modalities: Sequence[str],
     spacing: Sequence[float],
     header: bytes,
-    et_label: int,
+    labels: str,
     source: list,
 ) -> None:
     """Write one case, whole or not at all. The file's stem is the case's id.
@@ -60,11 +70,12 @@ def write_case(
         modalities: The M names of the channels.
         spacing: Voxel size in mm along (D, H, W).
         header: Binary NIfTI header that describes a segmentation of this case.
-        et_label: What the source writes for the enhancing tumour, 3 or 4.
-        source: What the case was made from, as JSON-able values; see :func:`is_current`.
+        labels: Name of the source's label convention.
+        source: What the case was made from, as JSON-able values.
 
     Raises:
         ValueError: If the shapes disagree, the image is empty or a value does not fit float16.
+        OSError: If the file cannot be written.
     """
     if image.ndim != 4 or len(image) != len(modalities) or (seg is not None and seg.shape != image.shape[1:]):
         raise ValueError(
@@ -88,24 +99,38 @@ def write_case(
         brain_box=brain_box,
         tumour_slices=[] if seg is None else np.flatnonzero(seg.any(axis=(1, 2))).tolist(),
         has_seg=seg is not None,
-        et_label=et_label,
+        labels=labels,
+        present=[] if seg is None else present_labels(seg),
+        scan=_scan(image[:, depth, height, width], brain[depth, height, width]),
         source=source,
     )
     h5py = import_optional('h5py', extra='brats')
-    with replacing(path) as temporary, h5py.File(temporary, 'w') as file:
-        file.attrs['meta'] = json.dumps(meta)
-        file.attrs['header'] = np.frombuffer(header, dtype=np.uint8)
-        file.create_dataset('image', data=half, chunks=(1, *half.shape[1:]), **COMPRESSION)
-        if seg is not None:
-            file.create_dataset('seg', data=seg, chunks=(1, *seg.shape[1:]), **COMPRESSION)
-
-
-def is_current(path: str | Path, source: list) -> bool:
-    """Say whether ``path`` is a case that this version wrote from ``source``."""
     try:
-        return StoredCase(path).source == source
-    except (OSError, ValueError):
-        return False
+        with replacing(path) as temporary, h5py.File(temporary, 'w', libver=('v110', 'v110')) as file:
+            file.attrs['meta'] = json.dumps(meta)
+            file.attrs['header'] = np.frombuffer(header, dtype=np.uint8)
+            file.create_dataset('image', data=half, chunks=(1, *half.shape[1:]), **CHUNKS)
+            if seg is not None:
+                file.create_dataset('seg', data=seg, chunks=(1, *seg.shape[1:]), **CHUNKS)
+    except OSError as error:
+        raise OSError(f'{path} cannot be written: {reason_of(error)}.') from error
+
+
+def _scan(image: np.ndarray, brain: np.ndarray) -> str:
+    """Return a digest of a scan within the brain's box, (M, D, H, W) and (D, H, W).
+
+    It is made of the brain's shape and of where each sequence is brightest and darkest: none of that changes
+    with the scale of the intensities, and no two scans have it in common.
+    """
+    extremes = [(int(channel.argmax()), int(channel.argmin())) for channel in image]
+    digest = hashlib.blake2b(np.packbits(brain), digest_size=16)
+    digest.update(repr((brain.shape, extremes)).encode())
+    return digest.hexdigest()
+
+
+def reason_of(error: OSError) -> str:
+    """Return what the system says went wrong, without what a library adds to it."""
+    return os.strerror(error.errno) if error.errno else str(error)
 
 
 class StoredCase:
@@ -122,7 +147,9 @@ class StoredCase:
         brain_box (Box): Smallest box that holds the brain, half-open, along (D, H, W).
         tumour_slices (np.ndarray): Indices of the slices with tumour; empty without a segmentation.
         has_seg (bool): Whether there is a segmentation.
-        et_label (int): What the source writes for the enhancing tumour, 3 or 4.
+        convention (LabelConvention): Of the source's labels; its scheme says what training labels mean.
+        present (list[int]): The training labels that occur.
+        scan (str): Digest by which equal scans are found, whatever their scale and padding.
         source (list): What the case was made from.
 
     Raises:
@@ -141,7 +168,9 @@ class StoredCase:
         self.brain_box: Box = tuple(tuple(bounds) for bounds in meta['brain_box'])
         self.tumour_slices = np.array(meta['tumour_slices'], dtype=np.int64)
         self.has_seg: bool = meta['has_seg']
-        self.et_label: int = meta['et_label']
+        self.convention: LabelConvention = get_convention(meta['labels'])
+        self.present: list[int] = meta['present']
+        self.scan: str = meta['scan']
         self.source: list = meta['source']
 
     @cached_property
@@ -149,7 +178,7 @@ class StoredCase:
         """The NIfTI header of the source's segmentation (without one: of its first sequence, as uint8)."""
         with _open(self.path) as file:
             raw = file.attrs['header'].tobytes()
-        return HEADERS[len(raw)](raw)
+        return parse_header(raw)
 
     def read_slice(self, z: int, modalities: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:
         """Read axial slice ``z``: float32 image (M, H, W) and uint8 labels (H, W) or None."""
@@ -182,28 +211,34 @@ class StoredCase:
             return file['seg'][_slices(box)]
 
     def write_nifti(self, labels: np.ndarray, out_path: str | Path, convention: str | None = None) -> None:
-        """Write ``labels`` as the source would: its geometry, header, data type and label for ET.
+        """Write ``labels`` as the source would: its geometry, header, data type and labels.
 
         Args:
             labels: Training labels, shape (D, H, W).
             out_path: Ends in ``.nii`` or ``.nii.gz``; written whole or not at all.
-            convention: Whose label for ET: ``'2021'`` (4) or ``'2023'`` (3). Default: the source's.
+            convention: Whose labels, of the same classes. Default: the source's.
 
         Raises:
-            ValueError: If the shape, a label or the file's name is wrong.
+            ValueError: If the shape, a label, the convention or the file's name is wrong.
         """
         labels = np.asarray(labels)
         if labels.shape != self.shape:
             raise ValueError(
                 f'{out_path}: labels have shape {labels.shape}, case {self.case} has {self.shape}.'
             )
-        if not np.isin(labels, (0, 1, 2, 3)).all():
-            raise ValueError(f'{out_path}: labels must be 0, 1, 2 or 3, got {np.unique(labels).tolist()}.')
+        chosen = get_convention(convention) if convention else self.convention
+        if chosen.scheme != self.convention.scheme:
+            raise ValueError(
+                f'{out_path}: case {self.case} has the classes of {self.convention.name}, '
+                f'{list(self.convention.scheme.classes)}, which {chosen.name} cannot write.'
+            )
+        try:
+            on_disk = chosen.to_disk(labels)
+        except ValueError as error:
+            raise ValueError(f'{out_path}: {error}.') from None
         if not str(out_path).endswith(('.nii', '.nii.gz')):
             raise ValueError(f"{out_path}: the name must end in '.nii' or '.nii.gz'.")
-        et_label = NAMINGS[convention].et_label if convention else self.et_label
-        on_disk = np.array([0, 1, 2, et_label], dtype=self.header.get_data_dtype())
-        volume = np.moveaxis(on_disk[labels.astype(np.intp)], 0, 2)
+        volume = to_source(np.moveaxis(on_disk, 0, 2), self.header).astype(self.header.get_data_dtype())
         image = IMAGES[type(self.header)](volume, self.header.get_best_affine(), self.header)
         with replacing(out_path) as temporary:
             image.to_filename(temporary)
@@ -218,16 +253,17 @@ class StoredCase:
         return [self.modalities.index(modality) for modality in modalities]
 
 
-def _open(path: Path):
-    # A stored case never changes, so HDF5's file locks (which some network file systems refuse) serve
-    # nothing.
+@contextmanager
+def _open(path: Path) -> Iterator:
+    """Open a case to read from it; what is damaged is an error that names the file."""
     h5py = import_optional('h5py', extra='brats')
     try:
-        return h5py.File(path, 'r', locking=False)
-    except OSError as error:
-        raise OSError(
-            f'{path} cannot be read ({error}). Convert it again with tools/dataset_converters/brats.py.'
-        ) from error
+        # A stored case never changes, so HDF5's file locks (which some network file systems refuse) serve
+        # nothing.
+        with h5py.File(path, 'r', locking=False) as file:
+            yield file
+    except (OSError, KeyError, RuntimeError) as error:
+        raise OSError(f'{path} cannot be read ({error}). Remove the file if it is there. {AGAIN}') from error
 
 
 def _modified(path: Path) -> int:
@@ -243,10 +279,7 @@ def _read_meta(path: Path, modified: int) -> dict:
     with _open(path) as file:
         meta = json.loads(file.attrs.get('meta', '{}'))
     if meta.get('format') != FORMAT:
-        raise ValueError(
-            f'{path} is not a case of the store in format {FORMAT}. '
-            'Convert it again with tools/dataset_converters/brats.py.'
-        )
+        raise ValueError(f'{path} is not a case of the store in format {FORMAT}. {AGAIN}')
     return meta
 
 

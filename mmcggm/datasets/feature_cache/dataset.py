@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from mmengine.dataset import BaseDataset
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
+from torch import Tensor
 
+from mmcggm.datasets.readers.checksums import FirstReads, checksum
 from mmcggm.registry import DATASETS
 from mmcggm.utils.atomic import replacing
 
 from .fingerprint import differences, fingerprint
 
-FORMAT = 1  # raise when the layout changes: older caches are then refused
+FORMAT = 2  # raise when the layout changes: older caches are then refused
+CHECKSUMS = 'checksums'
 COMMAND = '`python tools/dataset_converters/cache_features.py CONFIG`'
 
 
@@ -25,7 +29,7 @@ class FeatureCache:
     """The features of one split, in ``view{view}/{first item}.safetensors`` and ``meta.json``.
 
     A shard holds ``shard_size`` consecutive items as a batch: ``inputs.{modality}`` ``(N, L, C)``,
-    ``lengths.{modality}`` and ``labels`` ``(N,)``.
+    ``lengths.{modality}`` and ``labels`` ``(N,)``, and ``checksums`` ``(N,)``, see :func:`item_checksum`.
 
     Args:
         folder: Its folder.
@@ -65,9 +69,18 @@ class FeatureCache:
         """Return ``size``, ``shard_size``, ``views``, ``dtype`` and ``fingerprint``.
 
         Raises:
-            ValueError: If the features were made of something else than the settings say.
+            ValueError: If the file is broken, or the features were made of something else than the settings
+                say.
         """
-        meta = json.loads((self.folder / 'meta.json').read_text(encoding='utf-8'))
+        path = self.folder / 'meta.json'
+        try:
+            meta = json.loads(path.read_text(encoding='utf-8'))
+            if meta.pop('checksum') != _text_checksum(meta):
+                raise ValueError('its checksum differs')
+        except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+            raise ValueError(
+                f"'{path}' is broken ({error}). Delete '{self.folder}' and run {COMMAND} again."
+            ) from error
         changed = differences(meta['fingerprint'], self.fingerprint())
         if changed:
             raise ValueError(
@@ -80,7 +93,8 @@ class FeatureCache:
         """Write what :meth:`read_meta` returns."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with replacing(self.folder / 'meta.json') as temporary:
-            temporary.write_text(json.dumps(meta, indent=2) + '\n', encoding='utf-8')
+            content = {**meta, 'checksum': _text_checksum(meta)}
+            temporary.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
 
     def shard(self, view: int, start: int) -> Path:
         """Return the file of the items of ``view`` from ``start`` on."""
@@ -144,23 +158,50 @@ class CachedFeatureDataset(BaseDataset):
                 f"'{missing[0]}'. Run {COMMAND} again; it goes on where it stopped."
             )
         self.views, size = meta['views'], meta['shard_size']
+        self._fingerprint = meta['fingerprint']
+        self._checked = FirstReads(self.views * meta['size'])
         return [dict(start=i - i % size, offset=i % size) for i in range(meta['size'])]
 
     def prepare_data(self, idx: int) -> dict[str, Any]:
-        """Return a sample of a random view (NumPy's global state, as mmcv draws)."""
+        """Return a sample of a random view (NumPy's global state, as mmcv draws).
+
+        Raises:
+            ValueError: If it is not what was written.
+        """
         item = self.get_data_info(idx)
-        path = self.cache.shard(np.random.randint(self.views), item['start'])  # noqa: NPY002
-        sample: dict[str, Any] = {}
+        view = np.random.randint(self.views)  # noqa: NPY002
+        path = self.cache.shard(view, item['start'])
         try:
             shard = _open(path)
-            for name in shard.keys():  # noqa: SIM118, not a dict
-                tensor = shard.get_slice(name)[item['offset']]
-                *parents, last = name.split('.', 1)
-                place = sample.setdefault(parents[0], {}) if parents else sample
-                place[last] = tensor.float() if tensor.is_floating_point() else tensor
-        except (OSError, SafetensorError) as error:
+            tensors = {name: shard.get_slice(name)[item['offset']] for name in shard.keys()}  # noqa: SIM118
+            expected, number = tensors.pop(CHECKSUMS), item['start'] + item['offset']
+            place = view * len(self) + number
+            if place not in self._checked:
+                if item_checksum(self._fingerprint, view, number, tensors) != expected:
+                    raise ValueError(f'item {number} is not what was written')
+                self._checked.add(place)
+        except Exception as error:  # safetensors and torch raise whatever the broken bytes lead to
             raise ValueError(f"'{path}' is broken ({error}). Delete it and run {COMMAND} again.") from error
+        sample: dict[str, Any] = {}
+        for name, tensor in tensors.items():
+            *parents, last = name.split('.', 1)
+            parent = sample.setdefault(parents[0], {}) if parents else sample
+            parent[last] = tensor.float() if tensor.is_floating_point() else tensor
         return sample
+
+
+def item_checksum(fingerprint: dict[str, str], view: int, index: int, tensors: Mapping[str, Tensor]) -> int:
+    """Return the checksum of an item's tensors, by name, and of what it is an item of."""
+    parts = ((name, tensors[name].numpy()) for name in sorted(tensors))
+    return checksum([_text(fingerprint), f'{view} {index}', *chain.from_iterable(parts)])
+
+
+def _text(content: dict[str, Any]) -> str:
+    return json.dumps(content, sort_keys=True)
+
+
+def _text_checksum(content: dict[str, Any]) -> int:
+    return checksum([_text(content)])
 
 
 @lru_cache(maxsize=1024)

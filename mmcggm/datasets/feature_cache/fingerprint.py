@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from mmengine.dataset import BaseDataset
+
+from mmcggm.utils.file_hash import hash_file
 
 # Settings that name folders. Not their names but the contents of these kinds of files count.
 FOLDERS = dict(path=('.json', '.txt', '.safetensors', '.bin'), tokenizer=('.json', '.txt'), data_root=())
@@ -65,8 +66,4 @@ def _present(path: Path) -> Path:
 @lru_cache
 def _hash(path: Path, size: int, modified: int) -> str:
     """Hash a file of this size and time, once in a process."""
-    digest = hashlib.sha256()
-    with path.open('rb') as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    return hash_file(path)

@@ -19,7 +19,7 @@ from mmcggm.registry import MODELS
 from mmcggm.structures.sequences import padding_mask, split_padding
 from mmcggm.utils.atomic import remove_stale, replacing
 
-from .dataset import FeatureCache
+from .dataset import CHECKSUMS, FeatureCache, item_checksum
 
 
 def write_features(
@@ -65,7 +65,8 @@ def write_features(
     preprocessor = MODELS.build(cache.data_preprocessor or dict(type='BaseDataPreprocessor'))
     encoders.to(device)
     preprocessor.to(device)
-    cache.write_meta({**meta, 'fingerprint': cache.fingerprint()})
+    fingerprint = cache.fingerprint()
+    cache.write_meta({**meta, 'fingerprint': fingerprint})
 
     missing = list(cache.missing(meta))
     for folder in {cache.shard(*key).parent for key in missing}:
@@ -83,6 +84,7 @@ def write_features(
     progress = tqdm(loader, desc=cache.folder.name, unit='shard', mininterval=interval)
     for key, batch in zip(missing, progress, strict=True):
         tensors = _encode(preprocessor(batch), encoders, getattr(torch, dtype))
+        tensors[CHECKSUMS] = _checksums(fingerprint, *key, tensors)
         with replacing(cache.shard(*key)) as temporary:
             save_file(tensors, temporary)
         if key == missing[0]:
@@ -133,3 +135,10 @@ def _encode(
                 raise ValueError(f"Features of '{modality}' are not finite in {dtype}; use float32.")
         tensors[f'inputs.{modality}'] = x
     return {name: value.cpu().contiguous() for name, value in tensors.items()}
+
+
+def _checksums(fingerprint: dict[str, str], view: int, start: int, tensors: Mapping[str, Tensor]) -> Tensor:
+    """Return the checksums ``(N,)`` of a shard's items."""
+    items = range(len(next(iter(tensors.values()))))
+    rows = ({name: tensor[item] for name, tensor in tensors.items()} for item in items)
+    return torch.tensor([item_checksum(fingerprint, view, start + i, row) for i, row in enumerate(rows)])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,13 +12,16 @@ import mmcv
 import numpy as np
 import torch
 from mmengine.dataset import BaseDataset
+from PIL import Image
 from torch import Tensor
 
+from mmcggm.datasets.readers.data_root import DataRoot
 from mmcggm.registry import DATASETS
 from mmcggm.utils.pretrained import load_pretrained
 
 FIELDS = dict(id=(str, int), text_tokens=list, img_path=str, label=str)
 LAYOUT = '{"id": ..., "text_tokens": [word, ...], "img_path": file, "label": class}'
+PNG = b'\x89PNG\r\n\x1a\n'
 SHOWN = 20  # files that a message names at most
 
 NAMES = """
@@ -40,7 +45,7 @@ class Food101Dataset(BaseDataset):
     """Images and texts of UPMC Food-101 (Wang et al., ICMEW 2015), in the layout that CGGM's authors read.
 
     ``{data_root}/{split}.json`` is a list of ``{"id": ..., "text_tokens": [word, ...], "img_path": file,
-    "label": class}``; ``img_path`` is absolute or relative to ``data_root``.
+    "label": class}``; ``img_path`` is absolute or relative to ``data_root``, and an image below it.
 
     A sample is ``dict(inputs=dict(image, text), lengths=dict(text), labels)``:
 
@@ -54,12 +59,15 @@ class Food101Dataset(BaseDataset):
         split: Which json file: ``'train'`` or ``'test'``, or one of your own.
         tokenizer: Folder of BERT's tokenizer.
         text_length: Token ids a sample; longer texts are cut.
+        allow_outside: Whether the json file may name images outside of ``data_root``, also by ``..`` and
+            links. Only for files that you trust: they then choose which files of this machine are read.
         pipeline: Transforms of ``img``, uint8 ``(H, W, 3)``, BGR as in mmcv, which keep the type.
         **kwargs: Of :class:`mmengine.dataset.BaseDataset`.
 
     Raises:
         FileNotFoundError: If the json file, the tokenizer, or images that the json file names are missing.
-        ValueError: If an item is not as described, or, when it is read, its image is broken.
+        ValueError: If an item is not as described or names an image elsewhere, or, when it is read, its image
+            is broken.
     """
 
     METAINFO = dict(classes=tuple(NAMES.split()))
@@ -70,11 +78,13 @@ class Food101Dataset(BaseDataset):
         split: str = 'train',
         tokenizer: str = 'data/pretrained/bert-base-uncased',
         text_length: int = 50,
+        allow_outside: bool = False,
         pipeline: Sequence = (),
         **kwargs,
     ) -> None:
         self.tokenizer_path = tokenizer
         self.text_length = text_length
+        self.allow_outside = allow_outside
         super().__init__(ann_file=f'{split}.json', data_root=data_root, pipeline=list(pipeline), **kwargs)
 
     def full_init(self) -> None:
@@ -96,13 +106,25 @@ class Food101Dataset(BaseDataset):
             )
         try:
             entries = json.loads(path.read_text(encoding='utf-8'))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"'{path}' is not JSON ({error}); write it again.") from error
         if not isinstance(entries, list) or not entries:
             raise ValueError(f"'{path}' must hold a list of items, it holds {str(entries)[:50]}.")
         items = [self._read_entry(entry, f"Item {index} of '{path}'") for index, entry in enumerate(entries)]
-        if len({item['id'] for item in items}) < len(items):
-            raise ValueError(f"'{path}' uses an `id` more than once; every item needs its own.")
+        twice = [found for found, count in Counter(item['id'] for item in items).items() if count > 1]
+        if twice:
+            raise ValueError(
+                f"'{path}' uses an `id` more than once, such as {twice[0]!r} ({len(twice)} of them); every "
+                'item needs its own.'
+            )
+        root = DataRoot(self.data_root)
+        outside = [item['img_path'] for item in items if not root.holds(item['img_path'])]
+        if outside and not self.allow_outside:
+            raise ValueError(
+                f"{len(outside)} of {len(items)} images that '{path}' names lie outside of "
+                f"'{self.data_root}', such as {outside[0]!r}. Move them there and correct their `img_path`, "
+                'or, if you trust the json file, set `allow_outside=True` of the data set.'
+            )
         missing = [item['img_path'] for item in items if not Path(item['img_path']).is_file()]
         if missing:
             more = f' and {len(missing) - SHOWN} more' if len(missing) > SHOWN else ''
@@ -133,6 +155,9 @@ class Food101Dataset(BaseDataset):
             if not isinstance(entry.get(field), kind):
                 found = repr(entry[field])[:50] if field in entry else 'nothing'
                 raise ValueError(f'{where}: `{field}` holds {found}; an item must be {LAYOUT}.')
+        strange = [token for token in entry['text_tokens'] if not isinstance(token, (str, int, float))]
+        if strange:
+            raise ValueError(f'{where}: `text_tokens` holds {repr(strange[0])[:50]}, which is no word.')
         classes = self.metainfo['classes']
         if entry['label'] not in classes:
             raise ValueError(f"{where}: `label` is '{entry['label']}', which is none of {list(classes)}.")
@@ -145,9 +170,12 @@ class Food101Dataset(BaseDataset):
 
     def _read_image(self, item: dict) -> np.ndarray:
         try:
+            content = Path(item['img_path']).read_bytes()
+            if content.startswith(PNG):
+                Image.open(io.BytesIO(content)).verify()  # all checksums; to decode it, Pillow checks few
             # Pillow refuses a file that ends too early; OpenCV fills in grey.
-            return mmcv.imread(item['img_path'], 'color_ignore_orientation', backend='pillow')
-        except (OSError, SyntaxError) as error:  # the latter from Pillow on broken PNG files
+            return mmcv.imfrombytes(content, 'color_ignore_orientation', backend='pillow')
+        except Exception as error:  # Pillow raises whatever the broken bytes lead to
             raise ValueError(
                 f"The image '{item['img_path']}' of item '{item['id']}' in '{self.ann_file}' is broken "
                 f'({error}). Download it again, or take the item out of the json file.'

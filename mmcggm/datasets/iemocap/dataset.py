@@ -11,7 +11,8 @@ import torch
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
-from mmcggm.datasets.readers.h5_features import H5Features, open_h5
+from mmcggm.datasets.readers.h5_features import H5Features
+from mmcggm.datasets.readers.h5_files import read_vectors
 from mmcggm.registry import DATASETS
 
 from .target import SPLITS, read_labels, read_names
@@ -152,15 +153,13 @@ class IEMOCAPDataset(BaseDataset):
         path = audio.path.with_name(f'{audio.path.stem}_mean_std.h5')
         if not path.is_file():
             return audio.statistics(read_names(Path(self.data_root), self.cv, 'train'))
-        with open_h5(path) as file:
-            mean, std = (
-                np.array(file.get(f'{self.cv}/{key}', ()), dtype=np.float32) for key in ('mean', 'std')
-            )
-        if mean.shape != (channels,) or std.shape != (channels,) or not (std > 0).all():
+        mean, std = read_vectors(path, [f'{self.cv}/mean', f'{self.cv}/std'])
+        fits = mean.shape == std.shape == (channels,)
+        if not fits or not np.isfinite(mean).all() or not (std > 0).all() or np.isinf(std).any():
             raise ValueError(
-                f"{path} must hold '{self.cv}/mean' and '{self.cv}/std', positive, for the {channels} "
-                f'channels of {audio.path}, but they are of shape {mean.shape} and {std.shape}. Delete the '
-                'file, to have them computed.'
+                f"{path} must hold '{self.cv}/mean' and '{self.cv}/std', finite and positive, for the "
+                f'{channels} channels of {audio.path}, but they are of shape {mean.shape} and {std.shape}. '
+                'Delete the file, to have them computed.'
             )
         return mean, std
 

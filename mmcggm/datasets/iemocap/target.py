@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+
+from mmcggm.datasets.readers.npz import read_npy
 
 SPLITS = dict(train='trn', val='val', test='tst')
 
@@ -25,7 +28,14 @@ def read_names(root: Path, cv: int, split: str) -> list[str]:
         )
     if not names.size:
         raise ValueError(f'{path} names no utterance.')
-    return [name.decode() if isinstance(name, bytes) else str(name) for name in names.ravel()]
+    try:
+        found = [name.decode() if isinstance(name, bytes) else str(name) for name in names.ravel()]
+    except (UnicodeDecodeError, ValueError) as error:
+        raise ValueError(f'{path} holds names that are no text ({error}).') from error
+    twice = [name for name, count in Counter(found).items() if count > 1]
+    if twice:
+        raise ValueError(f"{path} names '{twice[0]}' more than once ({len(twice)} such names).")
+    return found
 
 
 def read_labels(root: Path, cv: int, split: str, classes: Sequence[str]) -> list[int]:
@@ -58,7 +68,4 @@ def _load(root: Path, cv: int, split: str, kind: str) -> tuple[Path, np.ndarray]
     if not path.is_file():
         folds = sorted((p.name for p in folder.parent.iterdir()), key=lambda name: (len(name), name))
         raise FileNotFoundError(f'{path} is missing: `cv` is {cv}, and {folder.parent} has {folds}.')
-    try:
-        return path, np.load(path)
-    except (EOFError, ValueError) as error:  # also for Python objects, since reading them can run code
-        raise ValueError(f'{path} cannot be read as a plain array: {error}.') from error
+    return path, read_npy(path)

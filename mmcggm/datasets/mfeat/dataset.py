@@ -10,7 +10,7 @@ import torch
 from mmengine.dataset import BaseDataset
 from torch import Tensor
 
-from mmcggm.datasets.readers.npz import read_arrays
+from mmcggm.datasets.readers.npz import read_npz
 from mmcggm.registry import DATASETS
 
 from .converter import FILE, SOURCE, SPLIT_SIZES, VIEWS
@@ -124,4 +124,4 @@ class MfeatDataset(BaseDataset):
                 f"No UCI Multiple Features in '{self.data_root}': {SOURCE}; then run `python {CONVERTER} "
                 f'[FOLDER] --out {self.data_root}`.'
             )
-        return read_arrays(path, ('label', 'split', 'row', *self.modalities), converter=CONVERTER)
+        return read_npz(path, ('label', 'split', 'row', *self.modalities), converter=CONVERTER)

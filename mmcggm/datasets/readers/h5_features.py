@@ -12,7 +12,7 @@ from mmengine.logging import print_log
 
 from mmcggm.utils import import_optional
 
-EXTRA = 'data'
+from .h5_files import EXTRA, numbers, open_h5, reading, some
 
 
 class H5Features:
@@ -26,7 +26,8 @@ class H5Features:
 
     Raises:
         ImportError: At any use, if h5py is not installed.
-        OSError: At any use, if the file is missing or cannot be read as HDF5.
+        FileNotFoundError: At any use, if the file is missing.
+        ValueError: At any use, if it cannot be read as HDF5.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -44,18 +45,20 @@ class H5Features:
             L of each, and C.
 
         Raises:
-            ValueError: If one is missing, is no matrix, is empty, or differs in C from the first.
+            ValueError: If one is missing, is no matrix of numbers, is empty, differs in C from the first, or
+                lies in another file.
         """
-        with open_h5(self.path) as file:
-            shapes = {name: getattr(file.get(name), 'shape', None) for name in names}
+        with reading(self.path), open_h5(self.path) as file:
+            found = {name: numbers(file, name) for name in names}
+            shapes = {name: values if values is None else values.shape for name, values in found.items()}
         missing = [name for name, shape in shapes.items() if shape is None]
         if missing:
-            raise ValueError(f'{self.path} lacks {len(missing)} of {len(shapes)} names: {_some(missing)}.')
+            raise ValueError(f'{self.path} lacks {len(missing)} of {len(shapes)} names: {some(missing)}.')
         channels = shapes[names[0]][-1:]
         bad = [f'{n} {s}' for n, s in shapes.items() if len(s) != 2 or s[1:] != channels or 0 in s]
         if bad:
             raise ValueError(
-                f'{self.path} must hold matrices (L, C) of one C, not empty, but holds {_some(bad)}. '
+                f'{self.path} must hold matrices (L, C) of one C, not empty, but holds {some(bad)}. '
                 'The file is damaged or of another kind; get it again.'
             )
         return [shapes[name][0] for name in names], *channels
@@ -64,14 +67,15 @@ class H5Features:
         """Return the matrix at ``name`` as float32 ``(L, C)``.
 
         Raises:
-            ValueError: If it holds NaN or infinity.
+            ValueError: If it holds NaN or infinity, or can't be read.
         """
         if self._file is not None and self._owner != os.getpid():
             self._file.close()  # a fork's copy, with which HDF5 would mix up the file that is opened next
             self._file = None
         if self._file is None:
             self._file, self._owner = open_h5(self.path), os.getpid()
-        features = self._file[name][()].astype(np.float32, copy=False)  # faster than HDF5's conversion
+        with reading(self.path, name):
+            features = self._file[name][()].astype(np.float32, copy=False)  # faster than HDF5's conversion
         if not np.isfinite(features).all():
             raise ValueError(f"{self.path}: '{name}' holds NaN or infinity. Mend it, or leave it out.")
         return features
@@ -84,19 +88,6 @@ class H5Features:
         return _statistics(self.path, self.path.stat().st_mtime_ns, tuple(names))
 
 
-def open_h5(path: Path):
-    """Open ``path`` for reading.
-
-    Raises:
-        OSError: If it is missing or cannot be read as HDF5.
-    """
-    h5py = import_optional('h5py', EXTRA)
-    try:
-        return h5py.File(path, 'r')
-    except OSError as error:
-        raise type(error)(f'{path} cannot be read as HDF5: {error}.') from error
-
-
 @cache
 def _statistics(path: Path, modified: int, names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
     scaler = import_optional('sklearn.preprocessing', EXTRA).StandardScaler()
@@ -106,7 +97,3 @@ def _statistics(path: Path, modified: int, names: tuple[str, ...]) -> tuple[np.n
     for name in names:
         scaler.partial_fit(features.read(name))
     return scaler.mean_.astype(np.float32), scaler.scale_.astype(np.float32)
-
-
-def _some(items: list[str]) -> str:
-    return ', '.join(items[:5]) + (f' and {len(items) - 5} more' if len(items) > 5 else '')

@@ -13,8 +13,11 @@ from mmengine.logging import print_log
 
 from mmcggm.datasets.readers.safe_pickle import load_pickle
 
+from .spans import find_spans
+
 MODALITIES = ('text', 'audio', 'vision')
 LABELS = ('labels', 'regression_labels')
+SPLITS = ('train', 'valid', 'test')
 
 
 @dataclass(frozen=True)
@@ -39,21 +42,31 @@ class SentimentSplit:
 def read_pickle(path: str | Path) -> dict[str, Mapping[str, Any]]:
     """Return ``{split: {key: value}}`` as the pickle has it; :func:`parse_split` makes sense of a split.
 
+    What else stands beside the splits, such as the settings of the tool that wrote the file, is left out, and
+    named in the log.
+
     Raises:
         UnsafePickleError: If the pickle would run code.
         ValueError: If it is damaged, or holds something else.
     """
     data = load_pickle(path)
-    if (
-        not isinstance(data, Mapping)
-        or not data
-        or not all(isinstance(split, Mapping) for split in data.values())
-    ):
+    entries = data if isinstance(data, Mapping) else {}
+    splits = {name: value for name, value in entries.items() if _is_split(name, value)}
+    if not splits or not all(isinstance(split, Mapping) for split in splits.values()):
         raise ValueError(
             f'{path} must hold {{split: {{text, audio, vision, labels}}}}, but its value is a '
             f'{type(data).__name__}' + (f' of {list(data)[:9]}.' if isinstance(data, Mapping) else '.')
         )
-    return data
+    if len(splits) < len(entries):
+        others = [name for name in entries if name not in splits]
+        print_log(f'{path}: {others} are no splits and are not read.', 'current', logging.WARNING)
+    return splits
+
+
+def _is_split(name: object, value: object) -> bool:
+    """Whether an entry is meant as a split; a damaged one is, and is to be refused."""
+    arrays = (value.get(key) for key in (*MODALITIES, *LABELS)) if isinstance(value, Mapping) else ()
+    return name in SPLITS or any(isinstance(array, (np.ndarray, list)) for array in arrays)
 
 
 def parse_split(raw: Mapping[str, Any], where: str) -> SentimentSplit:
@@ -66,10 +79,14 @@ def parse_split(raw: Mapping[str, Any], where: str) -> SentimentSplit:
     mask and segments), if it is not aligned ``audio_lengths`` and ``vision_lengths``, and is padded at
     the end; its ``text`` is BERT's output, which is not zero at padding.
 
-    What counts in a sequence follows, in this order, from ``{modality}_lengths`` (never less than one
-    token; a length beyond L, of a sequence that was cut, is L), for text from the mask in ``text_bert``,
-    or from zeros: all rows from the first to the last that has a value other than zero, so padding may
-    be at either end. (In a sequence of nothing but zeros the first row counts.)
+    What counts in a sequence follows, in this order, from ``{modality}_lengths``, for text from the mask in
+    ``text_bert``, or from zeros: all rows from the first to the last that has a value other than zero, so
+    padding may be at either end. Rows of zeros between others always count, and of a sequence of nothing but
+    zeros one row does.
+
+    A length says how many rows count; which, is seen from the data, since the padding may be at the start or
+    at the end. Rows other than zero outside of them are an error, so is a length that is negative, no whole
+    number, or beyond L (but for sequences that fill all L rows and so were cut).
 
     Audio of −inf, the logarithm of silence, becomes 0; the number of values is logged.
 
@@ -101,40 +118,24 @@ def parse_split(raw: Mapping[str, Any], where: str) -> SentimentSplit:
                 f"{where}: '{modality}' has shape {x.shape}, expected (N, L, C) with N = {len(labels)}, the "
                 f"number of '{key}'."
             )
-        spans[modality] = _spans(raw, modality, x, where)
         features[modality] = _without_silence(x, where) if modality == 'audio' else x
         _check_finite(features[modality], modality, where)
+        spans[modality] = find_spans(raw, modality, x, where)
     return SentimentSplit(features, spans, labels)
 
 
 def _numbers(values: Any, key: str, where: str) -> np.ndarray:
+    """Return float32."""
     try:
-        return np.asarray(values, dtype=np.float32)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{where}: '{key}' is no array of numbers ({error}).") from error
-
-
-def _spans(raw: Mapping[str, Any], modality: str, x: np.ndarray, where: str) -> np.ndarray:
-    samples, max_length, _ = x.shape
-    key = f'{modality}_lengths'
-    if key in raw:
-        lengths = _numbers(raw[key], key, where)
-        if lengths.shape != (samples,):
-            raise ValueError(f"{where}: '{key}' has shape {lengths.shape}, expected ({samples},).")
-        stops = lengths.astype(np.int64).clip(1, max_length)
-        return np.stack([np.zeros_like(stops), stops], axis=1)
-    counts = (x != 0).any(axis=2)
-    if modality == 'text' and 'text_bert' in raw:
-        tokens = _numbers(raw['text_bert'], 'text_bert', where)
-        if tokens.shape != (samples, 3, max_length):
-            raise ValueError(
-                f"{where}: 'text_bert' has shape {tokens.shape}, expected {(samples, 3, max_length)}, as "
-                f"'text' has shape {x.shape}."
-            )
-        counts = tokens[:, 1] != 0
-    first, last = counts.argmax(axis=1), max_length - 1 - counts[:, ::-1].argmax(axis=1)
-    last = np.where(counts.any(axis=1), last, 0)
-    return np.stack([first, last + 1], axis=1)
+        numbers = np.asarray(values)
+        if numbers.dtype.kind not in 'biufO':
+            raise TypeError(f'its type is {numbers.dtype}')
+        with np.errstate(over='raise'):
+            return numbers.astype(np.float32, copy=False)
+    except (TypeError, ValueError, FloatingPointError) as error:
+        raise ValueError(
+            f"{where}: '{key}' is no array of numbers that float32 can hold ({error})."
+        ) from error
 
 
 def _without_silence(audio: np.ndarray, where: str) -> np.ndarray:

@@ -2,16 +2,22 @@
 
 Layout, for each split: ``{split}/labels`` (N,) float32, ``{split}/{modality}`` (N, L, C) float32, padded as
 in the source, and ``{split}/{modality}_span`` (N, 2) int64, see ``SentimentSplit``. Attribute ``format``.
+
+Whatever is read is checked: ``{split}/{modality}_checksum`` (N,) uint32 has the CRC-32 of each sample's
+features, the attribute ``checksum`` of a split that of all else in it, with the names, types and shapes.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mmcggm.datasets.readers.checksums import FirstReads, checksum, row_checksums
+from mmcggm.datasets.readers.h5_files import numbers, open_h5
 from mmcggm.utils import import_optional
 from mmcggm.utils.atomic import replacing
 
@@ -20,7 +26,7 @@ from .pickle_file import MODALITIES, SentimentSplit
 if TYPE_CHECKING:
     import h5py
 
-FORMAT = 'mmcggm sentiment 1'  # raise when the layout changes
+FORMAT = 'mmcggm sentiment 2'  # raise when the layout changes
 SUFFIXES = ('.h5', '.hdf5')
 ADVICE = 'Convert the pickle again with tools/dataset_converters/sentiment.py.'
 
@@ -33,7 +39,8 @@ def write_store(path: str | Path, splits: Iterable[tuple[str, SentimentSplit]]) 
     """
     h5py = import_optional('h5py', extra='data')
     sizes = {}
-    with replacing(path) as temporary, h5py.File(temporary, 'w') as file:
+    # Since 1.10 HDF5 has checksums of its own over what is no data.
+    with replacing(path) as temporary, h5py.File(temporary, 'w', libver='v110') as file:
         file.attrs['format'] = FORMAT
         for name, split in splits:
             group = file.create_group(name)
@@ -41,6 +48,8 @@ def write_store(path: str | Path, splits: Iterable[tuple[str, SentimentSplit]]) 
             for modality in MODALITIES:
                 group[modality] = split.features[modality]
                 group[f'{modality}_span'] = split.spans[modality]
+                group[f'{modality}_checksum'] = row_checksums(split.features[modality])
+            group.attrs['checksum'] = _split_checksum(name, group)
             sizes[name] = len(split)
     return sizes
 
@@ -55,52 +64,90 @@ class StoredFeatures:
         offset: Of the array in it, in bytes.
         shape: ``(N, L, C)``.
         dtype: Of the array.
+        checksums: Of the samples, uint32 ``(N,)``.
     """
 
-    def __init__(self, path: Path, offset: int, shape: tuple[int, int, int], dtype: np.dtype) -> None:
+    def __init__(
+        self, path: Path, offset: int, shape: tuple[int, int, int], dtype: np.dtype, checksums: np.ndarray
+    ) -> None:
         self.shape = shape
-        self._arguments = (path, offset, shape, dtype)
+        self._arguments = (path, offset, shape, dtype, checksums)
         self._map = np.memmap(path, dtype, 'r', offset, shape)
+        self._checked = FirstReads(len(checksums))
 
     def __reduce__(self) -> tuple:
         return type(self), self._arguments  # not the features, which numpy would send
 
     def __getitem__(self, index: int) -> np.ndarray:
-        return self._map[index]
+        """Return a sample's ``(L, C)``.
+
+        Raises:
+            ValueError: If it is not what was written.
+        """
+        features = self._map[index]
+        if index not in self._checked:
+            path, *_, checksums = self._arguments
+            if zlib.crc32(features) != checksums[index]:
+                raise ValueError(f'{path} is damaged in sample {index}. {ADVICE}')
+            self._checked.add(index)
+        return features
 
 
 def read_store(path: str | Path, split: str) -> SentimentSplit:
     """Return a split whose features stay on disk until they are indexed.
 
     Raises:
-        OSError: If the file is missing or cannot be read as HDF5.
-        ValueError: If something else than :func:`write_store` wrote it, or it lacks the split.
+        FileNotFoundError: If the file is missing.
+        ValueError: If something else than :func:`write_store` wrote it, it lacks the split, or is damaged.
     """
     path = Path(path)
-    with _open(path) as file:
-        if file.attrs.get('format') != FORMAT:
-            raise ValueError(f"{path} is not in the format '{FORMAT}'. {ADVICE}")
-        if split not in file:
-            raise ValueError(f"{path} has no split '{split}'; it has {list(file)}.")
-        group = file[split]
-        return SentimentSplit(
-            features={m: _mapped(path, group[m]) for m in MODALITIES},
-            spans={m: group[f'{m}_span'][:] for m in MODALITIES},
-            labels=group['labels'][:],
-        )
+    # It is only read, so HDF5's locks (which some network file systems refuse) serve nothing.
+    with open_h5(path, ADVICE, locking=False) as file:
+        try:
+            return _read_split(path, file, split)
+        except (MemoryError, StoreError):
+            raise
+        except Exception as error:  # h5py raises whatever the broken bytes lead to
+            raise ValueError(f'{path} is damaged ({type(error).__name__}: {error}). {ADVICE}') from error
 
 
-def _mapped(path: Path, features: h5py.Dataset) -> StoredFeatures:
+class StoreError(ValueError):
+    """A store that says what is wrong with it."""
+
+
+def _read_split(path: Path, file: h5py.File, split: str) -> SentimentSplit:
+    h5py = import_optional('h5py', extra='data')
+    if file.attrs.get('format') != FORMAT:
+        raise StoreError(f"{path} is not in the format '{FORMAT}'. {ADVICE}")
+    if split not in file:
+        raise StoreError(f"{path} has no split '{split}'; it has {list(file)}.")
+    if not isinstance(file.get(split, getlink=True), h5py.HardLink):
+        raise StoreError(f"{path}: '{split}' is a link, which is not followed. {ADVICE}")
+    group = file[split]
+    features = {modality: _mapped(path, group, modality) for modality in MODALITIES}
+    if group.attrs.get('checksum') != _split_checksum(split, group):
+        raise StoreError(f"{path} is damaged in split '{split}'. {ADVICE}")
+    return SentimentSplit(
+        features=features,
+        spans={m: group[f'{m}_span'][:] for m in MODALITIES},
+        labels=group['labels'][:],
+    )
+
+
+def _mapped(path: Path, group: h5py.Group, modality: str) -> StoredFeatures:
+    features = numbers(group, modality)
     offset = features.id.get_offset()
     if offset is None:
-        raise ValueError(f"{path}: '{features.name}' was compressed or cut into chunks since. {ADVICE}")
-    return StoredFeatures(path, offset, features.shape, features.dtype)
+        raise StoreError(f"{path}: '{features.name}' was compressed or cut into chunks since. {ADVICE}")
+    checksums = numbers(group, f'{modality}_checksum')[:]
+    return StoredFeatures(path, offset, features.shape, features.dtype, checksums)
 
 
-def _open(path: Path) -> h5py.File:
-    h5py = import_optional('h5py', extra='data')
-    try:
-        # It is only read, so HDF5's locks (which some network file systems refuse) serve nothing.
-        return h5py.File(path, 'r', locking=False)
-    except OSError as error:
-        raise OSError(f'{path} cannot be read ({error}). {ADVICE}') from error
+def _split_checksum(name: str, group: h5py.Group) -> int:
+    """Return the checksum of all in a split but the features, of which it has the checksums."""
+    parts = [name, numbers(group, 'labels')[:]]
+    for modality in MODALITIES:
+        features = numbers(group, modality)
+        parts += [modality, f'{features.dtype.str}{features.shape}']
+        parts += [numbers(group, f'{modality}_{kind}')[:] for kind in ('span', 'checksum')]
+    return checksum(parts)

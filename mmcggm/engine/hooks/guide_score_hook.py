@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import torch
 from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
-from mmengine.runner import EpochBasedTrainLoop, Runner
+from mmengine.runner import Runner
 from torch import Tensor
 
 from mmcggm.balancers import scores_from_counts
@@ -29,9 +29,6 @@ class GuideScoreHook(Hook):
     Where the balancer needs losses, ``guide_loss/{modality}`` and ``fused_loss``, the task's loss of the
     head's output, are added in validation. A balancer that needs to see the validation is told.
 
-    A checkpoint of an epoch is saved before the epoch is validated. Where the balancer needs to see the
-    validation, a resumed training begins with the one that the checkpoint lacks.
-
     With several processes counts are summed, so a sample that a sampler repeats counts twice.
     """
 
@@ -40,7 +37,6 @@ class GuideScoreHook(Hook):
     def __init__(self) -> None:
         self._watch = ExitStack()
         self._counts: dict[str, Tensor] = {}  # of the data set so far
-        self._validated_at: int | None = None  # iteration
 
     def before_run(self, runner: Runner) -> None:
         """Check that there are guides.
@@ -49,13 +45,6 @@ class GuideScoreHook(Hook):
             TypeError: If the model has none.
         """
         find_guided(runner.model)
-
-    def before_train_epoch(self, runner: Runner) -> None:
-        loop = runner.train_loop
-        done = loop.epoch if isinstance(loop, EpochBasedTrainLoop) else loop.iter
-        due = done > 0 and done >= loop.val_begin and done % loop.val_interval == 0
-        if due and needs_validation(runner) and runner.val_loop and self._validated_at != runner.iter:
-            runner.val_loop.run()
 
     def _before_epoch(self, runner: Runner, mode: str = 'train') -> None:
         self._counts = {}
@@ -94,7 +83,6 @@ class GuideScoreHook(Hook):
             _add(metrics, [*(f'guide_loss/{m}' for m in modalities), 'fused_loss'], losses)
         if needs_validation(runner):
             runner.optim_wrapper.balancer.see_validation(scores, losses)
-        self._validated_at = runner.iter
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         modalities = find_guided(runner.model).modalities

@@ -52,7 +52,7 @@ class NonFiniteGradientHook(Hook):
         if (nonfinite := wrapper.take_nonfinite()) is not None:
             self._updates.append((runner.iter + 1, self._samples, nonfinite))
             self._samples = []
-        if len(self._updates) >= self.interval:
+        if len(self._updates) >= (self.interval or 1):
             self._report(runner)
 
     def after_train_epoch(self, runner: Runner) -> None:

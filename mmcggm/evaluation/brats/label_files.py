@@ -1,26 +1,35 @@
 """Reading segmentations from NIfTI files."""
 
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
-import nibabel as nib
-import numpy as np
+from mmcggm.datasets.brats.case_volumes import disk_labels, training_labels
+from mmcggm.datasets.brats.label_conventions import LabelConvention, present_labels
+from mmcggm.datasets.brats.nifti import Volume, read_nifti
 
-from mmcggm.datasets.brats.cases import load_nifti, training_labels
 
-
-def read_labels(path: str | Path) -> tuple[np.ndarray, nib.Nifti1Image]:
-    """Read a segmentation in either convention for the enhancing tumour (4 or 3).
+def read_labels(path: str | Path, convention: LabelConvention) -> Volume:
+    """Read a segmentation as training labels.
 
     Args:
         path: A ``.nii`` or ``.nii.gz`` file.
+        convention: What its labels mean.
 
     Returns:
-        Training labels (D, H, W) uint8, and the image for its geometry.
+        The volume in the orientation LPS; its array holds training labels, uint8 (D, H, W).
 
     Raises:
-        ValueError: If the file cannot be read, is no volume or holds unknown labels.
+        ValueError: If the file cannot be read, is no volume or holds labels that the convention lacks.
     """
-    path = Path(path)
-    image, array = load_nifti(path)
-    labels, _ = training_labels(array, path.name, default_et=3)
-    return labels, image
+    volume = read_nifti(Path(path))
+    return replace(volume, array=training_labels(volume, convention))
+
+
+def labels_on_disk(paths: Iterable[Path]) -> dict[str, list[int]]:
+    """Return the labels that each file holds, by its name.
+
+    Raises:
+        ValueError: If a file cannot be read or is no segmentation.
+    """
+    return {path.name: present_labels(disk_labels(read_nifti(path))) for path in paths}

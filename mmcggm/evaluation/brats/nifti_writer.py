@@ -8,7 +8,8 @@ from pathlib import Path
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
-from mmcggm.datasets.brats.cases import NAMINGS
+from mmcggm.datasets.brats.cases import check_case_id
+from mmcggm.datasets.brats.label_conventions import get_convention
 from mmcggm.datasets.brats.volume_store import StoredCase
 from mmcggm.registry import METRICS
 
@@ -23,8 +24,9 @@ class NiftiWriter(BaseMetric):
 
     Args:
         out_dir: Folder for the files; created where missing.
-        label_convention: What enhancing tumour is called: ``'source'`` as in the case's own files,
-            ``'2021'`` 4, ``'2023'`` 3.
+        label_convention: Whose labels the files get: ``'source'`` as in the case's own files, or the name
+            of a convention of the same classes, see :mod:`mmcggm.datasets.brats.label_conventions`;
+            ``'2021'`` and ``'2023'`` are those of gliomas.
         **kwargs: Arguments of MMEngine's ``BaseMetric``.
 
     Raises:
@@ -35,12 +37,8 @@ class NiftiWriter(BaseMetric):
 
     def __init__(self, out_dir: str, label_convention: str = 'source', **kwargs) -> None:
         super().__init__(**kwargs)
-        if label_convention not in ('source', *NAMINGS):
-            raise ValueError(
-                f"label_convention is '{label_convention}'; choose one of {', '.join(('source', *NAMINGS))}."
-            )
+        self.convention = None if label_convention == 'source' else get_convention(label_convention).name
         self.out_dir = Path(out_dir)
-        self.convention = None if label_convention == 'source' else label_convention
         self.out_dir.mkdir(parents=True, exist_ok=True)
 
     def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
@@ -51,7 +49,7 @@ class NiftiWriter(BaseMetric):
                     'Only segmentations of BraTSDataset are written as NIfTI (`--out` of tools/test.py); '
                     f'this sample has {sorted(sample)}.'
                 )
-            path = self.out_dir / f'{sample["case"]}.nii.gz'
+            path = self.out_dir / f'{check_case_id(sample["case"])}.nii.gz'
             stored = StoredCase(sample['case_path'])
             stored.write_nifti(predicted_volume(sample), path, convention=self.convention)
             self.results.append(sample['case'])

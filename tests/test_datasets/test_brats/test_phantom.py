@@ -14,7 +14,9 @@ from scipy import ndimage
 
 from mmcggm.datasets.brats import phantom
 from mmcggm.datasets.brats import phantom_writer as write_phantoms
-from mmcggm.datasets.brats.cases import find_cases, read_case
+from mmcggm.datasets.brats.case_volumes import read_case
+from mmcggm.datasets.brats.cases import MODALITIES, find_cases
+from mmcggm.datasets.brats.label_conventions import DEFAULTS
 
 REAL = Path(os.environ.get('MMCGGM_TEST_DATA', Path(__file__).parents[3] / '../shared/data')) / 'brats'
 TIMES = st.floats(1, 1e4)
@@ -32,12 +34,12 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope='module')
 def volumes(folder):
     """What the project's own reader makes of the files: images (M, D, H, W) and training labels."""
-    cases, bad, unexplained = find_cases(folder)
-    assert not bad
-    assert not unexplained
-    return [
-        dict(zip(case.files, (*read_case(case).image, read_case(case).seg), strict=True)) for case in cases
-    ]
+    found = find_cases(folder)
+    assert not found.bad
+    assert not found.notes
+    read = [read_case(case, DEFAULTS['2021']) for case in found.cases]
+    names = [*MODALITIES, 'seg']
+    return [dict(zip(names, (*case.image, case.seg), strict=True)) for case in read]
 
 
 @pytest.fixture
@@ -114,8 +116,8 @@ def test_an_interrupted_run_leaves_no_case_in_part(quick, tmp_path, monkeypatch)
     monkeypatch.setattr(write_phantoms.nib, 'save', failing_save)
     with pytest.raises(OSError, match='disk full'):
         write_phantoms.write_phantoms(tmp_path, 3, workers=1)
-    cases, bad, _ = find_cases(tmp_path)
-    assert len(cases) == 1 and not bad
+    found = find_cases(tmp_path)
+    assert len(found.cases) == 1 and not found.bad
 
     monkeypatch.setattr(write_phantoms.nib, 'save', save)
     assert write_phantoms.write_phantoms(tmp_path, 3, workers=1) == (2, 1)
@@ -132,8 +134,9 @@ def test_an_incomplete_case_is_an_error_that_names_the_file(quick, tmp_path):
 @pytest.mark.parametrize(('naming', 'et_label'), [('2021', 4), ('2023', 3)])
 def test_naming(quick, tmp_path, naming, et_label):
     write_phantoms.write_phantoms(tmp_path, 1, naming=naming)
-    (case,), bad, _ = find_cases(tmp_path)
-    assert not bad
+    found = find_cases(tmp_path)
+    (case,) = found.cases
+    assert not found.bad
     assert case.naming == naming
     written = np.asarray(nib.load(case.files['seg']).dataobj)
     assert written[100, 100, 70:73].tolist() == [1, 2, et_label]

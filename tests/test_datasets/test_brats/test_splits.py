@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmcggm.datasets.brats.splits import KEYS, SPLITS, assign, patient_of, read_splits, update_splits
+from mmcggm.datasets.brats.patients import Patients, patient_of
+from mmcggm.datasets.brats.splits import KEYS, SPLITS, assign, read_splits, update_splits
 
 FRACTIONS = (0.8, 0.1, 0.1)
 cases = st.lists(
@@ -95,7 +96,7 @@ def test_the_file_has_one_case_a_line(tmp_path):
     assert update_splits(path, ['a', 'b', 'c'], ['d'], FRACTIONS, 7) == ['a', 'b', 'c', 'd']
     lines = [line.strip(' ,"') for line in path.read_text().splitlines()]
     assert all(lines.count(case) == 1 for case in 'abcd')
-    assert list(json.loads(path.read_text())) == ['seed', *KEYS]
+    assert list(json.loads(path.read_text())) == ['seed', *KEYS, 'patients', 'same_scans']
     splits = read_splits(path)
     assert splits['seed'] == 7 and splits['unlabelled'] == ['d']
     assert sorted(len(splits[split]) for split in SPLITS) == [1, 1, 1]
@@ -108,7 +109,8 @@ def test_an_edited_file_is_kept_and_new_cases_are_added(tmp_path):
     assert update_splits(path, ['a', 'b'], [], FRACTIONS, 0) == []
     assert path.read_text() == edited
     assert update_splits(path, ['a', 'b', 'e'], ['f'], FRACTIONS, 3) == ['e', 'f']
-    assert read_splits(path) == dict(seed=3, train=['c', 'e'], val=['b'], test=['a'], unlabelled=['f'])
+    cases = dict(train=['c', 'e'], val=['b'], test=['a'], unlabelled=['f'])
+    assert read_splits(path) == dict(seed=3, **cases, patients=Patients())
 
 
 @pytest.mark.parametrize(

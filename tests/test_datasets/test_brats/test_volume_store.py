@@ -23,7 +23,9 @@ def write_random_case(path, modalities, shape=(4, 6, 5), seed=0, **kwargs):
     rng = np.random.default_rng(seed)
     image = rng.normal(size=(len(modalities), *shape)).astype(np.float32)
     seg = rng.integers(0, 4, size=shape).astype(np.uint8)
-    options = dict(modalities=modalities, spacing=(1, 1, 1), header=HEADER, et_label=3, source=[]) | kwargs
+    options = (
+        dict(modalities=modalities, spacing=(1, 1, 1), header=HEADER, labels='gli2023', source=[]) | kwargs
+    )
     write_case(path, image, seg, **options)
     return image, seg
 
@@ -162,7 +164,7 @@ def test_what_cannot_be_stored_leaves_nothing(tmp_path, image):
             modalities=['a'],
             spacing=(1, 1, 1),
             header=HEADER,
-            et_label=3,
+            labels='gli2023',
             source=[],
         )
     assert not list(tmp_path.iterdir())

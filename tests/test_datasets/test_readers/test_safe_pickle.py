@@ -143,8 +143,8 @@ def test_a_command_is_refused_and_did_not_run(tmp_path, protocol):
         (np.random.default_rng(0), r'numpy\.random'),
         (np.load, r'numpy\.load'),
         (print, r'builtins\.print'),
-        (np.zeros(2, dtype=[('a', 'f8'), ('b', 'O')]), 'state'),
-        (np.array('2020-01-01', dtype='M8[D]'), 'state'),
+        (np.zeros(2, dtype=[('a', 'f8'), ('b', 'O')]), "the type 'V16'"),
+        (np.array('2020-01-01', dtype='M8[D]'), "the type 'M8'"),
     ],
 )
 def test_anything_else_is_refused_by_name(tmp_path, data, name):
@@ -157,16 +157,74 @@ def opcodes(*parts: bytes) -> bytes:
 
 
 DTYPE = b'cnumpy\ndtype\n'
+ARRAY = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR"
+SCALAR = b'cnumpy.core.multiarray\nscalar\n'
+FROM_BUFFER = b'cnumpy.core.numeric\n_frombuffer\n'
+
+
+def array(shape: bytes, code: bytes, content: bytes) -> bytes:
+    """An array whose state says whatever it likes."""
+    return opcodes(ARRAY, b'(I1\n', shape, DTYPE, b"(S'", code, b"'\ntRI00\n", content, b'tb')
+
+
+def doubled(empty: bytes, add: bytes, times: int) -> bytes:
+    """A container of twice a container of twice ..., in a few bytes."""
+    return b''.join((empty, b'p0\n', *(b'(g%d\ng%d\n%sp%d\n' % (n, n, add, n + 1) for n in range(times))))
+
+
 FORGED = {
     # An object type whose flags say that it holds none: numpy would take raw bytes for pointers.
     'flags': opcodes(DTYPE, b"(S'O8'\ntR(K\x03S'|'\nNNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"),
     'fields': opcodes(DTYPE, b"(S'f8,O'\ntR"),
     'subarray': opcodes(DTYPE, b"(S'(2,)f8'\ntR"),
+    'type by name': opcodes(DTYPE, b"(S'object'\ntR"),
     'encoding': opcodes(b"c_codecs\nencode\n(S'x'\nS'zip'\ntR"),
     'state of a function': opcodes(b'c_codecs\nencode\n}S\'__doc__\'\nS\'x\'\nsb'),
     'state of a class': opcodes(b'c__builtin__\nset\n}S\'x\'\nI1\nsb'),
+    'state of a list': opcodes(b']}b'),
     'extension': opcodes(b'\x82\x01'),
     'module by attribute': opcodes(b'\x8c\x05numpy\x8c\x12core.multiarray.os\x93'),
+    # What an array's state promises and what is there.
+    'fewer objects than the shape': array(b'(I9\nt', b'O', b'(Nl'),
+    'more objects than the shape': array(b'(I1\nt', b'O', b'(NNl'),
+    'objects as raw bytes': array(b'(I1\nt', b'O', b'\x43\x08AAAAAAAA'),
+    'objects as a tuple': array(b'(I1\nt', b'O', b'(Nt'),
+    'fewer bytes than the shape': array(b'(I9\nt', b'f8', b'\x43\x08AAAAAAAA'),
+    'half an element': array(b'(I1\nt', b'f8', b'\x43\x04AAAA'),
+    'a list of numbers': array(b'(I1\nt', b'f8', b'(I1\nl'),
+    'a negative side': array(b'(I-1\nI-1\nt', b'i1', b'\x43\x01A'),
+    'a huge side': array(b'(I1000000000000\nt', b'i1', b'\x43\x01A'),
+    'a huge side beside none': array(b'(I1000000000000\nI0\nt', b'i1', b'\x43\x00'),
+    'sides whose product overflows': array(b'(I4294967296\nI4294967296\nt', b'i1', b'\x43\x00'),
+    'elements of no size': array(b'(I1000000000000\nt', b'S0', b'\x43\x00'),
+    'elements of a gigabyte': array(b'(I1\nt', b'S999999999', b'\x43\x01A'),
+    'a true side': array(b'(I01\nt', b'i1', b'\x43\x01A'),
+    'a list as shape': array(b'(I1\nl', b'i1', b'\x43\x01A'),
+    'text that is none': array(b'(I1\nt', b'U1', b'\x43\x04\xff\xff\xff\xff'),
+    'a state twice': array(b'(I1\nt', b'i1', b'\x43\x01A')[:-1] + b'}b.',
+    'an empty state': opcodes(ARRAY, b')b'),
+    'no state': opcodes(ARRAY, b'Nb'),
+    'a scalar of objects': opcodes(SCALAR, b'(', DTYPE, b"(S'O8'\ntRNtR"),
+    'a scalar of pointers': opcodes(SCALAR, b'(', DTYPE, b"(S'O8'\ntR\x43\x08AAAAAAAAtR"),
+    'a scalar of a gigabyte': opcodes(SCALAR, b'(', DTYPE, b"(S'S999999999'\ntRtR"),
+    'a buffer of pointers': opcodes(FROM_BUFFER, b'(\x43\x08AAAAAAAA', DTYPE, b"(S'O8'\ntR(I1\ntS'C'\ntR"),
+    'a buffer that is too short': opcodes(FROM_BUFFER, b'(\x43\x04AAAA', DTYPE, b"(S'f4'\ntR(I9\ntS'C'\ntR"),
+    'a buffer that is an array': opcodes(FROM_BUFFER, b'(', ARRAY, DTYPE, b"(S'i1'\ntR(I0\ntS'C'\ntR"),
+    'a buffer of a view': opcodes(b'\x96', struct.pack('<Q', 1), b'A\x98'),
+    # A few bytes that stand for more than any memory holds, or take forever.
+    'bytes by their number': opcodes(b'c__builtin__\nbytes\n(I1000000000000\ntR'),
+    'a bytearray by its number': opcodes(b'c__builtin__\nbytearray\n(I1000000000000\ntR'),
+    'a list that doubles': opcodes(doubled(b'(l', b'l', 30)),
+    'a tuple that doubles as a key': opcodes(b'}', doubled(b')', b't', 60), b'Ns'),
+    'a tuple that doubles in a set': opcodes(b'\x8f(', doubled(b')', b't', 60), b'\x90'),
+    'a list in itself': opcodes(b'(lp0\ng0\na'),
+    'deep lists': opcodes(b'(' * 5000, b'N', b'l' * 5000),
+    'deep tuples as a key': opcodes(b'}N', b'\x85' * 200_000, b'Ns'),
+    'deep tuples in a frozenset': opcodes(b'(N', b'\x85' * 200_000, b'\x91'),
+    # Objects filled as others.
+    'an array as a list': opcodes(ARRAY, b'Na'),
+    'an array as a dict': opcodes(ARRAY, b'I0\nI0\ns'),
+    'an object of a class': opcodes(b'c__builtin__\nset\n)\x81'),
 }  # fmt: skip
 
 
@@ -185,10 +243,25 @@ def test_forged_pickles_are_refused(tmp_path, kind):
         b'<html>not here</html>',
         pickle.dumps(DATA)[:-50],
         opcodes(b'cnumpy\nndarray\n(I0\ntR'),
+        opcodes(b'\x96', struct.pack('<Q', 2**40)),
+        opcodes(b'\x95', struct.pack('<Q', 2**40)),
+        opcodes(b'\x8b', struct.pack('<i', 2**31 - 1)),
+        opcodes(b'I', b'9' * 10_000, b'\n'),
         opcodes(b'N\x85Q'),
         b'\x80\x04' + b'\x8e' + struct.pack('<Q', 100) + b'short',
     ],
-    ids=['empty', 'html', 'cut', 'call of a marker', 'persistent id', 'short bytes'],
+    ids=[
+        'empty',
+        'html',
+        'cut',
+        'call of a marker',
+        'bytearray',
+        'frame',
+        'long',
+        'digits',
+        'persistent id',
+        'short',
+    ],
 )
 def test_damaged_files_are_named(tmp_path, content):
     path = tmp_path / 'data.pkl'

@@ -81,11 +81,12 @@ def test_agrees_on_real_segmentations(tmp_path):
         truth[truth == 4] = 3
         save(tmp_path / 'ref' / source.name, truth, 3)
         save(tmp_path / 'pred' / f'{case}.nii.gz', np.roll(truth, (1, -3, 2), axis=(0, 1, 2)), 4)
-    assert TOOL['main']([str(tmp_path / 'pred'), '--ref', str(tmp_path / 'ref')]) == 0
+    arguments = [str(tmp_path / 'pred'), '--ref', str(tmp_path / 'ref')]
+    assert TOOL['main']([*arguments, '--pred-labels', 'gli2021']) == 0
 
 
 def test_difference_exits_with_1(folders, monkeypatch, capsys):
-    def run_scorer(folder):
+    def run_scorer(folder, config):
         figures = {
             f'global_{metric}_{region}': '0.5' for metric in ('dsc', 'hd95') for region in ('wt', 'tc', 'et')
         }

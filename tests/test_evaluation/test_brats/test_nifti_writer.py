@@ -24,7 +24,7 @@ def sample(tmp_path):
         modalities=['flair'],
         spacing=(2, 1, 1),
         header=header.binaryblock,
-        et_label=4,
+        labels='gli2021',
         source=[],
     )
     return make_sample('case-1', labels, case_path=str(path))
@@ -55,7 +55,7 @@ def test_says_how_many(sample, tmp_path, monkeypatch):
 
 
 def test_unknown_convention(tmp_path):
-    with pytest.raises(ValueError, match=r"'2020'; choose one of source, 2021, 2023"):
+    with pytest.raises(ValueError, match=r"no label convention '2020'; choose one of gli2021, gli2023"):
         NiftiWriter(str(tmp_path / 'out'), label_convention='2020')
     assert not (tmp_path / 'out').exists()
 

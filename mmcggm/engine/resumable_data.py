@@ -1,0 +1,192 @@
+"""Training data that is the same wherever a training is interrupted, and however many workers read it.
+
+What is drawn at random in a batch depends on the seed and on the batch's place in the training, on nothing
+that was drawn before it. So neither workers, whether they persist or not, nor an interruption change it, and
+it differs from epoch to epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from itertools import islice
+from typing import Any
+
+from mmengine.dist import get_dist_info
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler, get_worker_info
+
+from mmcggm.utils.generators import other_generators, seed_generators
+
+
+class PlacedIndex(int):
+    """The index of a sample, with its place in the training.
+
+    Attributes:
+        place: Number of the pass through the data set, and position in it over all processes.
+    """
+
+    place: tuple[int, int]
+
+    def __new__(cls, index: int, place: tuple[int, int]) -> PlacedIndex:
+        placed = super().__new__(cls, index)
+        placed.place = place
+        return placed
+
+    def __getnewargs__(self) -> tuple[int, tuple[int, int]]:  # type: ignore[override]
+        return int(self), self.place
+
+
+class _Interruptible(Sampler):
+    """Yields what ``inner`` does, and can go on with a pass that was begun; the rest is the inner one's."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+        self._last: Iterator | None = None
+        self._begun: Iterator | None = None
+
+    def __iter__(self) -> Iterator:
+        self._last, self._begun = self._begun or self._pass(), None
+        return self._last
+
+    def __len__(self) -> int:
+        return len(self.inner)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == 'inner' or name.startswith('__'):  # asked before there is one, or of this object
+            raise AttributeError(name)
+        return getattr(self.inner, name)
+
+    def go_on(self) -> None:
+        """Let the next pass be what is left of the last."""
+        self._begun = self._last
+
+    def _pass(self) -> Iterator:
+        return iter(self.inner)
+
+
+class InterruptibleBatches(_Interruptible):
+    """The batches of a batch sampler of any kind."""
+
+
+class PlacedSampler(_Interruptible):
+    """The indices of another sampler, each with its place.
+
+    Attributes:
+        passes: Number of the next pass.
+    """
+
+    passes = 0
+
+    def _pass(self) -> Iterator[PlacedIndex]:
+        number, self.passes = self.passes, self.passes + 1
+        rank, processes = get_dist_info()
+        for position, index in enumerate(self.inner):
+            yield PlacedIndex(index, (number, position * processes + rank))
+
+
+class SeededDataset(Dataset):
+    """A data set that draws at random by the place of a batch in the training; the rest is the other's.
+
+    It seeds the generators of Python, NumPy and PyTorch. In the training's own process they go on
+    afterwards as if nothing had been drawn.
+    """
+
+    def __init__(self, dataset: Dataset, seed: int) -> None:
+        self.dataset = dataset
+        self.seed = seed
+
+    def __getitem__(self, index: int) -> Any:
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Any]:
+        if not isinstance(indices[0], PlacedIndex):  # somebody else reads the data set
+            return self._read(indices)
+        with nullcontext() if get_worker_info() else other_generators():
+            seed_generators(self.seed, *indices[0].place)
+            return self._read([int(index) for index in indices])
+
+    def __len__(self) -> int:
+        return len(self.dataset)  # type: ignore[arg-type]
+
+    def __getattr__(self, name: str) -> Any:
+        if name == 'dataset' or name.startswith('__'):  # asked before there is one, or of this object
+            raise AttributeError(name)
+        return getattr(self.dataset, name)
+
+    def _read(self, indices: Sequence[int]) -> list[Any]:
+        if hasattr(self.dataset, '__getitems__'):
+            return self.dataset.__getitems__(indices)
+        return [self.dataset[index] for index in indices]
+
+
+def resumable(loader: DataLoader, seed: int) -> DataLoader:
+    """Return a loader of the same batches that can begin inside a pass and draws by place.
+
+    One of an iterable data set, which only reading can bring to a place, is returned as it is, and so is one
+    of a class of its own.
+    """
+    if isinstance(loader.dataset, IterableDataset) or type(loader) is not DataLoader:
+        return loader
+    batches: dict[str, Any] = dict(batch_size=loader.batch_size, drop_last=loader.drop_last)
+    if loader.batch_size is None and loader.batch_sampler is not None:
+        inner: Any = loader.batch_sampler
+        if hasattr(inner, 'sampler'):
+            inner.sampler = PlacedSampler(inner.sampler)
+        batches = dict(batch_sampler=InterruptibleBatches(inner))
+    else:
+        batches['sampler'] = PlacedSampler(loader.sampler)
+    kept = {name: getattr(loader, name) for name in _KEPT}
+    return DataLoader(SeededDataset(loader.dataset, seed), **batches, **kept)
+
+
+_KEPT = (
+    'num_workers',
+    'collate_fn',
+    'pin_memory',
+    'timeout',
+    'worker_init_fn',
+    'multiprocessing_context',
+    'generator',
+    'prefetch_factor',
+    'persistent_workers',
+    'pin_memory_device',
+    'in_order',
+)
+
+
+def placed_sampler(loader: DataLoader) -> PlacedSampler | None:
+    """Return the sampler of a resumable loader that knows the place, None if there is none."""
+    found = (loader.sampler, getattr(loader.batch_sampler, 'sampler', None))
+    return next((sampler for sampler in found if isinstance(sampler, PlacedSampler)), None)
+
+
+def begin_pass(loader: DataLoader, number: int) -> None:
+    """Say which pass through the data set is the next, which begins at its beginning."""
+    if (sampler := placed_sampler(loader)) is not None:
+        sampler.passes = number
+
+
+def skip_batches(loader: DataLoader, count: int, next_pass: Callable[[], None]) -> bool:
+    """Let the next pass begin after ``count`` batches, which are not loaded.
+
+    Args:
+        loader: A resumable one.
+        count: Number of batches; they may be those of several passes.
+        next_pass: What is done before each pass but the first.
+
+    Returns:
+        Whether that is possible.
+    """
+    batches = loader.sampler if loader.batch_sampler is None else loader.batch_sampler
+    begun = batches if isinstance(batches, _Interruptible) else loader.sampler
+    if not isinstance(begun, _Interruptible):
+        return False
+    rest = iter(batches)
+    while count:
+        taken = sum(1 for _ in islice(rest, count))
+        count -= taken
+        if count:
+            next_pass()
+            rest = iter(batches)
+    begun.go_on()
+    return True
