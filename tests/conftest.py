@@ -44,13 +44,17 @@ def no_scope_left_behind() -> Iterator[None]:
 
 @pytest.fixture
 def tool(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Run a launcher of ``tools/`` in this process, and leave no default scope behind."""
+    """Run a tool in this process, with SystemExit where it fails, and leave no default scope behind."""
     monkeypatch.setattr(DefaultScope, '_instance_dict', DefaultScope._instance_dict.copy())
     monkeypatch.syspath_prepend(REPOSITORY)
 
     def run(name: str, *arguments: object) -> None:
         monkeypatch.setattr(sys, 'argv', [name, *map(str, arguments)])
-        runpy.run_path(str(REPOSITORY / 'tools' / name), run_name='__main__')
+        try:
+            runpy.run_path(str(REPOSITORY / 'tools' / name), run_name='__main__')
+        except SystemExit as end:
+            if end.code:
+                raise
 
     return run
 

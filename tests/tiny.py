@@ -16,8 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from mmcggm.balancers import Balancer, Clock, Training
-from mmcggm.engine import BalancingHook, GuideScoreHook
-from mmcggm.engine.runner import BalancedRunner
+from mmcggm.engine import BalancedRunner, BalancingHook, GuideScoreHook
 from mmcggm.guided import Guide, GuidedModel, Task
 from mmcggm.registry import MODELS, TASKS
 

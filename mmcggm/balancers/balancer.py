@@ -234,7 +234,10 @@ class Balancer:
         self.memory = {n: map_values(lambda x: x.to(device), value) for n, value in self.memory.items()}
         first = {name: memory.first(self) for name, memory in self._declared().items()}
         if wrong := difference(first, self.memory, f'balancer.{self.name}'):
-            raise ValueError(f'The state {wrong} is not of the kind that the method has in this training.')
+            raise ValueError(
+                f'{wrong} in the state that was loaded is not of the kind that {self.name} has in this '
+                f'training of {len(self.training.modalities)} modalities. Take a checkpoint of this training.'
+            )
 
     @classmethod
     def _declared(cls) -> dict[str, Memory]:

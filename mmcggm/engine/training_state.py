@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 from mmcggm.balancers.state import difference
 from mmcggm.utils.checkpoints import CheckpointError
 
-KINDS = dict(meta=dict, message_hub=dict, optimizer=dict, param_schedulers=(list, dict))
+KINDS: dict[str, Any] = dict(meta=dict, message_hub=dict, optimizer=dict, param_schedulers=(list, dict))
 
 
 def check_training_state(checkpoint: Mapping[str, Any], source: str, runner: Runner | None = None) -> None:

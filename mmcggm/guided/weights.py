@@ -95,9 +95,9 @@ def load_weights(
     except RuntimeError as error:
         raise CheckpointError(f"'{source}' can't be loaded into the model: {error}") from error
     missing = [n for n in found.missing_keys if n not in shapes and not n.endswith('num_batches_tracked')]
-    guides = {name for name in model.state_dict() if name.startswith(GUIDES)}
-    if isinstance(model, GuidedModel) and guides and guides <= set(missing):
-        missing = [name for name in missing if name not in guides]
+    has_guides = any(name.startswith(GUIDES) for name in state)
+    if isinstance(model, GuidedModel) and not has_guides and len(state) > len(found.unexpected_keys):
+        missing = [name for name in missing if not name.startswith(GUIDES)]
         print_log(
             f"'{source}' has no guides: those of the model keep their initial values, and what they say "
             '(scores, balance) means nothing before they are trained. Predictions do not depend on them.',

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmcggm.balancers import Balancer, Memory, Training, UpdateMean, UpdateSum
-from mmcggm.balancers.state import undone
+from mmcggm.balancers.state import difference, undone
 from tests.toy import Shown, ToyModel
 
 CLEAN, OVERFLOWED = torch.tensor(0.0), torch.tensor(1.0)
@@ -149,3 +149,21 @@ def test_values_are_where_the_encoders_are():
     model = ToyModel(2).to('meta')
     model.attached(balancer)
     assert balancer.later[0][0].is_meta and balancer.total.is_meta and balancer.updates == 3
+
+
+@pytest.mark.parametrize(
+    ('own', 'found', 'named'),
+    [
+        (dict(a=torch.zeros(2), b=[1, None], c=[]), dict(a=torch.ones(2), b=[2.5, 'x'], c=[1, 2]), None),
+        (dict(a=torch.zeros(2)), dict(a=torch.ones(3)), '`x.a`'),
+        (dict(a=torch.zeros(2)), dict(a=1), '`x.a`'),
+        (dict(b=[1, [2, 3]]), dict(b=[1, [2, '3']]), '`x.b.1.1`'),
+        (dict(b=[1]), dict(b=[1, 2]), '`x.b`'),
+        (dict(b=[1]), dict(b=1), '`x.b`'),
+        (dict(b='less'), dict(b=1), '`x.b`'),
+        (dict(), 1, '`x`'),
+        (dict(), dict(new=1), None),
+    ],
+)
+def test_a_state_of_another_kind_is_named(own, found, named):
+    assert difference(own, found, 'x') == named

@@ -158,11 +158,13 @@ def test_model_of_ones_own(score, progress, tool, scalings, tmp_path, monkeypatc
     check_balanced(train(tool, config, tmp_path / 'train'), scalings, ['sound', 'words'])
 
 
-def test_stripping_says_what_is_wrong(tool, tmp_path):
+def test_stripping_says_what_is_wrong(tool, tmp_path, capsys):
     torch.save(dict(state_dict={}), tmp_path / 'plain.pth')
-    for name, message in [('plain.pth', 'has no guides'), ('absent.pth', 'can not be found')]:
-        with pytest.raises(SystemExit, match=rf'{name}: .*{message}'):
+    for name, message in [('plain.pth', 'has no guides'), ('absent.pth', 'There is no checkpoint')]:
+        with pytest.raises(SystemExit):
             tool('model_converters/strip_guides.py', tmp_path / name, tmp_path / 'out.pth')
+        said = capsys.readouterr().err
+        assert name in said and message in said
     assert [path.name for path in tmp_path.iterdir()] == ['plain.pth']
 
 

@@ -113,9 +113,7 @@ def _attribute(owner: Any, name: str) -> Any:
         return None  # a statistic, which each has anyway
     if owner is _OneCycle and name in ('_annealing_cos', '_annealing_linear'):
         return getattr(OneCycleParamScheduler, name)
-    raise NotDataError(
-        f'the attribute {name!r} of {getattr(owner, "__qualname__", type(owner).__qualname__)}'
-    )
+    raise NotDataError(f"'getattr' for {name!r}")
 
 
 STAND_INS: dict[str, Any] = {
