@@ -33,13 +33,14 @@ HARMLESS_WARNINGS = (
 )
 
 
-def run_tool(main: Callable[[], int | None]) -> NoReturn:
+def run_tool(main: Callable[[], int | None], status_of_errors: int = 1) -> NoReturn:
     """Call the ``main`` of a command and exit with what it returns.
 
     An error that was foreseen (raised on purpose by OpenMMLab's packages or this one, or one of the operating
     system, such as a full disk) is one line on stderr. Any other has its traceback above that line.
 
-    Exits with what ``main`` returns (None: 0), with 1 after an error, and with 130 after Ctrl-C.
+    Exits with what ``main`` returns (None: 0), with ``status_of_errors`` after an error, and with 130 after
+    Ctrl-C.
     """
     silence_dependencies()
     try:
@@ -56,7 +57,7 @@ def run_tool(main: Callable[[], int | None]) -> NoReturn:
         print(f'Error: {message}', file=sys.stderr, flush=True)
         _tell_log(message)
         _tell_launcher(error)
-        sys.exit(1)
+        sys.exit(status_of_errors)
 
 
 def silence_dependencies() -> None:

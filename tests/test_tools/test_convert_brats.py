@@ -22,6 +22,7 @@ from mmcggm.datasets.brats.splits import read_splits
 from mmcggm.datasets.brats.volume_store import StoredCase, case_path
 from mmcggm.utils.atomic import temporary_path
 from tests.synthetic import LPS, write_synthetic_case
+from tests.tool import exit_status
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'dataset_converters' / 'brats.py'
 
@@ -32,7 +33,7 @@ def run_tool(monkeypatch, *arguments):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     monkeypatch.setattr(sys, 'argv', [str(TOOL), *map(str, arguments)])
-    return module.main()
+    return exit_status(module.main, status_of_errors=2)
 
 
 def run_folder(source, store, capfd, **options):

@@ -37,6 +37,7 @@ from mmcggm.evaluation.brats.label_files import labels_on_disk, read_labels
 from mmcggm.evaluation.brats.regions import get_rule, region_scores
 from mmcggm.utils.atomic import replacing
 from mmcggm.utils.csv_files import write_csv
+from mmcggm.utils.run_tool import run_tool
 
 TOLERANCE = dict(Dice=1e-6, HD95=1e-3)
 THEIR_NAME = dict(Dice='dsc', HD95='hd95')
@@ -205,12 +206,8 @@ def main(argv: list[str] | None = None) -> int:
     if find_spec('brats_evaluation') is None:
         print("The challenge's scorer is not installed: pip install BraTS-evaluation", file=sys.stderr)
         return 2
-    try:
-        pairs = find_pairs(args.pred_dir, args.ref)
-        rows = compare(pairs, choose_conventions(pairs, args.labels, args.pred_labels))
-    except (OSError, ValueError, RuntimeError) as error:
-        print(f'Error: {error}', file=sys.stderr)
-        return 2
+    pairs = find_pairs(args.pred_dir, args.ref)
+    rows = compare(pairs, choose_conventions(pairs, args.labels, args.pred_labels))
     print(format_table(rows))
     if args.csv:
         write_csv(args.csv, rows)
@@ -230,4 +227,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_tool(main, status_of_errors=2)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -26,12 +25,14 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from mmcggm.engine.optim_wrapper import find_guided
+from mmcggm.engine.settings import read_config
 from mmcggm.guided import GuidedModel, load_weights
 from mmcggm.registry import MODELS
 from mmcggm.utils import import_optional
 from mmcggm.utils.atomic import replacing
 from mmcggm.utils.checkpoints import read_checkpoint
 from mmcggm.utils.launch_arguments import add_trust
+from mmcggm.utils.run_tool import run_tool
 
 
 def parse_args() -> argparse.Namespace:
@@ -77,22 +78,17 @@ def represent(model: GuidedModel, loader: DataLoader, name: str) -> dict[str, tu
 
 def main() -> int:
     args = parse_args()
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
+    cfg = read_config(args.config, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmcggm'))
     torch.manual_seed(0)
-    try:
-        linear_model = import_optional('sklearn.linear_model', 'data')
-        from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import StandardScaler
+    linear_model = import_optional('sklearn.linear_model', 'data')
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
 
-        model = find_guided(MODELS.build(cfg.model)).to(args.device).eval()
-        checkpoint = read_checkpoint(args.checkpoint, trust=args.trust)
-        load_weights(model, checkpoint, args.checkpoint)
-        train, test = (represent(model, build_loader(cfg, split), split) for split in ('train', 'test'))
-    except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
-        print(f'Error: {error}', file=sys.stderr)
-        return 1
+    model = find_guided(MODELS.build(cfg.model)).to(args.device).eval()
+    checkpoint = read_checkpoint(args.checkpoint, trust=args.trust)
+    load_weights(model, checkpoint, args.checkpoint)
+    train, test = (represent(model, build_loader(cfg, split), split) for split in ('train', 'test'))
 
     accuracies = {}
     for modality in tqdm([m for m in model.modalities if m in train and m in test], desc='probes'):
@@ -114,4 +110,4 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_tool(main)

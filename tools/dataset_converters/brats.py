@@ -11,14 +11,13 @@ refused, the store cannot be written, or no case is good.
 
 import argparse
 import os
-import sys
 from collections import Counter
 from pathlib import Path
 
-from mmcggm.datasets.brats.cases import printable
 from mmcggm.datasets.brats.converter import convert_folder
 from mmcggm.datasets.brats.label_conventions import CONVENTIONS
 from mmcggm.datasets.brats.patients import Patients, read_patient_table
+from mmcggm.utils.run_tool import run_tool
 
 
 def parse_args() -> argparse.Namespace:
@@ -71,25 +70,21 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
-    try:
-        patients = None
-        if args.patients or args.patient_pattern:
-            table = read_patient_table(args.patients) if args.patients else None
-            patients = Patients(args.patient_pattern, table)
-        outcomes = convert_folder(
-            args.source,
-            args.out,
-            workers=args.workers,
-            skip_bad=args.skip_bad,
-            prune=args.prune,
-            labels=args.labels,
-            patients=patients,
-            fractions=args.split,
-            seed=args.seed,
-        )
-    except (OSError, ValueError) as error:
-        print(f'Error: {printable(error)}', file=sys.stderr)
-        return 2
+    patients = None
+    if args.patients or args.patient_pattern:
+        table = read_patient_table(args.patients) if args.patients else None
+        patients = Patients(args.patient_pattern, table)
+    outcomes = convert_folder(
+        args.source,
+        args.out,
+        workers=args.workers,
+        skip_bad=args.skip_bad,
+        prune=args.prune,
+        labels=args.labels,
+        patients=patients,
+        fractions=args.split,
+        seed=args.seed,
+    )
     count = Counter(outcome.status for outcome in outcomes)
     print(f'{count["converted"]} converted, {count["present"]} already there, {count["bad"]} bad: {args.out}')
     if count['bad'] and not args.skip_bad:
@@ -101,4 +96,4 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_tool(main, status_of_errors=2)
