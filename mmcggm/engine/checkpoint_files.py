@@ -6,12 +6,12 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import torch
 from mmengine.fileio import LocalBackend, get_file_backend
 
 from mmcggm.utils.atomic import replacing
+from mmcggm.utils.checkpoints import peek
 
 LAST = 'last_checkpoint'  # the file in a work_dir that names the checkpoint that was written last
 NEEDED = ('meta', 'state_dict', 'message_hub', 'optimizer')  # to go on with a training
@@ -93,10 +93,7 @@ def _iteration(path: Path) -> int:
         raise ValueError('it is empty')
     if not zipfile.is_zipfile(path):
         raise ValueError('it is cut short, or no checkpoint')
-    try:
-        checkpoint = _read(path)
-    except Exception as error:  # whatever a broken file does to the reader
-        raise ValueError(f'it can not be read: {str(error).splitlines()[0]}') from error
+    checkpoint = peek(path)
     missing = [key for key in NEEDED if key not in checkpoint]
     if missing:
         raise ValueError(f'it lacks {", ".join(missing)}')
@@ -114,8 +111,3 @@ def _damage(path: Path) -> str | None:
     except (OSError, zipfile.BadZipFile, ValueError, EOFError) as error:
         return f'it is damaged: {error}'
     return None if damaged is None else f"it is damaged: the check sum of its part '{damaged}' is wrong"
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """Return a checkpoint whose tensors are left on the disk."""
-    return torch.load(path, map_location='cpu', weights_only=True, mmap=True)

@@ -80,6 +80,20 @@ def read_checkpoint(
     return content
 
 
+def peek(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return what a checkpoint of today's format holds, with the tensors left on the disk.
+
+    Raises:
+        ValueError: If it can't be read as data; the message does not name the file.
+    """
+    try:
+        return _read(os.fspath(path), 'cpu', trust=False, mmap=True)
+    except NotDataError as error:
+        raise ValueError(f'it asks for {error}, which is more than data') from None
+    except Exception as error:  # whatever a broken file does to the reader
+        raise ValueError(f'it can not be read: {_reason(error)}') from error
+
+
 def weights_of(checkpoint: Mapping[str, Any], source: str) -> Mapping[str, Tensor]:
     """Return the weights in a checkpoint: its ``state_dict``, or all that it holds.
 
@@ -139,14 +153,14 @@ def _check_archive(path: str) -> None:
             )
 
 
-def _read(path: str, map_location: Any, trust: bool) -> Any:
+def _read(path: str, map_location: Any, trust: bool, mmap: bool = False) -> Any:
     if path.endswith('.safetensors'):
         return load_file(path, 'cpu' if map_location is None else str(map_location))
     if trust:
         return torch.load(path, map_location=map_location, weights_only=False)
     with stand_ins():
         try:
-            return plain(torch.load(path, map_location=map_location, weights_only=True))
+            return plain(torch.load(path, map_location=map_location, weights_only=True, mmap=mmap))
         except pickle.UnpicklingError as error:
             asked = ASKED_FOR.search(str(error))
             if asked is None:
