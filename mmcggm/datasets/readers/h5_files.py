@@ -58,24 +58,27 @@ def numbers(group: h5py.Group, name: str) -> h5py.Dataset | None:
         ValueError: If it is a link, or its values lie in another file, or are no real numbers.
     """
     h5py = import_optional('h5py', EXTRA)
-    steps = [step for step in name.split('/') if step]
+    # By h5py's lower interface, which takes a third of the time.
+    links, steps = group.id.links, name.encode().strip(b'/').split(b'/')
     for end in range(1, len(steps) + 1):
-        link = group.get('/'.join(steps[:end]), getlink=True)
-        if link is None:
+        path = b'/'.join(steps[:end])
+        if not links.exists(path):
             return None
-        if not isinstance(link, h5py.HardLink):
+        if links.get_info(path).type != h5py.h5l.TYPE_HARD:
             raise ValueError(
                 f"{group.file.filename}: '{name}' is a link, perhaps to another file, which is not followed. "
                 'Copy what it names into the file.'
             )
-    found = group.get(name)
-    if not isinstance(found, h5py.Dataset):
+    node = h5py.h5o.open(group.id, path)
+    if not isinstance(node, h5py.h5d.DatasetID):
         return None
-    if found.external or found.is_virtual:
+    made = node.get_create_plist()
+    if made.get_layout() == h5py.h5d.VIRTUAL or made.get_external_count():
         raise ValueError(
             f"{group.file.filename}: the values of '{name}' lie in another file, which is not read. "
             'Copy them into this one.'
         )
+    found = h5py.Dataset(node)
     if found.dtype.kind not in 'fiu':
         raise ValueError(f"{group.file.filename}: '{name}' holds {found.dtype}, no real numbers.")
     return found
