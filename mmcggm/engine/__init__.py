@@ -1,7 +1,14 @@
 """The balancers' adapter to MMEngine: optimizer wrappers, hooks and a strategy."""
 
 from .fsdp_strategy import FSDP2Strategy
-from .hooks import BalancingHook, CGGMHook, GradientStatsHook, GuideScoreHook, ModalityContributionHook
+from .hooks import (
+    BalancingHook,
+    CGGMHook,
+    ClassCheckHook,
+    GradientStatsHook,
+    GuideScoreHook,
+    ModalityContributionHook,
+)
 from .optim_wrapper import (
     BalancedAmpOptimWrapper,
     BalancedOptimWrapper,
@@ -17,6 +24,7 @@ __all__ = [
     'CGGMAmpOptimWrapper',
     'CGGMHook',
     'CGGMOptimWrapper',
+    'ClassCheckHook',
     'FSDP2Strategy',
     'GradientStatsHook',
     'GuideScoreHook',
