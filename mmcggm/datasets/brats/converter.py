@@ -126,7 +126,7 @@ def convert_folder(
     if labels is not None:
         get_convention(labels)
     if (store / 'splits.json').exists():
-        before = read_splits(store / 'splits.json')
+        before = read_splits(store / 'splits.json', patients)
         patients = patients or before['patients']
     patients = patients or Patients()
     found = find_cases(source)
@@ -207,6 +207,8 @@ def _finish(
             'if they were withdrawn, --prune takes them out of the store and its splits.'
         )
     if bad and not skip_bad:
+        if gone and prune:
+            _say('Nothing is taken out while cases are bad and not skipped.')
         if bad & held:
             _say(
                 f'WARNING The store still holds what {len(bad & held)} bad cases were before: '
