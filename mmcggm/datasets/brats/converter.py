@@ -13,7 +13,7 @@ from mmcggm.utils.atomic import remove_stale
 
 from .background import FULL, normalise
 from .case_volumes import read_case
-from .cases import MODALITIES, SourceCase, find_cases
+from .cases import MODALITIES, SourceCase, find_cases, printable
 from .label_conventions import LabelConvention, get_convention
 from .nifti import CaseError
 from .patients import Patients
@@ -280,7 +280,7 @@ def _said(outcome: Outcome) -> Outcome:
 
 
 def _say(message: str) -> None:
-    tqdm.write(message, file=sys.stderr)
+    tqdm.write(printable(message), file=sys.stderr)
 
 
 def _some(cases: Collection[str]) -> str:
