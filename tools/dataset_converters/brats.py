@@ -86,7 +86,10 @@ def main() -> int:
         seed=args.seed,
     )
     count = Counter(outcome.status for outcome in outcomes)
-    print(f'{count["converted"]} converted, {count["present"]} already there, {count["bad"]} bad: {args.out}')
+    print(
+        f'{count["converted"]} converted, {count["present"]} already there, {count["bad"]} bad: '
+        f'{printable(args.out)}'
+    )
     if count['bad'] and not args.skip_bad:
         print(
             'Repair the bad cases, or leave them out with --skip-bad; until then splits.json is not written.'

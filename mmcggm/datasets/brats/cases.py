@@ -59,8 +59,8 @@ def check_case_id(case: str) -> str:
 
 
 def printable(text: object) -> str:
-    """Return ``text`` with what is not UTF-8 in a file's name written as ``\\xff``."""
-    return os.fsencode(str(text)).decode('utf-8', 'backslashreplace')
+    """Return ``text`` so that it can be shown, whatever the encoding of a file's name in it."""
+    return str(text).encode('utf-8', 'backslashreplace').decode()
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from mmcggm.utils.atomic import remove_stale
 
 from .background import FULL, normalise
 from .case_volumes import read_case
-from .cases import MODALITIES, SourceCase, find_cases
+from .cases import MODALITIES, SourceCase, find_cases, printable
 from .label_conventions import LabelConvention, get_convention
 from .nifti import CaseError
 from .patients import Patients
@@ -126,7 +126,7 @@ def convert_folder(
     if labels is not None:
         get_convention(labels)
     if (store / 'splits.json').exists():
-        before = read_splits(store / 'splits.json')
+        before = read_splits(store / 'splits.json', patients)
         patients = patients or before['patients']
     patients = patients or Patients()
     found = find_cases(source)
@@ -207,6 +207,8 @@ def _finish(
             'if they were withdrawn, --prune takes them out of the store and its splits.'
         )
     if bad and not skip_bad:
+        if gone and prune:
+            _say('Nothing is taken out while cases are bad and not skipped.')
         if bad & held:
             _say(
                 f'WARNING The store still holds what {len(bad & held)} bad cases were before: '
@@ -278,7 +280,7 @@ def _said(outcome: Outcome) -> Outcome:
 
 
 def _say(message: str) -> None:
-    tqdm.write(message, file=sys.stderr)
+    tqdm.write(printable(message), file=sys.stderr)
 
 
 def _some(cases: Collection[str]) -> str:

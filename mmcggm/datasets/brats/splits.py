@@ -94,12 +94,16 @@ def _neediest(splits: Mapping[str, Sequence[str]], fractions: Sequence[float], t
     return empty[0] if empty else max(wanted, key=lambda split: wanted[split] - len(splits[split]))
 
 
-def read_splits(path: str | Path) -> dict:
+def read_splits(path: str | Path, patients: Patients | None = None) -> dict:
     """Read and check ``splits.json``.
+
+    Args:
+        path: The file.
+        patients: How patients are told. Default: as the file says.
 
     Returns:
         ``seed`` (int or None), the case ids under ``train``, ``val``, ``test`` and ``unlabelled``, and
-        ``patients``, a :class:`Patients`.
+        ``patients``, a :class:`Patients` as the file says.
 
     Raises:
         FileNotFoundError: If there is none.
@@ -120,7 +124,7 @@ def read_splits(path: str | Path) -> dict:
             f"{path} must be an object with the keys 'seed', {', '.join(map(repr, (*KEYS, *PATIENT_KEYS)))}."
         )
     try:
-        patients = Patients.from_json(content)
+        told = Patients.from_json(content)
     except ValueError as error:
         raise ValueError(f'{path}: {error}') from error
 
@@ -139,8 +143,8 @@ def read_splits(path: str | Path) -> dict:
                     f"{path}: case '{case}' stands in '{split_of[case]}' and again in '{split}'; keep one."
                 )
             split_of[case] = split
-    check_patients(path, splits, patients)
-    return dict(seed=content.get('seed'), **splits, patients=patients)
+    check_patients(path, splits, patients or told)
+    return dict(seed=content.get('seed'), **splits, patients=told)
 
 
 def check_patients(path: Path, splits: Mapping[str, Sequence[str]], patients: Patients) -> None:
@@ -204,7 +208,7 @@ def update_splits(
             splits.
     """
     path = Path(path)
-    old = read_splits(path) if path.exists() else dict(seed=seed, patients=Patients())
+    old = read_splits(path, patients) if path.exists() else dict(seed=seed, patients=Patients())
     patients = patients or old['patients']
     kept = {key: [case for case in old.get(key, ()) if case not in removed] for key in KEYS}
     check_patients(path, kept, patients)

@@ -46,6 +46,8 @@ def see_case(case: SourceCase, store: Path) -> Seen:
         return Seen(labels, stored)
     except CaseError as error:
         return Seen(stored=stored, reason=str(error))
+    except MemoryError:
+        return Seen(stored=stored, reason='its segmentation needs more memory than there is')
 
 
 def decide(

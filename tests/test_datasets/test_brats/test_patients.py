@@ -38,6 +38,8 @@ from mmcggm.datasets.brats.patients import Patients, patient_of, read_patient_ta
         ('C3L-00016-01', 'C3L-00016'),
         ('X12_t0', 'X12'),
         ('X12_tp2', 'X12'),
+        ('X12_m06', 'X12'),
+        ('Brain_s12', 'Brain_s12'),
         ('X12-T10', 'X12'),
         ('glioma 7 session 2', 'glioma 7'),
         ('Head_12_preop', 'Head_12'),

@@ -154,3 +154,12 @@ def test_how_patients_are_told_is_kept(tmp_path):
     assert path.read_text() == content
     update_splits(path, ['l1', 'r1', 'l2', 'r3', 'r2'], [], FRACTIONS, 0)
     assert 'r2' in read_splits(path)[split]
+
+
+def test_splits_that_the_names_contradict_are_kept_by_a_pattern(tmp_path):
+    path = tmp_path / 'splits.json'
+    path.write_text('{"train": ["Site_00001_1"], "val": ["Site_00001_2"], "test": []}')
+    with pytest.raises(ValueError, match="patient 'Site_00001' has cases in 'train' and in 'val'"):
+        update_splits(path, ['Site_00001_3'], [], FRACTIONS, 0)
+    assert update_splits(path, ['Site_00001_3'], [], FRACTIONS, 0, Patients('(.+)')) == ['Site_00001_3']
+    assert read_splits(path)['test'] == ['Site_00001_3']

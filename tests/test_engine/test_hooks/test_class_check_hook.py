@@ -1,0 +1,41 @@
+from types import SimpleNamespace
+
+import pytest
+
+from mmcggm.datasets.brats.label_conventions import CONVENTIONS
+from mmcggm.engine import ClassCheckHook
+from tests.segmentors import small_unet
+
+
+def runner_of(model, metainfo):
+    loader = SimpleNamespace(dataset=SimpleNamespace(metainfo=metainfo))
+    return SimpleNamespace(
+        model=model, train_dataloader=loader, val_dataloader=loader, test_dataloader=loader
+    )
+
+
+@pytest.mark.parametrize('name', ['gli2021', 'ped2023', 'menrt2024'])
+@pytest.mark.parametrize('moment', ['train', 'val', 'test'])
+def test_a_network_that_tells_the_classes_runs(name, moment):
+    runner = runner_of(small_unet(), CONVENTIONS[name].scheme.metainfo)
+    getattr(ClassCheckHook(), f'before_{moment}')(runner)
+    getattr(ClassCheckHook(), f'before_{moment}')(runner_of(small_unet(), {}))
+
+
+@pytest.mark.parametrize('moment', ['train', 'val', 'test'])
+def test_a_network_with_fewer_classes_than_the_labels_names_the_setting(moment):
+    message = (
+        r'`num_classes` of model\.decode_head is 4, but the data of '
+        rf'`{moment}_dataloader` have 5 classes: .*resection cavity.*`num_classes=5`'
+    )
+    with pytest.raises(ValueError, match=message):
+        getattr(ClassCheckHook(), f'before_{moment}')(
+            runner_of(small_unet(), CONVENTIONS['gli2024'].scheme.metainfo)
+        )
+
+
+def test_a_guide_with_fewer_classes_is_named():
+    model = small_unet()
+    model.model.decode_head.num_classes = 5
+    with pytest.raises(ValueError, match=r'`num_classes` of guides\..* is 4'):
+        ClassCheckHook().before_train(runner_of(model, CONVENTIONS['gli2024'].scheme.metainfo))
