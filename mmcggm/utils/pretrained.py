@@ -29,7 +29,9 @@ def load_pretrained(kind: str, path: str | Path, source: str, **kwargs: Any) -> 
             f'example with `hf download {source} --local-dir {path}`.'
         )
     try:
-        return getattr(transformers, kind).from_pretrained(str(path), local_files_only=True, **kwargs)
+        # Code that a folder brings is not run.
+        safe = dict(local_files_only=True, trust_remote_code=False)
+        return getattr(transformers, kind).from_pretrained(str(path), **safe, **kwargs)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ValueError(
             f"'{path}' does not hold what {kind} of transformers can load ({error}). "

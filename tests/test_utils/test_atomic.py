@@ -26,7 +26,7 @@ def test_the_old_file_stays_until_the_new_one_is_complete(tmp_path):
 def test_after_an_error_nothing_stays(tmp_path):
     path = tmp_path / 'table.csv'
     path.write_text('old')
-    with pytest.raises(RuntimeError), replacing(path) as temporary:
+    with pytest.raises(RuntimeError), replacing(path) as temporary:  # noqa: PT012
         temporary.write_text('half')
         raise RuntimeError
     assert path.read_text() == 'old' and list(tmp_path.iterdir()) == [path]

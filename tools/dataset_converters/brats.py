@@ -14,6 +14,7 @@ import os
 from collections import Counter
 from pathlib import Path
 
+from mmcggm.datasets.brats.cases import printable
 from mmcggm.datasets.brats.converter import convert_folder
 from mmcggm.datasets.brats.label_conventions import CONVENTIONS
 from mmcggm.datasets.brats.patients import Patients, read_patient_table
