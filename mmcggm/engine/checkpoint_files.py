@@ -10,7 +10,7 @@ from typing import NamedTuple
 from mmengine.fileio import LocalBackend, get_file_backend
 
 from mmcggm.utils.atomic import replacing
-from mmcggm.utils.checkpoints import CheckpointError, check_archive, read_checkpoint
+from mmcggm.utils.checkpoints import CheckpointError, check_archive, checkpoints_are_trusted, read_checkpoint
 
 from .training_state import check_training_state
 
@@ -90,6 +90,6 @@ def _iteration(path: Path) -> int:
     Raises:
         CheckpointError: If it can't be read, or nothing can be resumed from it.
     """
-    checkpoint = read_checkpoint(path, lazily=True)
+    checkpoint = read_checkpoint(path, trust=checkpoints_are_trusted(), lazily=True)
     check_training_state(checkpoint, str(path))
     return checkpoint['meta']['iter']

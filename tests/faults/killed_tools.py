@@ -99,7 +99,8 @@ def conversion(folder: Path) -> Subject:
 
 def caching(folder: Path) -> Subject:
     write_food101(folder / 'data', train=60, test=20)
-    paths = dict(data=folder / 'data', bert=write_bert(folder / 'bert'), vit=write_vit(folder / 'vit'))
+    vit = write_vit(folder / 'vit', image_size=224)
+    paths = dict(data=folder / 'data', bert=write_bert(folder / 'bert'), vit=vit)
     config = folder / 'cached.py'
     config.write_text(CACHE.format(root=str(ROOT), **{name: str(path) for name, path in paths.items()}))
     options = ['--out', '{out}', '--views', '3', '--shard-size', '4', '--workers', '1']
@@ -109,7 +110,7 @@ def caching(folder: Path) -> Subject:
 def benchmark(folder: Path) -> Subject:
     from mmcggm.datasets.av_digits.converter import convert_folder
 
-    convert_folder(write_synthetic_recordings(folder / 'recordings', recordings=8), folder / 'data')
+    convert_folder(write_synthetic_recordings(folder / 'recordings', speakers=['theo']), folder / 'data')
     config = folder / 'small.py'
     config.write_text(BENCHMARK.format(data=str(folder / 'data')))
 

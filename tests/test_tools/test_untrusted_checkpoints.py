@@ -169,7 +169,7 @@ def test_texts_in_a_checkpoint_are_not_run(end, config, trained, tmp_path, way):
     assert end(*way(config, path, tmp_path / 'work'))[0] == 0 and not marker.exists()
 
 
-@pytest.mark.parametrize('way', [resume, begin, evaluate, strip, probe])
+@pytest.mark.parametrize('way', [resume, resume_newest, begin, evaluate, strip, probe])
 def test_who_trusts_a_checkpoint_says_so(end, config, trained, tmp_path, way, monkeypatch):
     monkeypatch.setattr('mmcggm.utils.checkpoints.schemes._trusted', False)
     path, marker = tmp_path / 'hostile.pth', tmp_path / 'ran'

@@ -1,6 +1,13 @@
 """Checkpoints, read as data; importing this makes MMEngine read them so, too."""
 
 from .reading import CheckpointError, check_archive, read_checkpoint, weights_of
-from .schemes import trust_checkpoints
+from .schemes import checkpoints_are_trusted, trust_checkpoints
 
-__all__ = ['CheckpointError', 'check_archive', 'read_checkpoint', 'trust_checkpoints', 'weights_of']
+__all__ = [
+    'CheckpointError',
+    'check_archive',
+    'checkpoints_are_trusted',
+    'read_checkpoint',
+    'trust_checkpoints',
+    'weights_of',
+]

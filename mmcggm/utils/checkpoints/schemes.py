@@ -28,6 +28,11 @@ def trust_checkpoints() -> None:
     _trusted = True
 
 
+def checkpoints_are_trusted() -> bool:
+    """Say whether this process runs the code that checkpoints hold."""
+    return _trusted
+
+
 def load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
     """Read a file, see :func:`read_checkpoint`."""
     return read_checkpoint(filename, map_location, trust=_trusted)
