@@ -296,7 +296,7 @@ def test_the_brain_is_found(shift):
     np.testing.assert_array_equal(brain_mask(image), expected)
 
 
-def test_a_changed_source_is_converted_again(tmp_path):
+def test_a_changed_source_is_converted_again(tmp_path, capfd):
     source, store = tmp_path / 'source', tmp_path / 'store'
     files = write_synthetic_case(source, 'a')
     write_synthetic_case(source, 'b')
@@ -306,6 +306,9 @@ def test_a_changed_source_is_converted_again(tmp_path):
     case_path(store, 'b').write_bytes(case_path(store, 'b').read_bytes()[:-100])
     assert statuses(convert_folder(source, store)) == {'a': 'converted', 'b': 'converted'}
     assert not StoredCase(case_path(store, 'a')).has_seg
+    assert re.search(
+        '1 cases to train or test with that have no segmentation any more: a', capfd.readouterr().err
+    )
     assert statuses(convert_folder(source, store)) == {'a': 'present', 'b': 'present'}
     assert (store / 'splits.json').read_text() == splits
 

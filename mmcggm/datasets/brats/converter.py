@@ -18,7 +18,7 @@ from .label_conventions import LabelConvention, get_convention
 from .nifti import CaseError
 from .patients import Patients
 from .processes import run_each
-from .splits import check_fractions, read_splits, report_empty, update_splits
+from .splits import SPLITS, check_fractions, read_splits, report_empty, update_splits
 from .survey import decide, see_case
 from .volume_store import StoredCase, case_path, reason_of, write_case
 
@@ -258,7 +258,17 @@ def split_store(
         removed=removed,
     )
     _say(f'Patients: {patients.describe(names)}')
-    warning = report_empty(read_splits(store / 'splits.json'), fractions, patients)
+    splits = read_splits(store / 'splits.json')
+    without = {case.case for case in stored if not case.has_seg} & {
+        case for key in SPLITS for case in splits[key]
+    }
+    if without:
+        _say(
+            f'WARNING splits.json names {len(without)} cases to train or test with that have no '
+            'segmentation any '
+            f"more: {_some(without)}. Move them to 'unlabelled'."
+        )
+    warning = report_empty(splits, fractions, patients)
     if warning:
         _say(f'WARNING {warning}')
 

@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -107,11 +107,11 @@ class Patients:
             return f'{text}: each case is a patient of its own.'
         shown = '; '.join(f'{patient} = {_some(members)}' for patient, members in [*several.items()][:3])
         text += f'; {len(several)} have several cases, e.g. {shown}.'
-        largest = max(several, key=lambda patient: len(several[patient]))
-        if len(several[largest]) > MANY and how == 'names':
+        largest, count = Counter(map(self._named, cases)).most_common(1)[0]
+        if count > MANY and how == 'names':
             text += (
-                f' WARNING {largest} has {len(several[largest])} cases: if these are several patients, say '
-                'how they are told with --patient-pattern or --patients.'
+                f' WARNING {largest} has {count} cases: if these are several patients, say how they are '
+                'told with --patient-pattern or --patients.'
             )
         return text
 
