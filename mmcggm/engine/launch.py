@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 
 from mmcggm.registry import OPTIM_WRAPPERS, RUNNERS
 from mmcggm.utils.checkpoints import trust_checkpoints
+from mmcggm.utils.folders import make_writable
 
 from .runner import BalancedRunner
 from .settings import read_config
@@ -79,7 +80,11 @@ def build_runner(cfg: Config) -> Runner:
 
     MMEngine's own set-up asks for a CUDA device in each process. As there, ``env_cfg.dist_cfg.timeout`` is
     how many seconds processes wait for each other before they give up.
+
+    Raises:
+        OSError: If nothing can be written to the ``work_dir``.
     """
+    make_writable(cfg.work_dir, 'The work_dir')
     if cfg.get('launcher') == 'pytorch' and get_device() == 'cpu':
         seconds = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout')
         dist.init_process_group('gloo', timeout=None if seconds is None else timedelta(seconds=seconds))

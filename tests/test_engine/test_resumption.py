@@ -215,7 +215,13 @@ def test_goes_on_with_a_seed_that_nobody_chose(tmp_path):
 
 @pytest.mark.parametrize(
     ('method', 'by_epoch', 'iteration'),
-    [('CGGM', True, 4), ('OGM', False, 10), ('MMPareto', True, 5), (['CGGM', 'MSLR'], False, 7), (None, True, 5)],
+    [
+        ('CGGM', True, 4),
+        ('OGM', False, 10),
+        ('MMPareto', True, 5),
+        (['CGGM', 'MSLR'], False, 7),
+        (None, True, 5),
+    ],
 )
 def test_goes_on_between_micro_batches(tmp_path, method, by_epoch, iteration):
     """An update is of three batches: at iterations 4, 5, 7 and 10 one is unfinished."""
