@@ -15,4 +15,5 @@ else
         --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="${PORT:-29500}")
 fi
 exec python -m torch.distributed.run "${meeting[@]}" --nproc_per_node="$processes" \
+    --monitor-interval=1 \
     "$(dirname "$0")/test.py" "$config" "$checkpoint" --launcher pytorch "$@"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import torch.distributed as dist
@@ -13,6 +14,7 @@ from mmengine.runner import Runner
 
 from mmcggm.registry import OPTIM_WRAPPERS, RUNNERS
 from mmcggm.utils.checkpoints import trust_checkpoints
+from mmcggm.utils.folders import make_writable
 
 from .runner import BalancedRunner
 from .settings import read_config
@@ -76,10 +78,16 @@ def enable_amp(cfg: Config) -> None:
 def build_runner(cfg: Config) -> Runner:
     """Build the runner; several processes without an accelerator talk through gloo.
 
-    MMEngine's own set-up asks for a CUDA device in each process.
+    MMEngine's own set-up asks for a CUDA device in each process. As there, ``env_cfg.dist_cfg.timeout`` is
+    how many seconds processes wait for each other before they give up.
+
+    Raises:
+        OSError: If nothing can be written to the ``work_dir``.
     """
+    make_writable(cfg.work_dir, 'The work_dir')
     if cfg.get('launcher') == 'pytorch' and get_device() == 'cpu':
-        dist.init_process_group('gloo')
+        seconds = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout')
+        dist.init_process_group('gloo', timeout=None if seconds is None else timedelta(seconds=seconds))
         if cfg.get('model_wrapper_cfg') is None:  # as Runner.wrap_model has it
             unused = cfg.get('find_unused_parameters', False)
             cfg.model_wrapper_cfg = dict(broadcast_buffers=False, find_unused_parameters=unused)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 from pathlib import Path
 
 import numpy as np
 import torch
 from mmengine.hooks import Hook
+from mmengine.runner import Runner
 from torch import nn
 
 from mmcggm.engine.runner import BalancedRunner
-from mmcggm.registry import MODELS
+from mmcggm.registry import DATASETS, HOOKS, MODELS
 from tests.tiny import TinyClassifier, TinyData, default_collate, tiny_runner, wrapper_config
 
 EPOCHS, BATCHES, BATCH = 3, 5, 8  # the last batch of an epoch is smaller
@@ -26,6 +29,7 @@ GUIDED = dict(
 )
 
 
+@DATASETS.register_module()
 class RandomData(TinyData):
     """Draws noise from all three generators, as strangers' data sets and transforms do."""
 
@@ -45,6 +49,32 @@ class DroppingClassifier(TinyClassifier):
     def __init__(self) -> None:
         super().__init__()
         self.left_encoder = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.3))
+
+
+@HOOKS.register_module()
+class DyingHook(Hook):
+    """Lets the second process die, once: it is killed, or raises an error.
+
+    Args:
+        iteration: After how many iterations.
+        witness: Path of a file that is made, so that it dies but once.
+        error: What it says; by default it is killed.
+    """
+
+    priority = 'LOWEST'
+
+    def __init__(self, iteration: int, witness: str, error: str | None = None) -> None:
+        self.iteration = iteration
+        self.witness = Path(witness)
+        self.error = error
+
+    def after_train_iter(self, runner: Runner, *args, **kwargs) -> None:
+        if runner.iter + 1 != self.iteration or runner.rank != 1 or self.witness.exists():
+            return
+        self.witness.touch()
+        if self.error is not None:
+            raise ValueError(self.error)
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def loader(data: TinyData, workers: int = 0, persistent: bool = False, **settings) -> dict:

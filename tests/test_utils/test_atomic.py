@@ -26,9 +26,14 @@ def test_the_old_file_stays_until_the_new_one_is_complete(tmp_path):
 def test_after_an_error_nothing_stays(tmp_path):
     path = tmp_path / 'table.csv'
     path.write_text('old')
-    with pytest.raises(RuntimeError), replacing(path) as temporary:  # noqa: PT012
-        temporary.write_text('half')
-        raise RuntimeError
+
+    def fail() -> None:
+        with replacing(path) as temporary:
+            temporary.write_text('half')
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert path.read_text() == 'old' and list(tmp_path.iterdir()) == [path]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
@@ -12,6 +11,7 @@ from mmcggm.datasets.brats.cases import check_case_id
 from mmcggm.datasets.brats.label_conventions import get_convention
 from mmcggm.datasets.brats.volume_store import StoredCase
 from mmcggm.registry import METRICS
+from mmcggm.utils.folders import make_writable
 
 from .volumes import predicted_volume
 
@@ -30,6 +30,7 @@ class NiftiWriter(BaseMetric):
         **kwargs: Arguments of MMEngine's ``BaseMetric``.
 
     Raises:
+        OSError: If nothing can be written to ``out_dir``.
         ValueError: If there is no such convention, or on a sample that is no segmentation of a stored case.
     """
 
@@ -38,8 +39,7 @@ class NiftiWriter(BaseMetric):
     def __init__(self, out_dir: str, label_convention: str = 'source', **kwargs) -> None:
         super().__init__(**kwargs)
         self.convention = None if label_convention == 'source' else get_convention(label_convention).name
-        self.out_dir = Path(out_dir)
-        self.out_dir.mkdir(parents=True, exist_ok=True)
+        self.out_dir = make_writable(out_dir, '--out')
 
     def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
         """Write the predictions of a batch."""
