@@ -2,8 +2,8 @@
 
     python -m tests.faults.kills --what checkpoint --count 50 --seed 0 --json kills.json
 
-``training`` kills anywhere in a training, its start among it; ``checkpoint`` while a checkpoint is written, for
-which a slow disk is simulated. Exits with 1 if anything was lost beyond the iterations since the last
+``training`` kills anywhere in a training, its start among it; ``checkpoint`` while a checkpoint is written,
+for which a slow disk is simulated. Exits with 1 if anything was lost beyond the iterations since the last
 checkpoint. Each training is a process forked from this one, which has imported everything and trained
 nothing.
 """
