@@ -94,7 +94,7 @@ def resume(config, path, folder):
 
 
 def resume_newest(config, path, folder):
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     (folder / 'last_checkpoint').write_text(str(path))
     return 'train.py', config, '--work-dir', folder, '--resume'
 
