@@ -51,14 +51,15 @@ def newest_checkpoint(work_dir: str | Path) -> NewestCheckpoint:
 
     All ``*.pth`` there are considered, the ones with the weights of the best score alone (``best_*.pth``)
     aside; where there are none, those in the folder that its ``last_checkpoint`` names. Whole means that the
-    archive's checksums are right and nothing that a training needs is missing. The newest is the one with
-    the most iterations behind it, whatever the names and the files' times are.
+    archive's checksums are right and nothing that a training needs is missing. The newest is the one that
+    was saved last, as it says itself, whatever the names and the files' times are: a longer training that
+    used the folder before is not gone on with.
     """
-    found: list[tuple[int, float, Path]] = []
+    found: list[tuple[str, int, Path]] = []
     passed_over: list[str] = []
     for path in _candidates(Path(work_dir)):
         try:
-            found.append((_iteration(path), path.stat().st_mtime, path))
+            found.append((*_saved(path), path))
         except CheckpointError as error:
             passed_over.append(str(error))
     for _, _, path in sorted(found, reverse=True):
@@ -84,12 +85,12 @@ def _trainings(folder: Path) -> list[Path]:
     return sorted(path for path in paths if not path.name.startswith(('best_', '.')))
 
 
-def _iteration(path: Path) -> int:
-    """Return the iterations that a checkpoint has behind it.
+def _saved(path: Path) -> tuple[str, int]:
+    """Return when a checkpoint was saved, and the iterations that it has behind it.
 
     Raises:
         CheckpointError: If it can't be read, or nothing can be resumed from it.
     """
     checkpoint = read_checkpoint(path, trust=checkpoints_are_trusted(), lazily=True)
     check_training_state(checkpoint, str(path))
-    return checkpoint['meta']['iter']
+    return str(checkpoint['meta'].get('time', '')), checkpoint['meta']['iter']

@@ -22,10 +22,11 @@ from mmcggm.utils.checkpoints import CheckpointError
 from .checkpoint_files import is_local, newest_checkpoint, writing_checkpoint
 from .optim_wrapper import unwrapped
 from .resumable_data import resumable
-from .training_state import check_training_state
+from .training_state import check_training_state, kept_settings
 
 # What MMEngine says in each training although nothing is wrong.
 HARMLESS_LINES = (
+    '`resume_param_scheduler` is True but `self.param_schedulers` is None',
     '"FileClient" will be deprecated',
     '"HardDiskBackend" is the alias',
     '`save_param_scheduler` is True but `self.param_schedulers` is None',  # there is none to save
@@ -81,6 +82,13 @@ class _InterruptibleMixin:
             ValueError: If no checkpoint in the ``work_dir`` is whole, though there are some.
         """
         runner: Any = self
+        earlier = sorted(path.name for path in Path(runner.work_dir).glob('*.pth'))
+        if earlier and not runner._resume and isinstance(runner._train_loop, BaseLoop):
+            runner.logger.warning(
+                f"'{runner.work_dir}' holds checkpoints of an earlier training ({', '.join(earlier[:4])}). "
+                'This one begins anew and replaces those of the same names: go on with `--resume`, or take '
+                'another `--work-dir`.'
+            )
         if runner._resume is True and runner._load_from is None and not runner._has_loaded:
             runner._load_from = self._newest_checkpoint()
             runner._resume = runner._load_from is not None
@@ -162,6 +170,11 @@ class BalancedRunner(_InterruptibleMixin, Runner):
         checkpoint = CheckpointLoader.load_checkpoint(filename, map_location)
         if self._is_resuming:
             check_training_state(checkpoint, filename, self)
+            for sentence in kept_settings(checkpoint, self):
+                self.logger.warning(
+                    f'{sentence}: the checkpoint decides. To change it, begin a training from the weights '
+                    '(`load_from`).'
+                )
         model = unwrapped(self.model)
         model = model.module if isinstance(model, BaseTTAModel) else model
         checkpoint['state_dict'] = weights_for(model, checkpoint, filename, revise_keys)
@@ -189,6 +202,11 @@ class BalancedRunner(_InterruptibleMixin, Runner):
         self._is_resuming = True
         try:
             super().resume(filename, resume_optimizer, resume_param_scheduler, map_location)
+            if self.iter >= self.max_iters:
+                self.logger.warning(
+                    f"'{filename}' has all {self.max_iters} iterations behind it, so nothing is left to "
+                    'train. For more, set a larger `train_cfg.max_epochs` or `max_iters`.'
+                )
         except (CheckpointError, OSError, torch.OutOfMemoryError):
             raise
         except Exception as error:  # entries of a wrong kind, deep in it, raise whatever they lead to

@@ -11,7 +11,7 @@ import ast
 import inspect
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib.util import find_spec
@@ -87,8 +87,10 @@ def read_config(
             name = key.split('.')[0]
             if name not in known:
                 raise SettingError(_explain(f"The option '{key}'", name, cfg, known, files))
+            _check_indices(cfg, key)
         cfg.merge_from_dict(dict(options or {}))
     _check_picked(cfg)
+    _check_hooks(cfg)
     return cfg
 
 
@@ -98,6 +100,30 @@ def read_by_runner(cfg: Mapping[str, Any]) -> set[str]:
     kind = RUNNERS.get(kind) if isinstance(kind, str) else kind
     names = {name for cls in {kind, Runner} for name in inspect.signature(cls.__init__).parameters}
     return (names - {'self', 'cfg'}) | set(RUNNER_KEYS)
+
+
+def _check_indices(cfg: Config, key: str) -> None:
+    """Raise a SettingError if an index in an option's key is of no list, or of a shorter one."""
+    place: Any = cfg
+    for part in key.split('.'):
+        if part.isdigit() and (not isinstance(place, Sequence) or int(part) >= len(place)):
+            what = f'a list of {len(place)}' if isinstance(place, Sequence) else 'no list'
+            raise SettingError(f"The option '{key}' asks for entry {part} of what is {what} in the config.")
+        if isinstance(place, Sequence):
+            place = place[int(part)] if part.isdigit() else None
+        else:
+            place = place.get(part) if isinstance(place, Mapping | Config) else None
+
+
+def _check_hooks(cfg: Config) -> None:
+    """Raise a SettingError if a default hook has no type: its name is misspelt."""
+    hooks = cfg.get('default_hooks') or {}
+    for name, hook in hooks.items():
+        if isinstance(hook, Mapping) and 'type' not in hook:
+            others = set(hooks) - {name}
+            raise SettingError(
+                f'`default_hooks.{name}` has no `type`, so it is no hook.{did_you_mean(name, others)}'
+            )
 
 
 def _check_picked(cfg: Config) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,8 @@ from mmengine.runner import Runner
 from mmcggm.balancers.state import difference
 from mmcggm.utils.checkpoints import CheckpointError
 
+SETTING = (bool, int, float, str, tuple, list)
+STATE = {'last_step', 'verbose'}  # of a schedule, though its constructor takes them
 KINDS: dict[str, Any] = dict(meta=dict, message_hub=dict, optimizer=dict, param_schedulers=(list, dict))
 
 
@@ -41,6 +44,35 @@ def check_training_state(checkpoint: Mapping[str, Any], source: str, runner: Run
             f"'{source}' can't be resumed from: {wrong} in it is not what this training saves there. Take "
             'the config of its training, or an earlier checkpoint.'
         )
+
+
+def kept_settings(checkpoint: Mapping[str, Any], runner: Runner) -> list[str]:
+    """Return sentences on settings that the checkpoint has otherwise than the config, and that it decides.
+
+    PyTorch and MMEngine restore the settings of optimizers and schedules with their states.
+    """
+    pairs: list[tuple[str, dict[str, Any], dict[str, Any]]] = []
+    optimizer = getattr(runner.optim_wrapper, 'optimizer', None)
+    found = checkpoint['optimizer'].get('param_groups', [])
+    for own, kept in zip(getattr(optimizer, 'param_groups', []), found, strict=False):
+        names = [name for name in own if name != 'params' and not name.startswith('initial_')]
+        # A schedule keeps the value that it begins with.
+        ours, theirs = (
+            {name: group.get(f'initial_{name}', group.get(name)) for name in names} for group in (own, kept)
+        )
+        pairs.append((type(optimizer).__name__, ours, theirs))
+    schedules = runner.param_schedulers if isinstance(runner.param_schedulers, list) else []
+    for schedule, kept in zip(schedules, checkpoint.get('param_schedulers', []), strict=False):
+        taken = {name for cls in type(schedule).__mro__ for name in inspect.signature(cls).parameters}
+        ours = {name: value for name, value in schedule.state_dict().items() if name in taken - STATE}
+        pairs.append((type(schedule).__name__, ours, kept))
+    differing = {
+        f'`{name}` of {kind} is {kept[name]!r} in the checkpoint, {value!r} in the config'
+        for kind, own, kept in pairs
+        for name, value in own.items()
+        if isinstance(value, SETTING) and isinstance(kept.get(name), SETTING) and kept[name] != value
+    }
+    return sorted(differing)
 
 
 def _is_count(value: Any) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,6 +14,8 @@ from prettytable import PrettyTable
 
 from mmcggm.registry import METRICS
 from mmcggm.utils import import_optional
+
+FIGURES = ('accuracy', 'unweighted_accuracy', 'weighted_F1', 'macro_F1', 'cross_entropy')
 
 
 @METRICS.register_module()
@@ -31,6 +35,8 @@ class ClassificationMetric(BaseMetric):
     - ``macro_F1``, also known as unweighted F1: mean F1 of the classes;
 
     and ``cross_entropy``, the mean over the samples, which a schedule may watch.
+
+    All are NaN, and the log says so, if a prediction is not finite.
 
     Args:
         **kwargs: Arguments of MMEngine's ``BaseMetric``.
@@ -70,6 +76,13 @@ class ClassificationMetric(BaseMetric):
         if not results:
             raise ValueError('ClassificationMetric has no sample to evaluate: the data set is empty.')
         predicted, truth, (num_classes, *_), entropies = map(np.array, zip(*results, strict=True))
+        if unusable := int(np.isnan(entropies).sum()):
+            print_log(
+                f'{unusable} of {len(results)} predictions are not finite, so there is nothing to score.',
+                'current',
+                logging.WARNING,
+            )
+            return dict.fromkeys(FIGURES, math.nan)
         sklearn_metrics = import_optional('sklearn.metrics', extra='data')
         precision, recall, f1, support = sklearn_metrics.precision_recall_fscore_support(
             truth, predicted, labels=range(num_classes), zero_division=np.nan

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -70,6 +71,13 @@ class SentimentMetric(BaseMetric):
             raise ValueError('SentimentMetric has no sample to evaluate: the data set is empty.')
         pred, truth = np.array(results, dtype=np.float64).T
         metrics = sentiment_figures(pred, truth)
+        if unusable := int((~np.isfinite(pred)).sum()):
+            print_log(
+                f'{unusable} of {len(results)} predictions are not finite, so there is nothing to score.',
+                'current',
+                logging.WARNING,
+            )
+            return dict.fromkeys(metrics, math.nan)
         table = PrettyTable(list(metrics), align='r')
         table.add_row([f'{value:.4f}' for value in metrics.values()])
         print_log(f'Sentiment of {len(results)} samples ({_cut(pred, truth)})\n{table}', logger='current')

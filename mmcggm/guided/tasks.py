@@ -115,7 +115,7 @@ class ClassificationTask(_TargetTask):
     def counts(self, model: BaseModel, prediction: Tensor, batch: dict[str, Any]) -> Tensor:
         prediction, target = self._matched(prediction, batch)
         labels = target.argmax(1) if target.is_floating_point() else target
-        return _ratio(prediction.argmax(1) == labels)
+        return _ratio((prediction.argmax(1) == labels) & prediction.isfinite().all(1))
 
     def confidences(self, model: BaseModel, prediction: Tensor, batch: dict[str, Any]) -> Tensor:
         prediction, target = self._matched(prediction, batch)

@@ -25,6 +25,11 @@ UNFORESEEN = (
     'traceback above says where.'
 )
 WRONG_ARGUMENT = re.compile(r'\w+\(\) (got an unexpected keyword argument|missing \d+ required)')
+WORKER_ENDED = re.compile(r'DataLoader worker \(pid\(?s?\)? [\d, ]+\) (is killed|exited unexpectedly)')
+TOO_LITTLE_MEMORY = (
+    'A process that reads data was killed, mostly for want of memory or of shared memory (/dev/shm): take '
+    'fewer `num_workers` or smaller batches. `--resume` goes on from the newest checkpoint.'
+)
 MISSPELT = 'A setting of the config is misspelt, missing, or not one of this class.'
 # What dependencies say at each start although nothing is wrong: the message, and the module that warns.
 HARMLESS_WARNINGS = (
@@ -45,6 +50,9 @@ def run_tool(main: Callable[[], int | None], status_of_errors: int = 1) -> NoRet
     silence_dependencies()
     try:
         sys.exit(main())
+    except BrokenPipeError:  # who read the output, such as `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(status_of_errors)
     except KeyboardInterrupt:
         print('\nInterrupted.', file=sys.stderr)
         sys.exit(130)
@@ -71,7 +79,7 @@ def is_foreseen(error: BaseException) -> bool:
     if trace := _worker_traceback(error):
         frames = re.findall(r'^ +File "(.+)", line \d+, in .+\n(?: +(\w*))?', trace, flags=re.MULTILINE)
         return bool(frames) and frames[-1][1] in ('raise', 'assert') and _speaks(frames[-1][0])
-    if isinstance(error, (OSError, SyntaxError)) or _is_wrong_argument(error):
+    if isinstance(error, (OSError, SyntaxError)) or _is_wrong_argument(error) or _lost_a_worker(error):
         return True
     *_, last = _frames(error)
     return _speaks(last.tb_frame.f_code.co_filename) and _is_raise(last)
@@ -82,6 +90,8 @@ def describe(error: BaseException) -> str:
     if trace := _worker_traceback(error):
         # The last line that is not indented begins the message: `ValueError: data/a.h5 is damaged.`
         return re.split(r'\n(?=[\w.]+: )', trace)[-1].partition(': ')[2].strip()
+    if _lost_a_worker(error):
+        return f'{str(error).splitlines()[0]} {TOO_LITTLE_MEMORY}'
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f'{os.fsdecode(error.filename)}: {error.strerror}.'
     if isinstance(error, SyntaxError):
@@ -111,6 +121,10 @@ def _is_wrong_argument(error: BaseException) -> bool:
     if not (isinstance(error, TypeError) and WRONG_ARGUMENT.search(str(error))):
         return False
     return any('mmengine/registry/' in Path(f.tb_frame.f_code.co_filename).as_posix() for f in _frames(error))
+
+
+def _lost_a_worker(error: BaseException) -> bool:
+    return isinstance(error, RuntimeError) and WORKER_ENDED.search(str(error)) is not None
 
 
 def _speaks(file: str) -> bool:

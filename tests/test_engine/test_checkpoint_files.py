@@ -18,7 +18,7 @@ from mmcggm.engine.checkpoint_files import newest_checkpoint
 from mmcggm.utils.atomic import temporary_path
 from tests.faults.trainings import begin_training
 from tests.test_utils.test_atomic import NOBODY
-from tests.tiny import Accuracy, evaluating_runner, tiny_runner
+from tests.tiny import Accuracy, evaluating_runner, tiny_runner, wrapper_config
 
 EVERY_EPOCH = dict(type='CheckpointHook', interval=1)
 
@@ -77,12 +77,66 @@ def test_what_is_not_whole_is_passed_over_and_named(work_dir, fault):
     assert re.search(f"epoch_4.pth'.*{said}", passed_over[0]), passed_over[0]
 
 
-def test_the_newest_is_told_by_its_iteration_not_by_name_clock_or_last_checkpoint(work_dir):
+def test_the_newest_is_told_by_what_it_says_not_by_name_clock_or_last_checkpoint(work_dir):
     (work_dir / 'epoch_4.pth').rename(work_dir / 'a.pth')
     os.utime(work_dir / 'a.pth', (0, 0))
     (work_dir / 'last_checkpoint').write_text(str(work_dir / 'epoch_1.pth'))
     shutil.copy(work_dir / 'epoch_2.pth', work_dir / 'best_accuracy_epoch_9.pth')
     assert newest_checkpoint(work_dir) == (work_dir / 'a.pth', [])
+
+
+def test_a_longer_training_from_before_is_not_gone_on_with(work_dir):
+    for number, time in ((1, '20300101_000000'), (4, '20200101_000000')):
+        path = work_dir / f'epoch_{number}.pth'
+        checkpoint = torch.load(path, weights_only=False)
+        checkpoint['meta']['time'] = time
+        torch.save(checkpoint, path)
+    assert newest_checkpoint(work_dir).path == work_dir / 'epoch_1.pth'
+
+
+def test_a_training_that_begins_anew_in_a_used_folder_says_so(work_dir):
+    runner = tiny_runner(work_dir, max_epochs=1)
+    with said(runner) as lines:
+        runner.train()
+    assert any('holds checkpoints of an earlier training (epoch_1.pth' in line for line in lines)
+
+
+def test_a_finished_training_says_that_nothing_is_left(work_dir):
+    runner = tiny_runner(work_dir, max_epochs=4, resume=True)
+    with said(runner) as lines:
+        runner.train()
+    assert any('so nothing is left to train' in line for line in lines)
+
+
+def test_settings_that_the_checkpoint_decides_are_named(tmp_path):
+    def train(epochs: int, lr: float, **settings) -> list[str]:
+        schedule = dict(type='CosineAnnealingLR', T_max=epochs, end=epochs)
+        wrapper = wrapper_config(optimizer=dict(type='SGD', lr=lr, momentum=0.9))
+        runner = tiny_runner(
+            tmp_path, max_epochs=epochs, optim_wrapper=wrapper, param_scheduler=[schedule], **settings
+        )
+        with said(runner) as lines:
+            runner.train()
+        return [line for line in lines if 'the checkpoint decides' in line]
+
+    train(2, 0.1)
+    assert not train(2, 0.1, resume=True)
+    lines = train(4, 0.05, resume=True)
+    assert any('`lr` of SGD is 0.1 in the checkpoint, 0.05 in the config' in line for line in lines)
+    assert any('`T_max` of CosineAnnealingLR is 2 in the checkpoint, 4' in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ('setting', 'message'),
+    [
+        (dict(intervall=2), r"`default_hooks.checkpoint.intervall`.*Did you mean 'interval'"),
+        (dict(interval=1, save_best='acuracy', rule='greater'), r"no metric 'acuracy'; it has accuracy"),
+    ],
+)
+def test_misspelt_settings_of_the_hook_are_named(tmp_path, setting, message):
+    hooks = dict(checkpoint=dict(type='CheckpointHook', **setting))
+    with pytest.raises(ValueError, match=message):
+        evaluating_runner(tmp_path, max_epochs=1, default_hooks=hooks).train()
 
 
 def test_a_folder_of_their_own_is_found_by_last_checkpoint(trained, tmp_path):

@@ -150,3 +150,18 @@ def test_the_runner_of_a_config_says_what_it_reads():
 def test_a_missing_config_is_named():
     with pytest.raises(FileNotFoundError, match=r"no config 'nowhere\.py'"):
         read_config('nowhere.py')
+
+
+@pytest.mark.parametrize(
+    ('option', 'message'),
+    [
+        ({'param_scheduler.0.type': 'X'}, r"'param_scheduler\.0\.type' asks for entry 0 of what is no list"),
+        ({'rates.7': 1}, 'nothing reads'),
+        ({'val_evaluator.3.type': 'X'}, r"'val_evaluator\.3\.type' asks for entry 3 of what is a list of 1"),
+        ({'default_hooks.chekpoint.interval': 2}, "`default_hooks.chekpoint` has no `type`.*'checkpoint'"),
+    ],
+)
+def test_what_an_option_asks_for_must_be_there(config, option, message):
+    text = "val_evaluator = [dict(type='A')]\ndefault_hooks = dict(checkpoint=dict(type='CheckpointHook'))"
+    with pytest.raises(SettingError, match=message):
+        read_config(config(INHERITS + text), option)

@@ -149,3 +149,12 @@ def test_two_processes_agree_with_scikit_learn(tmp_path):
     for rank in range(2):
         metrics = json.loads((tmp_path / f'{rank}.json').read_text())
         assert metrics == pytest.approx(from_sklearn(*random_classes(), 5), abs=1e-6)
+
+
+def test_predictions_that_are_not_finite_have_no_score():
+    metric = ClassificationMetric()
+    predictions = torch.tensor([[0.0, 1.0], [math.nan, math.nan]])
+    metric.process(None, [dict(prediction=prediction, label=1) for prediction in predictions])
+    figures = metric.compute_metrics(metric.results)
+    assert all(math.isnan(value) for value in figures.values())
+    assert list(figures) == KEYS

@@ -25,6 +25,10 @@ FORESEEN = {
     'raised by the tool': ('raise ValueError("--out needs a folder.")', '--out needs a folder.'),
     'no such file': ('open("/no/such/file")', '/no/such/file: No such file or directory.'),
     'no such component': (f'{BUILD}(dict(type="SliceDise"))', 'SliceDise is not in the'),
+    'a killed worker of the loader': (
+        'import os; in_worker(lambda: os.kill(os.getpid(), 9))',
+        'DataLoader worker (pid',
+    ),
     'in a worker of the loader': ('in_worker(lambda: check_fractions([1]))', '--split needs three shares'),
 }
 UNFORESEEN = {

@@ -13,6 +13,8 @@ from pathlib import Path
 from .nifti import CaseError, check_regular
 
 MODALITIES = ('flair', 't1ce', 't1', 't2')
+LONGEST = 200  # bytes of an id, to which file systems that take 255 leave room for what is added
+ENDING = re.compile(r'\.(nii(\.gz)?|mha|mhd|nrrd|mgz|hdr|img)$', re.IGNORECASE)  # of a volume's file
 MAYBE_LABELS = re.compile(r'seg|label|mask|truth|(?<![a-z])gt(?![a-z])|annot|lesion|tumou?r', re.IGNORECASE)
 
 
@@ -30,7 +32,7 @@ class Naming:
 
     def parse(self, file_name: str) -> tuple[str, str] | None:
         """Split a file's name into case and sequence; None if it is not named so."""
-        pattern = rf'(.+){self.separator}({"|".join(self.sequences)})\.nii(?:\.gz)?'
+        pattern = rf'(.+){self.separator}({"|".join(self.sequences)})\.(?i:nii(?:\.gz)?)'
         match = re.fullmatch(pattern, file_name, re.DOTALL)
         return (match[1], self.sequences[match[2]]) if match else None
 
@@ -55,6 +57,8 @@ def check_case_id(case: str) -> str:
         raise CaseError(
             f'{printable(case)!r} cannot be the id of a case: it must be a plain, printable file name'
         )
+    if len(os.fsencode(case)) > LONGEST:
+        raise CaseError(f'its id is longer than {LONGEST} bytes, which file systems cannot take')
     return case
 
 
@@ -167,9 +171,7 @@ def _nifti_files(source: Path, result: Found) -> list[Path]:
             entered.append(name)
         subfolders[:] = entered
         files += [
-            Path(folder, name)
-            for name in sorted(names)
-            if not name.startswith('.') and name.endswith(('.nii', '.nii.gz'))
+            Path(folder, name) for name in sorted(names) if not name.startswith('.') and ENDING.search(name)
         ]
     return files
 
@@ -178,12 +180,16 @@ def _note_unexplained(result: Found, unexplained: list[Path]) -> None:
     """Say which files are left out, and which of them may be a segmentation that a case lacks."""
     if unexplained:
         result.notes.append(
-            f'Left out {len(unexplained)} NIfTI files that neither naming explains, e.g. '
-            f'{printable(unexplained[0])}.'
+            f'Left out {len(unexplained)} files of volumes that neither naming explains, or that are no '
+            f'NIfTI files, e.g. {printable(unexplained[0])}.'
         )
     unlabelled = {case.case: case for case in result.cases if 'seg' not in case.files}
+    if unlabelled:
+        result.notes.append(
+            f'{len(unlabelled)} of {len(result.cases)} cases have no segmentation, e.g. {min(unlabelled)}.'
+        )
     for path in unexplained:
-        stem = path.name.removesuffix('.gz').removesuffix('.nii')
+        stem = ENDING.sub('', path.name)
         owner = max((case for case in unlabelled if stem.startswith(case)), key=len, default=None)
         if owner is None:
             continue

@@ -2,11 +2,13 @@
 
 import sys
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from mmcggm.utils.atomic import remove_stale
@@ -19,7 +21,7 @@ from .nifti import CaseError
 from .patients import Patients
 from .processes import run_each
 from .splits import SPLITS, check_fractions, read_splits, report_empty, update_splits
-from .survey import decide, see_case
+from .survey import decide, missing_labels, see_case
 from .volume_store import StoredCase, case_path, reason_of, write_case
 
 SHOWN = 20  # equal scans
@@ -67,7 +69,7 @@ def convert_case(case: SourceCase, store: Path, convention: LabelConvention) -> 
         labels=convention.name,
         source=source,
     )
-    notes = []
+    notes = [f'{one} and {other} are the same image' for one, other in _equal_sequences(volumes.image)]
     if filled > FULL:
         notes.append(
             f'nearly the whole box counts as brain (more than {FULL:.0%}): the volumes are cut to the '
@@ -78,6 +80,14 @@ def convert_case(case: SourceCase, store: Path, convention: LabelConvention) -> 
             "the axes lie oblique: each counts as the patient's axis next to it, nothing is resampled"
         )
     return Outcome(case.case, 'converted', notes=tuple(notes))
+
+
+def _equal_sequences(image: np.ndarray) -> Iterator[tuple[str, str]]:
+    """Yield the names of sequences, of ``image`` (M, D, H, W), that are one and the same."""
+    sums = image.sum(axis=(1, 2, 3))
+    for one, other in combinations(range(len(image)), 2):
+        if sums[one] == sums[other] and np.array_equal(image[one], image[other]):
+            yield MODALITIES[one], MODALITIES[other]
 
 
 def convert_folder(
@@ -130,6 +140,7 @@ def convert_folder(
         patients = patients or before['patients']
     patients = patients or Patients()
     found = find_cases(source)
+    _make_folders(store)  # before the long work
     patients.check([case.case for case in found.cases])
     for note in found.notes:
         _say(note)
@@ -145,8 +156,9 @@ def convert_folder(
     conventions = decide(good, seen, [case.convention for case in read_store(store)[0]], labels)
     for naming, convention in conventions.items():
         _say(f'Labels of the cases named as in {naming}: {convention.describe()}.')
+    for sentence in missing_labels(good, seen, conventions):
+        _say(f'WARNING {sentence}')
 
-    _make_folders(store)
     outcomes += [Outcome(case, 'present') for case, what in seen.items() if what.current]
     outcomes += _convert([case for case in good if not seen[case.case].current], store, conventions, workers)
     _say_notes(outcomes)

@@ -123,7 +123,7 @@ def _opened(path: Path) -> Iterator[tuple[io.BufferedIOBase, int]]:
     try:
         check_regular(path)
         size = path.stat().st_size
-        with gzip.open(path) if path.name.endswith('.gz') else path.open('rb') as file:
+        with gzip.open(path) if path.name.lower().endswith('.gz') else path.open('rb') as file:
             yield file, size
     except CaseError:
         raise
@@ -162,6 +162,10 @@ def _offset(header: nib.Nifti1Header) -> int:
 
 
 def _checked_shape(header: nib.Nifti1Header, name: str) -> tuple[tuple[int, int, int], np.dtype]:
+    if (unit := header.get_xyzt_units()[0]) in ('meter', 'micron'):
+        raise CaseError(f'{name} counts in {unit}; millimetres are needed: correct its voxel sizes and units')
+    if np.isinf(header['scl_slope']) or np.isinf(header['scl_inter']):
+        raise CaseError(f'{name} cannot be read: its header scales intensities by infinity')
     shape = tuple(int(size) for size in header.get_data_shape())
     while len(shape) > 3 and shape[-1] == 1:  # one volume of a series of one
         shape = shape[:-1]
@@ -182,7 +186,7 @@ def _checked_shape(header: nib.Nifti1Header, name: str) -> tuple[tuple[int, int,
 
 def _check_file_size(path: Path, file_size: int, total: int) -> None:
     """Compare a file's size with what its header asks for, before memory is spent."""
-    if path.name.endswith('.gz'):
+    if path.name.lower().endswith('.gz'):
         fits = total <= MAX_RATIO * file_size and file_size <= total + total // 100 + (1 << 20)
     else:
         fits = total == file_size

@@ -92,6 +92,9 @@ def decide(
                 f'those of {convention.name}: convert them into another store.'
             )
         result[naming] = convention
+    for naming, convention in result.items():
+        if chosen is None:
+            _check_masks([case.case for case in cases if case.naming == naming], seen, convention)
     first, *others = result.values() or [None]
     if any(other.scheme != first.scheme for other in others):
         names = ' and '.join(convention.name for convention in result.values())
@@ -100,3 +103,33 @@ def decide(
             'or say with --labels what holds for all.'
         )
     return result
+
+
+def missing_labels(
+    cases: Sequence[SourceCase], seen: Mapping[str, Seen], conventions: Mapping[str, LabelConvention]
+) -> list[str]:
+    """Return a sentence on each label that a convention has, but no segmentation of the set."""
+    sentences = []
+    for naming, convention in conventions.items():
+        held = [seen[case.case].labels for case in cases if case.naming == naming and 'seg' in case.files]
+        present = {label for labels in held for label in labels}
+        absent = [
+            f'{label} ({meaning})'
+            for label, meaning in zip(convention.on_disk[1:], convention.meanings, strict=True)
+            if label not in present
+        ]
+        if held and absent:
+            sentences.append(f'None of {len(held)} segmentations holds {" or ".join(absent)}.')
+    return sentences
+
+
+def _check_masks(cases: Sequence[str], seen: Mapping[str, Seen], convention: LabelConvention) -> None:
+    """Raise a ValueError if no case holds another label than 1, where there are several kinds of tissue."""
+    held = {case: set(seen[case].labels) - {0} for case in cases}
+    labelled = [case for case in sorted(held) if held[case]]
+    if labelled and len(convention.on_disk) > 2 and all(held[case] == {1} for case in labelled):
+        raise ValueError(
+            f'All segmentations hold 1 alone, e.g. that of {labelled[0]}: they may be masks of the whole '
+            f'tumour, where 1 would be the {convention.meanings[0]}. If it is, say so with --labels '
+            f'{convention.name}.'
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from mmcggm.engine.log_history import as_data, from_data
 from mmcggm.engine.place import take_place
 from mmcggm.registry import HOOKS
 from mmcggm.utils.atomic import remove_stale, replacing
+from mmcggm.utils.spelling import did_you_mean
 
 
 @HOOKS.register_module()
@@ -30,6 +32,17 @@ class CheckpointHook(MMEngineCheckpointHook):
     _place: dict[str, Any] | None = None  # of the checkpoint that is being written, and where it stands
     _validated = False  # whether it is written after a validation
     _until_written: dict[str, str | None] = {}  # the best ones so far
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # MMEngine hands over what it does not know when it saves, after the first epoch.
+        if self.args:
+            known = inspect.signature(MMEngineCheckpointHook.__init__).parameters
+            name = next(iter(self.args))
+            raise ValueError(
+                f"`default_hooks.checkpoint.{name}`: CheckpointHook has no setting '{name}'."
+                f'{did_you_mean(name, known)}'
+            )
 
     def before_train(self, runner: Runner) -> None:
         super().before_train(runner)
@@ -91,6 +104,12 @@ class CheckpointHook(MMEngineCheckpointHook):
             runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, float]) -> None:
+        missing = [key for key in self.key_indicators if key not in metrics and key != 'auto']
+        if missing:
+            raise ValueError(
+                f"`default_hooks.checkpoint.save_best`: the validation has no metric '{missing[0]}'; it has "
+                f'{", ".join(sorted(metrics))}.{did_you_mean(missing[0], metrics)}'
+            )
         # MMEngine deletes the best one so far before it writes its successor, so it is not told of it.
         self._until_written = self._best
         self._best = dict.fromkeys(self._best)
