@@ -20,6 +20,7 @@ from typing import Any
 
 from mmengine import load
 from mmengine.config import Config
+from mmengine.config.config import BASE_KEY
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
@@ -78,8 +79,9 @@ def read_config(
     for number, file in enumerate(files):
         for name in sorted(file.assigned - file.used - known):
             bases = files[number + 1 :]
-            # A base may have variables for those that inherit it, of which this config uses some.
-            offered = number > 0 and not any(name in base.assigned for base in bases)
+            # A base may have variables for those that inherit it, of which this config uses some; and what
+            # MMEngine saves beside a training has those of which the settings were made.
+            offered = (number > 0 or file.is_dump) and not any(name in base.assigned for base in bases)
             if not offered or get_close_matches(name, known, cutoff=MISSPELT):
                 raise SettingError(_explain(f'`{name}` in {file.path}', name, cfg, known, bases))
     for options in overrides:
@@ -183,12 +185,14 @@ class _File:
         assigned: Names that it gives a value at its top level.
         used: Those that it, or a file that inherits it, uses.
         values: The values of those that are written out.
+        is_dump: Whether it is as MMEngine saves configs: all written out, and in order of the names.
     """
 
     path: Path
     assigned: set[str] = field(default_factory=set)
     used: set[str] = field(default_factory=set)
     values: dict[str, Any] = field(default_factory=dict)
+    is_dump: bool = False
 
 
 class _Tree:
@@ -235,6 +239,13 @@ def _collect(tree: ast.Module, file: _File) -> None:
                 file.values[targets[0].id] = ast.literal_eval(statement.value)
             except ValueError:
                 continue  # not written out
+    file.is_dump = _is_dump(tree, file.used)
+
+
+def _is_dump(tree: ast.Module, used: set[str]) -> bool:
+    names = [ast.unparse(node.targets[0]) for node in tree.body if isinstance(node, ast.Assign)]
+    written_out = len(names) == len(tree.body) and used <= {'dict', 'float'}
+    return written_out and names == sorted(names) and BASE_KEY not in names
 
 
 def _inherited(path: Path) -> Iterator[Path]:

@@ -147,6 +147,17 @@ def test_the_runner_of_a_config_says_what_it_reads():
     assert 'students' not in read_by_runner({})
 
 
+def test_what_is_saved_beside_a_training_can_be_read_again(config, tmp_path):
+    read_config(config(INHERITS)).dump(tmp_path / 'saved.py')
+    saved = tmp_path / 'saved.py'
+    assert read_config(saved).num_classes == 3
+    with pytest.raises(SettingError, match="option 'data_root' has no effect"):
+        read_config(saved, dict(data_root='/mine'))
+    saved.write_text(saved.read_text().replace('optim_wrapper', 'optim_wraper'))
+    with pytest.raises(SettingError, match=r'`optim_wraper` in .*saved'):
+        read_config(saved)
+
+
 def test_a_missing_config_is_named():
     with pytest.raises(FileNotFoundError, match=r"no config 'nowhere\.py'"):
         read_config('nowhere.py')

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.tool import run_script
+
 TOOL = Path(__file__).parents[2] / 'tools' / 'analysis_tools' / 'benchmark_overhead.py'
 
 
@@ -15,7 +17,7 @@ def test_figures_are_printed_and_written(tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(sys, 'argv', [str(TOOL), *map(str, arguments)])
     threads = torch.get_num_threads()
     try:
-        runpy.run_path(str(TOOL), run_name='__main__')
+        assert run_script(TOOL) == 0
     finally:
         torch.set_num_threads(threads)
     figures = json.loads(target.read_text())

@@ -1,9 +1,10 @@
 import json
-import runpy
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.tool import run_script
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'analysis_tools' / 'benchmark_reading.py'
 
@@ -13,7 +14,7 @@ def test_figures_are_printed_and_written(brats_source, brats_store, tmp_path, mo
     target = tmp_path / 'figures.json'
     arguments = [brats_source, brats_store, '--cases', 2, '--repeats', 2, '--json', target]
     monkeypatch.setattr(sys, 'argv', [str(TOOL), *map(str, arguments)])
-    runpy.run_path(str(TOOL), run_name='__main__')
+    assert run_script(TOOL) == 0
     figures = json.loads(target.read_text())
     printed = capsys.readouterr().out
     assert figures == json.loads(printed[printed.index('{') :])  # an import may print before

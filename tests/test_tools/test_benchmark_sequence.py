@@ -8,6 +8,8 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
+from tests.tool import run_script
+
 TOOL = Path(__file__).parents[2] / 'tools' / 'analysis_tools' / 'benchmark_sequence.py'
 
 
@@ -15,7 +17,7 @@ def run_tool(monkeypatch, *arguments):
     monkeypatch.setattr(sys, 'argv', [str(TOOL), *map(str, arguments)])
     threads = torch.get_num_threads()
     try:
-        runpy.run_path(str(TOOL), run_name='__main__')
+        assert run_script(TOOL) == 0
     finally:
         torch.set_num_threads(threads)
 

@@ -104,7 +104,8 @@ class CheckpointHook(MMEngineCheckpointHook):
             runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, float]) -> None:
-        missing = [key for key in self.key_indicators if key not in metrics and key != 'auto']
+        wanted = self.key_indicators if self.save_best else ()
+        missing = [key for key in wanted if key not in metrics and key != 'auto']
         if missing:
             raise ValueError(
                 f"`default_hooks.checkpoint.save_best`: the validation has no metric '{missing[0]}'; it has "
