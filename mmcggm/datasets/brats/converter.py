@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from mmcggm.utils.atomic import remove_stale
+from mmcggm.utils.folders import make_writable
 
 from .background import FULL, normalise
 from .case_volumes import read_case
@@ -140,7 +141,8 @@ def convert_folder(
         patients = patients or before['patients']
     patients = patients or Patients()
     found = find_cases(source)
-    _make_folders(store)  # before the long work
+    # Before the long work; a store is made only for a set that is understood.
+    make_writable(store if store.exists() else next(p for p in store.parents if p.exists()), '--out')
     patients.check([case.case for case in found.cases])
     for note in found.notes:
         _say(note)
@@ -159,6 +161,7 @@ def convert_folder(
     for sentence in missing_labels(good, seen, conventions):
         _say(f'WARNING {sentence}')
 
+    _make_folders(store)
     outcomes += [Outcome(case, 'present') for case, what in seen.items() if what.current]
     outcomes += _convert([case for case in good if not seen[case.case].current], store, conventions, workers)
     _say_notes(outcomes)

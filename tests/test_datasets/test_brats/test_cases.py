@@ -41,7 +41,7 @@ def test_hidden_files_are_left_out_and_foreign_ones_named(tmp_path):
     assert [case.case for case in found.cases] == ['a']
     assert not found.bad
     (note,) = found.notes
-    assert note.startswith('Left out 1 NIfTI files') and str(tmp_path / 'a' / 'a_adc.nii.gz') in note
+    assert note.startswith('Left out 1 files of volumes') and str(tmp_path / 'a' / 'a_adc.nii.gz') in note
 
 
 @pytest.mark.parametrize('exists', [True, False])
