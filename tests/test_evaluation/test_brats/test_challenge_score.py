@@ -11,6 +11,7 @@ import pytest
 from scipy.ndimage import find_objects
 
 from tests.test_evaluation.test_brats.samples import cube
+from tests.tool import exit_status
 
 pytest.importorskip('panoptica')
 if find_spec('brats_evaluation') is None:
@@ -18,6 +19,13 @@ if find_spec('brats_evaluation') is None:
 ROOT = Path(__file__).parents[3]
 DATA = Path(os.environ.get('MMCGGM_TEST_DATA', ROOT.parent / 'shared' / 'data')) / 'brats'
 TOOL = runpy.run_path(str(ROOT / 'tools' / 'analysis_tools' / 'challenge_score.py'))
+
+
+def run(arguments: list[str]) -> int:
+    """Return the exit status of the tool."""
+    return exit_status(lambda: TOOL['main'](arguments), status_of_errors=2)
+
+
 AFFINE = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -58,7 +66,7 @@ def folders(tmp_path):
 def test_agrees_on_every_kind_of_region(folders, capsys):
     out = folders / 'out'
     arguments = [str(folders / 'pred'), '--ref', str(folders / 'ref')]
-    assert TOOL['main']([*arguments, '--json', str(out / 'a.json'), '--csv', str(out / 'a.csv')]) == 0
+    assert run([*arguments, '--json', str(out / 'a.json'), '--csv', str(out / 'a.csv')]) == 0
     assert 'All 18 rows agree' in capsys.readouterr().out
     rows = {(row['case'], row['region']): row for row in json.loads((out / 'a.json').read_text())}
     assert rows['moved', 'WT']['Dice_theirs'] == pytest.approx(9 / 12)
@@ -82,7 +90,7 @@ def test_agrees_on_real_segmentations(tmp_path):
         save(tmp_path / 'ref' / source.name, truth, 3)
         save(tmp_path / 'pred' / f'{case}.nii.gz', np.roll(truth, (1, -3, 2), axis=(0, 1, 2)), 4)
     arguments = [str(tmp_path / 'pred'), '--ref', str(tmp_path / 'ref')]
-    assert TOOL['main']([*arguments, '--pred-labels', 'gli2021']) == 0
+    assert run([*arguments, '--pred-labels', 'gli2021']) == 0
 
 
 def test_difference_exits_with_1(folders, monkeypatch, capsys):
@@ -93,7 +101,7 @@ def test_difference_exits_with_1(folders, monkeypatch, capsys):
         return {path.name: figures for path in (folder / 'pred').iterdir()}
 
     monkeypatch.setitem(TOOL['compare'].__globals__, 'run_scorer', run_scorer)
-    assert TOOL['main']([str(folders / 'pred'), '--ref', str(folders / 'ref')]) == 1
+    assert run([str(folders / 'pred'), '--ref', str(folders / 'ref')]) == 1
     assert '18 of 18 rows differ' in capsys.readouterr().out
 
 
@@ -106,15 +114,15 @@ def test_undefined_on_one_side_is_a_difference():
 def test_errors_name_the_case(tmp_path, capsys):
     (tmp_path / 'pred').mkdir()
     arguments = [str(tmp_path / 'pred'), '--ref', str(tmp_path / 'ref')]
-    assert TOOL['main'](arguments) == 2
+    assert run(arguments) == 2
     assert 'pred holds no .nii.gz' in capsys.readouterr().err
     save(tmp_path / 'pred' / 'x.nii.gz', nested(), 3)
     save(tmp_path / 'ref' / 'y_seg.nii.gz', nested(), 3)
-    assert TOOL['main'](arguments) == 2
+    assert run(arguments) == 2
     assert "No reference of case 'x'" in capsys.readouterr().err
     save(tmp_path / 'ref' / 'x_seg.nii.gz', nested(), 3)
     save(tmp_path / 'ref' / 'x-seg.nii.gz', nested(), 3)
-    assert TOOL['main'](arguments) == 2
+    assert run(arguments) == 2
     assert "Case 'x' needs one prediction and one reference" in capsys.readouterr().err
 
 
@@ -128,11 +136,11 @@ def test_labels_of_treated_gliomas_are_scored_with_their_cavity(tmp_path, capsys
         turned = image.as_reoriented([[1, -1], [0, 1], [2, 1]]) if folder == 'pred' else image
         nib.save(turned, tmp_path / folder / f'{name}.nii.gz')
     arguments = [str(tmp_path / 'pred'), '--ref', str(tmp_path / 'ref')]
-    assert TOOL['main'](arguments) == 2
+    assert run(arguments) == 2
     assert 'holds label 4' in capsys.readouterr().err
-    assert TOOL['main']([*arguments, '--labels', 'gli2023']) == 2
+    assert run([*arguments, '--labels', 'gli2023']) == 2
     assert 'those of gli2023 are' in capsys.readouterr().err
-    assert TOOL['main']([*arguments, '--labels', 'gli2024', '--json', str(tmp_path / 'a.json')]) == 0
+    assert run([*arguments, '--labels', 'gli2024', '--json', str(tmp_path / 'a.json')]) == 0
     rows = {row['region']: row for row in json.loads((tmp_path / 'a.json').read_text())}
     assert set(rows) == {'WT', 'TC', 'ET', 'RC'}
     assert rows['RC']['Dice_theirs'] == pytest.approx(0.75)
@@ -143,5 +151,5 @@ def test_predictions_that_lie_elsewhere_are_an_error(tmp_path, capsys):
     (tmp_path / 'pred').mkdir()
     shifted = AFFINE + np.array([[0, 0, 0, 1.0]] + [[0] * 4] * 3)
     nib.save(nib.Nifti1Image(np.moveaxis(nested(), 0, 2), shifted), tmp_path / 'pred' / 'x.nii.gz')
-    assert TOOL['main']([str(tmp_path / 'pred'), '--ref', str(tmp_path / 'ref')]) == 2
+    assert run([str(tmp_path / 'pred'), '--ref', str(tmp_path / 'ref')]) == 2
     assert 'differ in their affine' in capsys.readouterr().err
