@@ -1,15 +1,14 @@
 """Work in processes of which one may be killed: the others' work goes on."""
 
-import multiprocessing
-import os
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 from tqdm import tqdm
+
+from mmcggm.utils.processes import end_with_parent
 
 Item = TypeVar('Item')
 Result = TypeVar('Result')
@@ -51,7 +50,7 @@ def _run_pool(
     function: Callable[[Item], Result], items: Sequence[Item], workers: int
 ) -> Iterator[tuple[Item, Result | None, bool]]:
     """Yield (item, result, whether the pool broke before there was one); broken ones last and in order."""
-    with ProcessPoolExecutor(min(workers, len(items)), initializer=_end_with_parent) as pool:
+    with ProcessPoolExecutor(min(workers, len(items)), initializer=end_with_parent) as pool:
         futures = {pool.submit(function, item): item for item in items}
         killed = set()
         try:
@@ -65,13 +64,3 @@ def _run_pool(
         finally:
             pool.shutdown(cancel_futures=True)
     yield from ((item, None, True) for future, item in futures.items() if future in killed)
-
-
-def _end_with_parent() -> None:
-    """In a worker: end when the parent does, however it does; the pool itself would wait for ever."""
-
-    def watch() -> None:
-        multiprocessing.parent_process().join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
