@@ -11,7 +11,7 @@ import torch
 from mmengine.runner import CheckpointLoader, find_latest_checkpoint
 from torch import nn
 
-from mmcggm.utils.checkpoints import weights_of
+from mmcggm.utils.checkpoints import CheckpointError, weights_of
 
 from .capture import captured
 from .encoder_paths import ModalityEncoder
@@ -80,7 +80,10 @@ def _load(model: nn.Module, encoder: ModalityEncoder, path: str) -> None:
             f"`{setting}`: no checkpoint '{path}'. Train '{encoder.modality}' alone first (the configs in "
             'configs/single do).'
         )
-    state = weights_of(CheckpointLoader.load_checkpoint(str(file), map_location='cpu'), str(file))
+    try:
+        state = weights_of(CheckpointLoader.load_checkpoint(str(file), map_location='cpu'), str(file))
+    except CheckpointError as error:
+        raise CheckpointError(f'`{setting}`: {error}') from error
     for module in encoder.modules:
         prefixes = (f'model.{module}.', f'{module}.')  # a GuidedModel has its inner model at `model`
         prefix = next((p for p in prefixes if any(name.startswith(p) for name in state)), prefixes[-1])

@@ -5,6 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from mmcggm.balancers import UMT
+from mmcggm.utils.checkpoints import CheckpointError
 from tests.many import many_batches, many_guided
 from tests.tiny import build_wrapper, classifier_guided, tiny_guided, tiny_runner, weights, wrapper_config
 
@@ -83,7 +84,10 @@ def test_what_is_missing_is_named(tmp_path, checkpoints):
         guided.train_step(batch, build_wrapper(guided, balancer=dict(type='UMT')))
     with pytest.raises(FileNotFoundError, match=r'`teachers\.m0`: no checkpoint'):
         taught(dict(m0=str(tmp_path / 'none.pth')))(**batch, mode='loss')
-    torch.save(dict(state_dict={}), tmp_path / 'other.pth')
+    torch.save(dict(state_dict={}), tmp_path / 'empty.pth')
+    with pytest.raises(CheckpointError, match=r'`teachers\.m0`: .*holds no weights'):
+        taught(dict(m0=str(tmp_path / 'empty.pth')))(**batch, mode='loss')
+    torch.save(dict(state_dict={'encoders.0.other': torch.ones(1)}), tmp_path / 'other.pth')
     with pytest.raises(ValueError, match=r"`teachers\.m0`.*does not fit the module 'encoders\.0'"):
         taught(dict(m0=str(tmp_path / 'other.pth')))(**batch, mode='loss')
 
