@@ -5,11 +5,11 @@
 For each modality, scikit-learn's LogisticRegression is trained on the representations of the training
 split, averaged over positions and standardised, and tested on those of the test split. The trained model
 is not changed, and its guides have no say: unlike their scores, a probe's accuracy does not depend on how
-well the guide was trained. Beside it stands what a probe reads from the model as it was before training: an
-encoder has learnt what is above that, and from ready-made features a probe reads much through any weights.
+well the guide was trained. Beside it stands what a probe reads from the model as it was before training:
+an encoder has learnt what is above that; from ready-made features a probe reads much through any weights.
 These come from the checkpoint if it holds them (GuideScoreHook(control=True)), else the model is initialised
-again with the seed of the training. For classification with one label a sample. The training split is read as in
-training, but once and in order; what is random in its pipeline is seeded.
+again with the seed of the training. For classification with one label a sample. The training split is read as
+in training, but once and in order; what is random in its pipeline is seeded.
 """
 
 from __future__ import annotations
