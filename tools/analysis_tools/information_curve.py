@@ -45,8 +45,7 @@ def main() -> int:
     args = parse_args()
     wait_passively()  # the runs' processes inherit it
     # Here, since --help needs none of them.
-    from mmcggm.benchmark import Benchmark, read_result, run_all
-    from mmcggm.benchmark.checks import KEYS
+    from mmcggm.benchmark import KEYS, Benchmark, read_result, run_all
     from mmcggm.benchmark.ensemble import ensemble_accuracy
     from mmcggm.engine.settings import read_config
     from mmcggm.registry import DATASETS
