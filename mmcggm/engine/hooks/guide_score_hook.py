@@ -67,7 +67,8 @@ class GuideScoreHook(Hook):
         find_guided(runner.model)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        self._stored, self._untrained = checkpoint.get(KEY), None
+        if self.control:
+            self._stored, self._untrained = checkpoint.get(KEY), None
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         if self._untrained is not None:
