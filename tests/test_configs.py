@@ -38,6 +38,9 @@ def test_model_and_metrics_build(cfg):
 
 
 def test_absent_data_is_explained(cfg, tmp_path):
+    if 'data_root' not in cfg.train_dataloader.dataset:  # there are no files that could be absent
+        assert len(DATASETS.build(cfg.train_dataloader.dataset))
+        return
     with pytest.raises(FileNotFoundError, match='download'):
         DATASETS.build(dict(cfg.train_dataloader.dataset, data_root=str(tmp_path / 'nowhere')))
 

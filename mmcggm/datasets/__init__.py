@@ -7,6 +7,7 @@ from mmcggm.datasets.food101.dataset import Food101Dataset
 from mmcggm.datasets.iemocap.dataset import IEMOCAPDataset
 from mmcggm.datasets.mfeat.dataset import MfeatDataset
 from mmcggm.datasets.sentiment.dataset import SentimentDataset
+from mmcggm.datasets.synthetic_information.dataset import SyntheticInformationDataset
 
 __all__ = [
     'AVDigitsDataset',
@@ -16,4 +17,5 @@ __all__ = [
     'IEMOCAPDataset',
     'MfeatDataset',
     'SentimentDataset',
+    'SyntheticInformationDataset',
 ]

@@ -6,6 +6,7 @@ from .guides import AutoGuide, DecodeHeadGuide, Guide
 from .sequence_guide import SequenceGuide
 from .slice_dice_score import SliceDice
 from .tasks import ClassificationTask, RegressionTask, SegmentationTask, Task
+from .untrained import UntrainedGuides
 from .weights import load_weights
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     'SequenceGuide',
     'SliceDice',
     'Task',
+    'UntrainedGuides',
     'load_weights',
     'strip_guides',
 ]

@@ -45,6 +45,16 @@ def restore_generators(states: dict[str, Any]) -> None:
 
 
 @contextmanager
+def kept_generators() -> Iterator[None]:
+    """Draw inside the block what would be drawn after it; all generators go on as if nothing had been."""
+    states = generator_states()
+    try:
+        yield
+    finally:
+        restore_generators(states)
+
+
+@contextmanager
 def other_generators() -> Iterator[None]:
     """Draw from other generators of the CPU inside the block; those of before go on after it.
 

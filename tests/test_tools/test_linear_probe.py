@@ -1,5 +1,6 @@
 """linear_probe.py on planted data, in process."""
 
+import copy
 import json
 import runpy
 import sys
@@ -9,13 +10,15 @@ import pytest
 
 pytest.importorskip('sklearn')
 import torch
+from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from mmcggm.engine import BalancedRunner
 from mmcggm.registry import DATASETS, MODELS
-from tests.tiny import TinyData
+from tests.tiny import TinyData, wrapper_config
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'analysis_tools' / 'linear_probe.py'
 CONFIG = """
@@ -100,8 +103,51 @@ def test_each_modality_is_probed_on_its_whole_splits(files, tmp_path, monkeypatc
         assert found[modality]['test'] == pytest.approx(expected_accuracy(files[1], modality))
         assert found[modality]['channels'] == 8
     output = capsys.readouterr()
-    assert 'left      1.0000 1.0000 8' in output.out
+    assert output.out.splitlines()[2].startswith('left      1.0000 1.0000 1.0000 1.0000 8')
     assert 'representations, test' in output.err
+
+
+def initial_weights(work_dir: Path, config: Path, checkpoint: Path, **overrides: object) -> tuple[dict, dict]:
+    """Return the weights that a training begins with, and those that the tool takes for them."""
+    cfg = Config.fromfile(config)
+    cfg.merge_from_dict(
+        dict(
+            work_dir=str(work_dir),
+            optim_wrapper=wrapper_config(balancer=None),
+            train_cfg=dict(by_epoch=False, max_iters=2),
+            test_dataloader=None,
+            randomness=dict(seed=7),
+            default_hooks=dict(checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=2)),
+            experiment_name=work_dir.name,
+            log_level='ERROR',
+            **overrides,
+        )
+    )
+    runner = BalancedRunner.from_cfg(cfg)
+    runner.call_hook('before_run')
+    runner._init_model_weights()
+    runner.load_or_resume()
+    first = copy.deepcopy(runner.model.state_dict())
+    runner.train()
+    trained = torch.load(work_dir / 'iter_2.pth')
+    assert not torch.equal(
+        trained['state_dict']['guides.left.layer.weight'], first['guides.left.layer.weight']
+    )
+    tool = runpy.run_path(str(TOOL), run_name='probe')
+    with DefaultScope.overwrite_default_scope('mmcggm'):
+        return first, tool['untrained_model'](cfg, trained, '', trust=False).state_dict()
+
+
+@pytest.mark.parametrize('how', ['seed', 'load_from', 'control'])
+def test_untrained_model_is_that_of_before_the_training(files, tmp_path, how):
+    overrides = {
+        'seed': {},
+        'load_from': dict(load_from=str(files[1])),
+        'control': dict(custom_hooks=[dict(type='GuideScoreHook', control=True)]),
+    }[how]
+    first, found = initial_weights(tmp_path / how, *files, **overrides)
+    names = [name for name in first if how != 'control' or name.startswith('model.')]
+    assert all(torch.equal(found[name], first[name]) for name in names)
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,11 @@
 For each modality, scikit-learn's LogisticRegression is trained on the representations of the training
 split, averaged over positions and standardised, and tested on those of the test split. The trained model
 is not changed, and its guides have no say: unlike their scores, a probe's accuracy does not depend on how
-well the guide was trained. For classification with one label a sample. The training split is read as in
-training, but once and in order; what is random in its pipeline is seeded.
+well the guide was trained. Beside it stands what a probe reads from the model as it was before training:
+an encoder has learnt what is above that; from ready-made features a probe reads much through any weights.
+These come from the checkpoint if it holds them (GuideScoreHook(control=True)), else the model is initialised
+again with the seed of the training. For classification with one label a sample. The training split is read as
+in training, but once and in order; what is random in its pipeline is seeded.
 """
 
 from __future__ import annotations
@@ -14,16 +17,19 @@ from __future__ import annotations
 import argparse
 import json
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
-from mmengine.runner import Runner
+from mmengine.runner import Runner, set_random_seed
 from numpy import ndarray
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from mmcggm.engine.hooks.guide_score_hook import KEY
 from mmcggm.engine.optim_wrapper import find_guided
 from mmcggm.engine.settings import read_config
 from mmcggm.guided import GuidedModel, load_weights
@@ -76,33 +82,58 @@ def represent(model: GuidedModel, loader: DataLoader, name: str) -> dict[str, tu
     return {m: tuple(torch.cat(p).numpy() for p in zip(*parts, strict=True)) for m, parts in found.items()}
 
 
+def untrained_model(cfg: Config, checkpoint: Mapping[str, Any], source: str, trust: bool) -> GuidedModel:
+    """Return the model of a checkpoint's training as it was before that."""
+    set_random_seed(checkpoint.get('meta', {}).get('seed') or 0)
+    model = find_guided(MODELS.build(cfg.model))
+    if KEY in checkpoint:
+        load_weights(model, dict(state_dict=checkpoint[KEY]['weights']), source)
+        return model
+    model.init_weights()
+    if cfg.get('load_from'):
+        first = read_checkpoint(cfg.load_from, trust=trust)
+        load_weights(model, first, cfg.load_from, strict=cfg.get('strict_load', True))
+    return model
+
+
 def main() -> int:
     args = parse_args()
     cfg = read_config(args.config, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmcggm'))
-    torch.manual_seed(0)
     linear_model = import_optional('sklearn.linear_model', 'data')
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    model = find_guided(MODELS.build(cfg.model)).to(args.device).eval()
     checkpoint = read_checkpoint(args.checkpoint, trust=args.trust)
+    model = find_guided(MODELS.build(cfg.model))
     load_weights(model, checkpoint, args.checkpoint)
-    train, test = (represent(model, build_loader(cfg, split), split) for split in ('train', 'test'))
+    untrained = untrained_model(cfg, checkpoint, args.checkpoint, args.trust)
 
-    accuracies = {}
-    for modality in tqdm([m for m in model.modalities if m in train and m in test], desc='probes'):
-        regression = linear_model.LogisticRegression(C=args.c, max_iter=args.max_iter)
-        probe = make_pipeline(StandardScaler(), regression).fit(*train[modality])
-        accuracies[modality] = dict(
-            train=probe.score(*train[modality]),
-            test=probe.score(*test[modality]),
-            channels=train[modality][0].shape[1],
-        )
-    width = max(len('modality'), *map(len, accuracies))
-    print(f'{"modality":{width}}  test   train  channels')
+    def probe(model: GuidedModel, name: str) -> dict[str, dict[str, float]]:
+        """Return accuracies on both splits by modality, and the channels that they are read from."""
+        model = model.to(args.device).eval()
+        torch.manual_seed(0)
+        train, test = (represent(model, build_loader(cfg, s), f'{name}{s}') for s in ('train', 'test'))
+        found = {}
+        for modality in tqdm([m for m in model.modalities if m in train and m in test], desc='probes'):
+            regression = linear_model.LogisticRegression(C=args.c, max_iter=args.max_iter)
+            fitted = make_pipeline(StandardScaler(), regression).fit(*train[modality])
+            found[modality] = dict(
+                test=fitted.score(*test[modality]),
+                train=fitted.score(*train[modality]),
+                channels=train[modality][0].shape[1],
+            )
+        return found
+
+    accuracies, controls = probe(model, ''), probe(untrained, 'untrained, ')
     for modality, found in accuracies.items():
-        print(f'{modality:{width}}  {found["test"]:.4f} {found["train"]:.4f} {found["channels"]}')
+        found |= {f'untrained_{split}': controls[modality][split] for split in ('test', 'train')}
+    width = max(len('modality'), *map(len, accuracies))
+    print(f'{"":{width}}  trained       untrained')
+    print(f'{"modality":{width}}  test   train  test   train  channels')
+    for modality, found in accuracies.items():
+        values = ' '.join(f'{found[n]:.4f}' for n in ('test', 'train', 'untrained_test', 'untrained_train'))
+        print(f'{modality:{width}}  {values} {found["channels"]}')
     if args.json:
         with replacing(args.json) as temporary:
             temporary.write_text(json.dumps(accuracies, indent=2) + '\n', encoding='utf-8')

@@ -1,0 +1,58 @@
+"""What trained runs reach together, without any training of what joins them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+from torch import Tensor
+
+from mmcggm.engine.optim_wrapper import find_guided
+from mmcggm.guided import load_weights
+from mmcggm.registry import MODELS
+from mmcggm.utils.checkpoints import read_checkpoint
+
+from .grid import Run
+
+
+def ensemble_accuracy(runs: Sequence[Run], work_dir: Path) -> float:
+    """Return the accuracy on the test split of the mean of the runs' probabilities.
+
+    Each run predicts with the checkpoint that was best on the validation split. For classification with one
+    label a sample.
+
+    Args:
+        runs: Finished ones of a :class:`Benchmark`, on the same test split.
+        work_dir: Where their folders are.
+
+    Raises:
+        FileNotFoundError: If a run has no best checkpoint.
+    """
+    predicted = [_probabilities(run, work_dir / run.folder) for run in runs]
+    labels = predicted[0][1]
+    together = torch.stack([probabilities for probabilities, _ in predicted]).mean(0)
+    return (together.argmax(1) == labels).double().mean().item()
+
+
+@torch.no_grad()
+def _probabilities(run: Run, folder: Path) -> tuple[Tensor, Tensor]:
+    """Return probabilities ``(N, K)`` and labels ``(N,)`` of the test split."""
+    found = sorted(folder.glob('best_*.pth'))
+    if len(found) != 1:
+        raise FileNotFoundError(
+            f"'{folder}' holds {len(found)} checkpoints best_*.pth instead of one: its config must have "
+            '`default_hooks.checkpoint.save_best`.'
+        )
+    init_default_scope(run.cfg.get('default_scope', 'mmcggm'))
+    model = find_guided(MODELS.build(run.cfg.model)).eval()
+    load_weights(model, read_checkpoint(str(found[0])), str(found[0]))
+    outputs, labels = [], []
+    for batch in Runner.build_dataloader(run.cfg.test_dataloader, seed=0):
+        with model.watch() as seen:
+            model.test_step(batch)
+        outputs.append(seen.output.softmax(1))
+        labels.append(seen.labels())
+    return torch.cat(outputs), torch.cat(labels)

@@ -1,0 +1,1 @@
+"""The controlled synthetic family whose shared and unique information are knobs."""
