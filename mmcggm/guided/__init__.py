@@ -5,7 +5,7 @@ from .guided_model import GuidedModel
 from .guides import AutoGuide, DecodeHeadGuide, Guide
 from .sequence_guide import SequenceGuide
 from .slice_dice_score import SliceDice
-from .tasks import ClassificationTask, RegressionTask, SegmentationTask, Task
+from .tasks import ClassificationTask, MultiLabelTask, RegressionTask, SegmentationTask, Task
 from .weights import load_weights
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     'DecodeHeadGuide',
     'Guide',
     'GuidedModel',
+    'MultiLabelTask',
     'RegressionTask',
     'SegmentationTask',
     'SequenceGuide',
