@@ -19,11 +19,12 @@ FIGURES = ('micro_F1', 'macro_F1', 'mAP', 'exact_match')
 
 @METRICS.register_module()
 class MultiLabelMetric(BaseMetric):
-    """``micro_F1``, ``macro_F1``, ``mAP`` and ``exact_match`` over all samples, and a table of each label in the log.
+    """``micro_F1``, ``macro_F1``, ``mAP`` and ``exact_match`` over all samples, and a table of each label in
+    the log.
 
-    The figures are those of scikit-learn; a label is named where its logit is positive. ``macro_F1`` and ``mAP``,
-    the mean average precision, are means over the labels that any sample has. All are NaN, and the log says so, if
-    a prediction is not finite.
+    The figures are those of scikit-learn; a label is named where its logit is positive. ``macro_F1`` and
+    ``mAP``, the mean average precision, are means over the labels that any sample has. All are NaN, and the
+    log says so, if a prediction is not finite.
 
     Args:
         **kwargs: Arguments of MMEngine's ``BaseMetric``.
@@ -49,7 +50,8 @@ class MultiLabelMetric(BaseMetric):
             if label is None or prediction.shape != label.shape or prediction.ndim != 1:
                 found = None if label is None else tuple(label.shape)
                 raise ValueError(
-                    f'MultiLabelMetric got a prediction of shape {tuple(prediction.shape)} and a `label` of {found}: '
+                    f'MultiLabelMetric got a prediction of shape {tuple(prediction.shape)} and a `label` of '
+                    f'{found}: '
                     'set `outputs` of the model to the number of labels.'
                 )
             self.results.append((prediction.double().numpy(), label.numpy() > 0.5))
@@ -70,7 +72,9 @@ class MultiLabelMetric(BaseMetric):
         metrics = import_optional('sklearn.metrics', extra='data')
         named, present = logits > 0, truth.any(axis=0)
         micro = metrics.precision_recall_fscore_support(truth, named, average='micro', zero_division=0)[2]
-        precision, recall, f1, support = metrics.precision_recall_fscore_support(truth, named, zero_division=0)
+        precision, recall, f1, support = metrics.precision_recall_fscore_support(
+            truth, named, zero_division=0
+        )
         average = np.full(len(present), np.nan)
         for label in np.flatnonzero(present):
             average[label] = metrics.average_precision_score(truth[:, label], logits[:, label])

@@ -17,10 +17,11 @@ from mmcggm.utils import import_optional
 
 @METRICS.register_module()
 class RegressionMetric(BaseMetric):
-    """``MAE``, ``RMSE``, ``R2`` and Pearson's ``Corr`` over all samples: means over the targets, if there are more.
+    """``MAE``, ``RMSE``, ``R2`` and Pearson's ``Corr`` over all samples: means over the targets, if there
+    are more.
 
-    The log has a table of each target. MAE, RMSE and R² are those of scikit-learn. R² and correlation of a target
-    that is constant are NaN. All are NaN, and the log says so, if a prediction is not finite.
+    The log has a table of each target. MAE, RMSE and R² are those of scikit-learn. R² and correlation of a
+    target that is constant are NaN. All are NaN, and the log says so, if a prediction is not finite.
 
     Args:
         **kwargs: Arguments of MMEngine's ``BaseMetric``.
@@ -46,7 +47,8 @@ class RegressionMetric(BaseMetric):
             if label is None or prediction.numel() != label.numel():
                 found = None if label is None else tuple(label.shape)
                 raise ValueError(
-                    f'RegressionMetric got a prediction of shape {tuple(prediction.shape)} and a `label` of {found}: '
+                    f'RegressionMetric got a prediction of shape {tuple(prediction.shape)} and a `label` of '
+                    f'{found}: '
                     'set `outputs` of the model to the number of targets.'
                 )
             self.results.append((prediction.flatten().double().numpy(), label.flatten().double().numpy()))

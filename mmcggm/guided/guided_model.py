@@ -47,7 +47,8 @@ class GuidedModel(BaseModel):
               or ``'input'``, of several arguments by position or name) and ``key`` (what to pick there:
               an index, a name, or a list of them for nested ones).
 
-            Or the path of a module, such as ``'backbone.encoders'``, whose children are the encoders, by modality.
+            Or the path of a module, such as ``'backbone.encoders'``, whose children are the encoders, by
+            modality.
         head: Path of the last layer of the model's head, whose ``weight`` is W.
         task: The task or its config: the guides' loss and score.
         guide: Config of a guide, or a module with a ``last_layer``; each modality gets one of its own.

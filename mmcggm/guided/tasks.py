@@ -155,8 +155,8 @@ class ClassificationTask(_TargetTask):
 class MultiLabelTask(_TargetTask):
     """Several labels a sample, each there or not; the score is the F1 of all labels together (micro-F1).
 
-    Predictions are logits ``(N, K)``, targets 0 and 1 in the same shape. (Where most labels are absent, accuracy
-    would call a guide good that says "no" to all.)
+    Predictions are logits ``(N, K)``, targets 0 and 1 in the same shape. (Where most labels are absent,
+    accuracy would call a guide good that says "no" to all.)
 
     Args:
         target: Path of the targets in the batch, see :class:`ClassificationTask`.

@@ -23,14 +23,15 @@ class MultimodalDataPreprocessor(BaseDataPreprocessor):
     Args:
         mean: Value to subtract by modality, applied before ``std``. Default: none.
         std: Value to divide by, by modality. Default: none.
-        standardise: Modalities whose channels, on the last axis, are brought to mean 0 and deviation 1; True for
-            all. Mean and deviation are those of the training split: :class:`StandardisationHook` finds them
-            before training, and they are saved with the weights, as ``mean_{modality}`` and ``std_{modality}``
-            ``(C,)``.
+        standardise: Modalities whose channels, on the last axis, are brought to mean 0 and deviation 1; True
+            for all. They are those of the training split: :class:`StandardisationHook` finds them
+            before training, and they are saved with the weights, as ``mean_{modality}`` and
+            ``std_{modality}`` ``(C,)``.
         non_blocking: Whether copies to the device overlap with computation (pinned memory).
 
     Raises:
-        ValueError: If samples of a modality differ in shape, or are to be standardised and it isn't known how.
+        ValueError: If samples of a modality differ in shape, or are to be standardised and it isn't known
+            how.
     """
 
     def __init__(
@@ -88,12 +89,15 @@ class MultimodalDataPreprocessor(BaseDataPreprocessor):
         mean, std = (getattr(self, f'{kind}_{modality}', None) for kind in ('mean', 'std'))
         if mean is None:
             raise ValueError(
-                f"'{modality}' is to be standardised, but its mean and deviation are not known: the checkpoint has "
-                'none. They are found before training, by `custom_hooks = [dict(type="StandardisationHook")]`.'
+                f"'{modality}' is to be standardised, but its mean and deviation are not known: the "
+                'checkpoint has '
+                'none. They are found before training, by `custom_hooks = '
+                '[dict(type="StandardisationHook")]`.'
             )
         if mean.shape[0] != samples.shape[-1]:
             raise ValueError(
-                f"'{modality}' has {samples.shape[-1]} channels, but the statistics are of {mean.shape[0]}: these are "
+                f"'{modality}' has {samples.shape[-1]} channels, but the statistics are of {mean.shape[0]}: "
+                'these are '
                 'not the features that the model was trained on.'
             )
         return (samples - mean) / std

@@ -52,7 +52,8 @@ class MultimodalBackbone(BaseModule):
             unknown = [modality for modality in names if modality not in modalities]
             if unknown:
                 raise ValueError(
-                    f'`{setting}` names {unknown}, but `modalities` are {modalities}. What a base config named '
+                    f'`{setting}` names {unknown}, but `modalities` are {modalities}. What a base config '
+                    'named '
                     f'stays until it is taken out: {setting}=dict(_delete_=True, ...).'
                 )
         missing = [modality for modality in modalities if modality not in encoders]

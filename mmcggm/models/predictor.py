@@ -108,22 +108,25 @@ class MultimodalPredictor(BaseModel):
         """Raise a ValueError that names the setting, unless the model fits data that are described.
 
         Args:
-            metainfo: Of the data set. ``channels``, C by modality; ``classes``, their names; ``target``, what is
-                predicted, and ``outputs``, how many numbers that takes. What isn't there isn't checked.
+            metainfo: Of the data set. ``channels``, C by modality; ``classes``, their names; ``target``,
+                what is predicted, and ``outputs``, how many numbers that takes. What isn't there isn't
+                checked.
         """
         channels = metainfo.get('channels', {})
         lacking = [modality for modality in self.backbone.encoders if channels and modality not in channels]
         if lacking:
             raise ValueError(
                 f'The model has the modalities {list(self.backbone.encoders)}, but the data hold '
-                f'{list(channels)}: add {lacking} to `inputs` of the data sets, or take them out of the model '
+                f'{list(channels)}: add {lacking} to `inputs` of the data sets, or take them out of the '
+                'model '
                 '(`backbone.modalities`, `in_channels`, `encoders`).'
             )
         for modality, width in self.backbone.in_channels.items():
             found = channels.get(modality)
             if None not in (width, found) and width != found:
                 raise ValueError(
-                    f"'{modality}' of the data has {found} channels, but its encoder was built for {width}: set "
+                    f"'{modality}' of the data has {found} channels, but its encoder was built for {width}: "
+                    'set '
                     f'`backbone.in_channels.{modality}` (or `in_channels` of its encoder) to {found}.'
                 )
         outputs = self.head.out_features if hasattr(self.head, 'out_features') else None
@@ -131,7 +134,8 @@ class MultimodalPredictor(BaseModel):
         if None not in (outputs, needed) and outputs != needed:
             what = 'classes' if 'classes' in metainfo else 'targets'
             raise ValueError(
-                f'The model has `outputs={outputs}`, but the data have {needed} {what}: set `outputs` of the model, '
+                f'The model has `outputs={outputs}`, but the data have {needed} {what}: set `outputs` of the '
+                'model, '
                 f'and of its guides, to {needed}.'
             )
         target, loss = metainfo.get('target'), type(self.criterion)

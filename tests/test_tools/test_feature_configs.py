@@ -98,7 +98,9 @@ def regression(folder):
     """17 targets, from a pickle of a tuple."""
     content = arrays()
     targets = content['left'] @ np.random.default_rng(1).normal(size=(5, 17))
-    (folder / 'all.pkl').write_bytes(pickle.dumps((content['left'], content['right'], targets, content['split'])))
+    (folder / 'all.pkl').write_bytes(
+        pickle.dumps((content['left'], content['right'], targets, content['split']))
+    )
     return """
     inputs=dict(left='all.pkl:0', right='all.pkl:1'),
     labels='all.pkl:2',
@@ -123,7 +125,9 @@ def dialogues(folder):
     """Twelve conversations of up to five utterances, three and two of them in validation and test."""
     content = arrays()
     mask = np.arange(5) < np.random.default_rng(0).integers(2, 6, 12)[:, None]
-    by_dialogue = {name: content[name].reshape(12, 5, *content[name].shape[1:]) for name in ('left', 'right', 'label')}
+    by_dialogue = {
+        name: content[name].reshape(12, 5, *content[name].shape[1:]) for name in ('left', 'right', 'label')
+    }
     write(folder / 'all.npz', {**by_dialogue, 'mask': mask})
     return """
     inputs=dict(left='all.npz:left', right='all.npz:right'),

@@ -1,4 +1,4 @@
-"""Anybody's features by modality. Who inherits this says in each `dataset` what they are, see docs/your_features.md."""
+"""Anybody's features by modality. Who inherits this says in each `dataset` what they are."""
 
 train_dataloader = dict(
     batch_size=32,

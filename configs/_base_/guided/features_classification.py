@@ -1,7 +1,7 @@
 """Training on anybody's features with a guide a modality: classes.
 
-Nothing is balanced: the log shows what each encoder has learnt. A method adds its balancer and its hook. Who inherits
-this says what the data are (see docs/your_features.md), `in_channels` and `outputs`.
+Nothing is balanced: the log shows what each encoder has learnt. A method adds its balancer and its hook. Who
+inherits this says what the data are (see docs/your_features.md), `in_channels` and `outputs`.
 """
 
 _base_ = [

@@ -27,35 +27,35 @@ class FeatureDataset(BaseDataset):
     A *source* is ``'path:key'``, with a path below ``data_root`` to an ``.npy``, ``.npz``, ``.h5``, ``.mat``,
     ``.csv``, ``.tsv``, ``.parquet``, ``.safetensors``, torch or pickle file, and the key of an array in it:
     names in mappings and groups and places in lists, parted by slashes; of a table, columns (see
-    :class:`~mmcggm.datasets.readers.tables.Table`). Or it is a dict of ``file``, ``key``, ``header`` of a table,
-    and ``channels`` of the last axis, such as ``'0:3'``. ``{split}`` in it stands for ``split``. No file is ever
-    executed.
+    :class:`~mmcggm.datasets.readers.tables.Table`). Or it is a dict of ``file``, ``key``, ``header`` of a
+    table, and ``channels`` of the last axis, such as ``'0:3'``. ``{split}`` in it stands for ``split``. No
+    file is ever executed.
 
     An item is ``dict(inputs={modality: float32 (C,) or (L, C)}, labels=...)`` and, where sequences have
-    padding, ``lengths={modality: int64 scalar}``; sequences then begin with their first token that counts, and
-    are zero after the last. ``labels`` is int64 ``()``, or float32 ``(K,)``, ``()`` or ``(D,)``.
+    padding, ``lengths={modality: int64 scalar}``; sequences then begin with their first token that counts,
+    and are zero after the last. ``labels`` is int64 ``()``, or float32 ``(K,)``, ``()`` or ``(D,)``.
 
     Args:
-        inputs: The source of each modality: vectors ``(N, C)``, sequences ``(N, L, C)``, or a list of sequences
-            ``(L_i, C)``.
+        inputs: The source of each modality: vectors ``(N, C)``, sequences ``(N, L, C)``, or a list of
+            sequences ``(L_i, C)``.
         labels: The source of the labels, ``(N,)`` or ``(N, K)``.
         split: Which split to take; None for all rows.
         splits: How rows are split, unless each split has files or keys of its own (``{split}`` in sources):
             fractions, such as ``dict(train=0.7, val=0.15, test=0.15)``, of classes alike or of groups; or the
-            source of the split's name of each row; or, if it holds ``{split}``, of the split's rows, as indices
-            or as a mask.
+            source of the split's name of each row; or, if it holds ``{split}``, of the split's rows, as
+            indices or as a mask.
         seed: Of splits by fractions.
         groups: The source of each row's group, such as a subject or a video; none is ever in two splits.
         target: ``'class'``, ``'multilabel'`` or ``'regression'``.
-        classes: Of ``'class'`` how many, where labels count from 0 on, or what the file calls them, in order. Of
-            ``'multilabel'`` their names, if they have any.
-        lengths: By modality, the source of the number of tokens that count, ``(N,)``. Padding may be at either
-            end.
+        classes: Of ``'class'`` how many, where labels count from 0 on, or what the file calls them, in
+            order. Of ``'multilabel'`` their names, if they have any.
+        lengths: By modality, the source of the number of tokens that count, ``(N,)``. Padding may be at
+            either end.
         padding: Modalities of which rows of zeros at either end are padding.
         max_length: The most tokens of a sequence, for all modalities or by modality; later ones are cut off.
         dialogues: If the arrays hold utterances by dialogue, ``(D, U, ...)`` or a list of ``(U_i, ...)``: the
-            source of the mask ``(D, U)`` or of the numbers ``(D,)`` of the utterances that count. A sample is an
-            utterance, and a dialogue a group.
+            source of the mask ``(D, U)`` or of the numbers ``(D,)`` of the utterances that count. A sample
+            is an utterance, and a dialogue a group.
         data_root: Folder of the files.
         pipeline: Transforms of items.
         **kwargs: Of :class:`mmengine.dataset.BaseDataset`.
@@ -105,11 +105,16 @@ class FeatureDataset(BaseDataset):
 
     def load_data_list(self) -> np.ndarray:
         """Open the files and return the rows of the split, int64 ``(N,)``."""
-        read = {f'inputs.{modality}': self._read(value, f'inputs.{modality}') for modality, value in self.inputs.items()}
+        read = {
+            f'inputs.{modality}': self._read(value, f'inputs.{modality}')
+            for modality, value in self.inputs.items()
+        }
         read['labels'] = self._read(self.labels, 'labels')
         if self.groups is not None:
             read['groups'] = self._read(self.groups, 'groups')
-        mask = None if self.dialogues is None else np.asarray(self._read(self.dialogues, 'dialogues')[1].values)
+        mask = (
+            None if self.dialogues is None else np.asarray(self._read(self.dialogues, 'dialogues')[1].values)
+        )
         _check_names(read)
         values = {setting: found.values for setting, (_, found) in read.items()}
         groups = None if self.groups is None else np.asarray(values.pop('groups'))
@@ -130,7 +135,9 @@ class FeatureDataset(BaseDataset):
         where = f'`labels` ({read["labels"][0]})'
         targets = read_targets(values['labels'], self.target, self.classes, where)
         self._labels = torch.from_numpy(targets.values)
-        rows = self._rows_of_split(counts['labels'], targets.values if self.target == 'class' else None, groups)
+        rows = self._rows_of_split(
+            counts['labels'], targets.values if self.target == 'class' else None, groups
+        )
         self.group_names = set() if groups is None else set(groups[rows].astype(str))
         self._metainfo |= dict(
             channels={modality: features.channels for modality, features in self._rows.items()},
@@ -140,7 +147,9 @@ class FeatureDataset(BaseDataset):
         if targets.classes:
             self._metainfo['classes'] = targets.classes
         shown = f' of {len(self.group_names)} groups' if self.group_names else ''
-        print_log(f"Features, split '{self.split}': {len(rows)} of {counts['labels']} rows{shown}.", 'current')
+        print_log(
+            f"Features, split '{self.split}': {len(rows)} of {counts['labels']} rows{shown}.", 'current'
+        )
         return rows
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
@@ -174,7 +183,11 @@ class FeatureDataset(BaseDataset):
 
     def _read(self, value: str | dict, setting: str) -> tuple[Source, Read]:
         source = Source.of(value, self.data_root or '', self.split, setting)
-        return source, read_source(source)
+        found = read_source(source)
+        is_column = not setting.startswith('inputs') and getattr(found.values, 'ndim', 0) == 2
+        if source.path.suffix == '.mat' and is_column and len(found.values) == 1:
+            found = Read(found.values[0])  # MATLAB knows no vectors, and others write them as one row
+        return source, found
 
     def _features(self, modality: str, source: Source, values: Any) -> FeatureRows:
         where = f'`inputs.{modality}` ({source})'
@@ -194,16 +207,15 @@ class FeatureDataset(BaseDataset):
             features = FeatureRows(values, where, source.channels, spans)
         return features
 
-    def _rows_of_split(
-        self, count: int, strata: np.ndarray | None, groups: np.ndarray | None
-    ) -> np.ndarray:
+    def _rows_of_split(self, count: int, strata: np.ndarray | None, groups: np.ndarray | None) -> np.ndarray:
         own_files = any('{split}' in str(value) for value in (*self.inputs.values(), self.labels))
         if self.splits is None or own_files:
             if self.splits is not None:
                 raise ValueError('Sources with `{split}` are split already: take out `splits`, or `{split}`.')
             if self.split is not None and not own_files:
                 raise ValueError(
-                    f"`split` is '{self.split}', but nothing says which rows that are: set `splits` (fractions, or "
+                    f"`split` is '{self.split}', but nothing says which rows that are: set `splits` "
+                    '(fractions, or '
                     'where they are named), or write {split} where the sources differ.'
                 )
             return np.arange(count)
@@ -220,7 +232,8 @@ class FeatureDataset(BaseDataset):
             return rows_by_place(names, count, f'`splits` ({source})')
         if names.shape not in ((count,), (count, 1)):
             raise ValueError(
-                f'`splits` ({source}) has shape {names.shape}; it must name the split of each of {count} rows. To '
+                f'`splits` ({source}) has shape {names.shape}; it must name the split of each of {count} '
+                'rows. To '
                 "list a split's rows instead, write {split} in it."
             )
         names = names.reshape(count)
@@ -238,7 +251,9 @@ def _check_names(read: Mapping[str, tuple[Source, Read]]) -> None:
         other = np.flatnonzero(found.names != first[1].names)
         if len(other):
             raise ValueError(
-                f"`{first[0].setting}` and `{source.setting}` name row {other[0]} '{first[1].names[other[0]]}' and "
-                f"'{found.names[other[0]]}': {first[0].path} and {source.path} must have the same rows in the same "
+                f'`{first[0].setting}` and `{source.setting}` name row {other[0]} '
+                f"'{first[1].names[other[0]]}' and "
+                f"'{found.names[other[0]]}': {first[0].path} and {source.path} must have the same rows in "
+                'the same '
                 'order.'
             )

@@ -19,8 +19,8 @@ class FeatureRows:
     """The samples of one modality.
 
     Args:
-        values: Vectors ``(N, C)``, numbers ``(N,)`` (which are vectors of one channel), sequences ``(N, L, C)``,
-            or a list of sequences ``(L_i, C)``.
+        values: Vectors ``(N, C)``, numbers ``(N,)`` (which are vectors of one channel), sequences ``(N, L,
+            C)``, or a list of sequences ``(L_i, C)``.
         where: What messages call them.
         channels: Which of the last axis to take.
         spans: Of padded sequences: the first token that counts and the one after the last, int ``(N, 2)``.
@@ -98,7 +98,8 @@ class FeatureRows:
         """Yield places in ``rows`` and their values: padding, too, unless samples differ in length."""
         if isinstance(self._values, list):
             for place, row in enumerate(rows):
-                yield place, self._values[row][None, :, self._channels]
+                span = slice(None) if self._spans is None else slice(*self._spans[row])
+                yield place, self._values[row][None, span, self._channels]
             return
         step = max(1, CHUNK // max(1, int(np.prod(self.shape[1:]))))
         for start in range(0, len(rows), step):
@@ -110,8 +111,10 @@ class FeatureRows:
         if not finite.all():
             bad = first + np.flatnonzero(~finite.reshape(len(values), -1).all(axis=1))
             raise ValueError(
-                f'{self._where} holds {int((~finite).sum())} values that are missing, infinite or beyond float32, '
-                f'in rows {bad[:5].tolist()}{" and more" if len(bad) > 5 else ""}. Set them to numbers, or leave '
+                f'{self._where} holds {int((~finite).sum())} values that are missing, infinite or beyond '
+                'float32, '
+                f'in rows {bad[:5].tolist()}{" and more" if len(bad) > 5 else ""}. Set them to numbers, or '
+                'leave '
                 'these rows out.'
             )
 
@@ -126,7 +129,8 @@ def _in_shape(
         if len(widths) > 1 or len(widths.pop()) != 1 or not kinds <= set('biuf') or min(lengths) < 1:
             shapes = sorted({value.shape for value in values})[:5]
             raise ValueError(
-                f'{where} must hold sequences (L, C) of numbers with one C, none of them empty, but holds arrays '
+                f'{where} must hold sequences (L, C) of numbers with one C, none of them empty, but holds '
+                'arrays '
                 f'of the shapes {shapes} and the types {sorted({str(value.dtype) for value in values})}.'
             )
         return values, (len(values), max(lengths), values[0].shape[1])
@@ -169,7 +173,8 @@ def cut_spans(spans: np.ndarray | None, rows: FeatureRows, limit: int, where: st
     cut = int((lengths > limit).sum())
     if cut:
         print_log(
-            f'{where}: {cut} of {len(rows)} sequences are cut to {limit} tokens, the longest from {lengths.max()}; '
+            f'{where}: {cut} of {len(rows)} sequences are cut to {limit} tokens, the longest from '
+            f'{lengths.max()}; '
             'see `max_length`.',
             'current',
             logging.WARNING,
@@ -181,7 +186,8 @@ def cut_spans(spans: np.ndarray | None, rows: FeatureRows, limit: int, where: st
 def flatten_dialogues(
     values: np.ndarray | MappedArray | list, mask: np.ndarray | Sequence[int], where: str
 ) -> np.ndarray:
-    """Return the utterances of all dialogues ``(K, ...)``, of values ``(D, U, ...)`` or a list of ``(U_i, ...)``.
+    """Return the utterances of all dialogues ``(K, ...)``, of values ``(D, U, ...)`` or a list of ``(U_i,
+    ...)``.
 
     Args:
         values: By dialogue.
@@ -199,14 +205,16 @@ def flatten_dialogues(
         bad = np.flatnonzero([len(value) != count for value, count in zip(values, counts, strict=True)])
         if len(bad):
             raise ValueError(
-                f'{where} has {len(values[bad[0]])} utterances in dialogue {bad[0]}, where {counts[bad[0]]} count.'
+                f'{where} has {len(values[bad[0]])} utterances in dialogue {bad[0]}, where {counts[bad[0]]} '
+                'count.'
             )
         return np.concatenate(values)
     values = np.asarray(values)
     if mask.ndim == 1:
         if values.ndim < 2 or mask.max(initial=0) > values.shape[1]:
             raise ValueError(
-                f'{where} has shape {values.shape}, too few utterances for a dialogue of {mask.max(initial=0)}.'
+                f'{where} has shape {values.shape}, too few utterances for a dialogue of '
+                f'{mask.max(initial=0)}.'
             )
         mask = np.arange(values.shape[1]) < mask[:, None]
     if values.shape[:2] != mask.shape:

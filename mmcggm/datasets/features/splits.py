@@ -18,9 +18,10 @@ def rows_by_name(names: np.ndarray, split: str, where: str) -> np.ndarray:
     """
     rows = np.flatnonzero(names.astype(str) == split)
     if not len(rows):
-        found = sorted(set(names.astype(str)))
+        found = sorted(set(names.astype(str).tolist()))
         raise ValueError(
-            f"{where} names no row '{split}'.{did_you_mean(split, found)} It holds {found[:9]}; set `split` to one "
+            f"{where} names no row '{split}'.{did_you_mean(split, found)} It holds {found[:9]}; set `split` "
+            'to one '
             'of these.'
         )
     return rows
@@ -35,12 +36,17 @@ def rows_by_place(places: np.ndarray, count: int, where: str) -> np.ndarray:
     if places.dtype == bool and places.shape == (count,):
         rows = np.flatnonzero(places)
     else:
-        rows = places.ravel().astype(np.int64, copy=False) if places.dtype.kind in 'iu' else np.empty(0, np.int64)
+        rows = (
+            places.ravel().astype(np.int64, copy=False)
+            if places.dtype.kind in 'iu'
+            else np.empty(0, np.int64)
+        )
     bad = (rows < 0) | (rows >= count)
     if not len(rows) or bad.any() or len(np.unique(rows)) < len(rows):
         what = f'row {rows[bad][0]} of {count}' if bad.any() else f'{places.dtype} of shape {places.shape}'
         raise ValueError(
-            f'{where} must list rows from 0 to {count - 1}, each once, or be a mask of {count} bools, but holds '
+            f'{where} must list rows from 0 to {count - 1}, each once, or be a mask of {count} bools, but '
+            'holds '
             f'{what}{" with rows listed twice" if len(rows) and not bad.any() else ""}.'
         )
     return rows
@@ -66,8 +72,13 @@ def assign_by_fraction(
         ValueError: If fractions are none, or there are too few rows, groups or rows of a class for them.
     """
     shares = list(fractions.values())
-    if not all(isinstance(share, (int, float)) and share > 0 for share in shares) or abs(sum(shares) - 1) > 1e-6:
-        raise ValueError(f'`splits` must be fractions that are positive and together 1, got {dict(fractions)}.')
+    if (
+        not all(isinstance(share, (int, float)) and share > 0 for share in shares)
+        or abs(sum(shares) - 1) > 1e-6
+    ):
+        raise ValueError(
+            f'`splits` must be fractions that are positive and together 1, got {dict(fractions)}.'
+        )
     selection = import_optional('sklearn.model_selection', 'data')
     kind = selection.ShuffleSplit
     what, available = 'rows', count
@@ -85,12 +96,14 @@ def assign_by_fraction(
             )
     if available < len(shares):
         raise ValueError(f'`splits` makes {len(shares)} splits of {available} {what}: there are too few.')
+    sizes = _shares_of(available, shares)
     assigned = np.full(count, '', dtype=f'<U{max(map(len, fractions))}')
     left = np.arange(count)
     names = list(fractions)
     for place, name in enumerate(names[:-1]):
-        rest = sum(shares[place + 1 :])
-        splitter = kind(n_splits=1, train_size=shares[place] / (shares[place] + rest), random_state=seed)
+        splitter = kind(
+            n_splits=1, train_size=sizes[place], test_size=sum(sizes[place + 1 :]), random_state=seed
+        )
         try:
             chosen, others = next(
                 splitter.split(
@@ -107,6 +120,19 @@ def assign_by_fraction(
     return assigned
 
 
+def _shares_of(total: int, fractions: list[float]) -> list[int]:
+    """Return whole numbers that are together ``total``, in proportion, none of them zero."""
+    sizes = [max(1, int(fraction * total + 1e-9)) for fraction in fractions]
+    while sum(sizes) != total:
+        step = 1 if sum(sizes) < total else -1
+        lacks = [
+            (f * total - size) * step if size + step else -np.inf
+            for f, size in zip(fractions, sizes, strict=True)
+        ]
+        sizes[int(np.argmax(lacks))] += step
+    return sizes
+
+
 def check_groups(assigned: np.ndarray, groups: np.ndarray, where: str) -> None:
     """Raise a ValueError if a group is in two splits.
 
@@ -121,6 +147,7 @@ def check_groups(assigned: np.ndarray, groups: np.ndarray, where: str) -> None:
     if len(shared):
         splits = sorted(pairs[pairs[:, 0] == shared[0], 1])
         raise ValueError(
-            f"{where}: {len(shared)} groups are in more than one split, among them '{shared[0]}' in {splits}. What a "
+            f"{where}: {len(shared)} groups are in more than one split, among them '{shared[0]}' in "
+            f'{splits}. What a '
             'model learns of a group it would be tested on. Give splits that keep groups whole.'
         )

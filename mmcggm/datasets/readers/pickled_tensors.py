@@ -28,25 +28,29 @@ def load_from_bytes(content: object) -> torch.TypedStorage:
     except MemoryError:
         raise
     except Exception as error:  # a malformed file raises whatever its garbage leads to
-        raise PickledTensorError(f'holds a tensor that is damaged, or more than data ({type(error).__name__}).') from None
+        raise PickledTensorError(
+            f'holds a tensor that is damaged, or more than data ({type(error).__name__}).'
+        ) from None
     if not isinstance(storage, torch.TypedStorage):
         raise PickledTensorError(f'makes a tensor of a {type(storage).__name__}.')
     return storage
 
 
-def rebuild_tensor(
-    storage: object, offset: object, shape: object, strides: object, *_: Any
-) -> np.ndarray:
+def rebuild_tensor(storage: object, offset: object, shape: object, strides: object, *_: Any) -> np.ndarray:
     """Stand for PyTorch's function: a tensor, as an array of its own memory.
 
     Raises:
         PickledTensorError: If it would reach beyond its numbers, or repeat them.
     """
     whole = [offset, *_sides(shape), *_sides(strides)]
-    if not isinstance(storage, torch.TypedStorage) or len(_sides(shape)) != len(_sides(strides)) or any(
-        type(n) is not int or n < 0 for n in whole
+    if (
+        not isinstance(storage, torch.TypedStorage)
+        or len(_sides(shape)) != len(_sides(strides))
+        or any(type(n) is not int or n < 0 for n in whole)
     ):
-        raise PickledTensorError('makes a tensor of something else than numbers, a place, a shape and strides.')
+        raise PickledTensorError(
+            'makes a tensor of something else than numbers, a place, a shape and strides.'
+        )
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # PyTorch means to drop this kind of storage, which old files hold
         numbers, available = storage.untyped(), storage.size()

@@ -37,9 +37,9 @@ def load_pickle(path: str | Path, start: int = 0) -> Any:
     """Read a pickle (any protocol, of Python 2 or 3, numpy 1 or 2) that holds numpy data and containers only.
 
     Numbers, strings, bytes, lists, tuples, dicts, sets, numpy arrays (of numbers, strings or such objects)
-    and numpy scalars are read, and PyTorch's tensors, as arrays. A pickle is a program; this one may call nothing but what makes those, and
-    what it says of an array's type and shape is compared with the bytes that there are. Memory and time are
-    bounded by the size of the file.
+    and numpy scalars are read, and PyTorch's tensors, as arrays. A pickle is a program; this one may call
+    nothing but what makes those, and what it says of an array's type and shape is compared with the bytes
+    that there are. Memory and time are bounded by the size of the file.
 
     Args:
         path: The file.

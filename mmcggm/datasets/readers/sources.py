@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from mmcggm.utils import import_optional
 from mmcggm.utils.checkpoints import read_data
 
 from .h5_files import open_h5, reading, stored
@@ -75,14 +74,15 @@ class Source:
         found = SPLIT_AT.fullmatch(text.replace('{split}', str(split)))
         if found is None:
             raise ValueError(
-                f"`{setting}` is '{text}', which ends in none of {', '.join(SUFFIXES)}. Convert the file to one "
+                f"`{setting}` is '{text}', which ends in none of {', '.join(SUFFIXES)}. Convert the file to "
+                'one '
                 'of these, or name a key after a colon: file.npz:key.'
             )
         path = Path(root, found[1])
         return cls(path, found[3] or '', setting, entry.get('header'), _range(entry.get('channels'), setting))
 
     def __str__(self) -> str:
-        return f"{self.path}{f', {self.key!r}' if self.key else ''}"
+        return f'{self.path}{f", {self.key!r}" if self.key else ""}'
 
 
 def _range(text: str | None, setting: str) -> slice:
@@ -206,7 +206,7 @@ def _mapped_npy(path: Path) -> MappedArray | None:
 
 def _object_npy(path: Path) -> Any:
     with open(path, 'rb') as file:
-        shape, _, dtype = header_of_npy(file)
+        _, _, dtype = header_of_npy(file)
         start = file.tell()
     if not dtype.hasobject:
         return np.asarray(_mapped_npy(path))
@@ -221,9 +221,7 @@ class _Archive(Mapping):
         self.path = path
         try:
             with zipfile.ZipFile(path) as file:
-                self._sizes = {
-                    info.filename.removesuffix('.npy'): info.file_size for info in file.infolist()
-                }
+                self._sizes = {info.filename.removesuffix('.npy'): info.file_size for info in file.infolist()}
         except zipfile.BadZipFile as error:
             raise ValueError(f'{path} is not a whole .npz file ({error}). Get it again.') from error
 
@@ -238,7 +236,8 @@ class _Archive(Mapping):
             raise KeyError(name)
         if self._sizes[name] > (memory := _memory()):  # a few bytes may unpack to more than any memory holds
             raise ValueError(
-                f"{self.path}: '{name}' has {self._sizes[name] / 1e9:.1f} GB, this machine {memory / 1e9:.1f}. "
+                f"{self.path}: '{name}' has {self._sizes[name] / 1e9:.1f} GB, this machine "
+                f'{memory / 1e9:.1f}. '
                 'Make one file of it that is read row by row: tools/dataset_converters/features.py.'
             )
         try:
@@ -302,7 +301,8 @@ def _from_h5(source: Source) -> np.ndarray | MappedArray:
         values = stored(file, key) if key else None
         if values is None:
             raise ValueError(
-                f"`{source.setting}`: {path} has no array '{key}'; it has {_some(names)}. Name one after a colon: "
+                f"`{source.setting}`: {path} has no array '{key}'; it has {_some(names)}. Name one after a "
+                'colon: '
                 f"'{path.name}:{names[0] if names else 'KEY'}'."
             )
         offset = values.id.get_offset()

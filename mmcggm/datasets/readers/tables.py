@@ -121,7 +121,11 @@ class Table:
                     f'{_rows(np.flatnonzero(column.isna()))}.'
                 )
             return picked.astype(str).to_numpy(dtype=str)
-        text = [name for name, dtype in zip(picked.columns, picked.dtypes, strict=True) if dtype.kind not in 'biuf']
+        text = [
+            name
+            for name, dtype in zip(picked.columns, picked.dtypes, strict=True)
+            if dtype.kind not in 'biuf'
+        ]
         raise ValueError(
             f'{self.path}: {len(text)} of {picked.shape[1]} columns hold text, among them '
             f"'{text[0]}' with {picked[text[0]].iloc[0]!r}. Name those to read after a colon: "

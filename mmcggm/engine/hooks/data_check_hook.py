@@ -14,9 +14,9 @@ from mmcggm.registry import HOOKS
 class DataCheckHook(Hook):
     """Compares the network with what the data sets say of their data.
 
-    ``num_classes`` of each segmentation head, guides' included, must be enough for the ``classes`` of the data.
-    A module with a method ``check_data`` is given the data set's ``metainfo``. In training, no group of samples,
-    such as a subject, may be in training and validation data.
+    ``num_classes`` of each segmentation head, guides' included, must be enough for the ``classes`` of the
+    data. A module with a method ``check_data`` is given the data set's ``metainfo``. In training, no group of
+    samples, such as a subject, may be in training and validation data.
 
     Raises:
         ValueError: Before training, validation or test, if something does not fit. The message names the
@@ -32,7 +32,8 @@ class DataCheckHook(Hook):
             if shared:
                 raise ValueError(
                     f'{len(shared)} groups are in the training and in the validation data, among them '
-                    f"'{min(shared)}': validation would overrate the model. Correct `groups` or the splits of "
+                    f"'{min(shared)}': validation would overrate the model. Correct `groups` or the splits "
+                    'of '
                     '`train_dataloader` and `val_dataloader`.'
                 )
 

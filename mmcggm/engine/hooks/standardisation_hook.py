@@ -15,8 +15,8 @@ from mmcggm.registry import HOOKS
 class StandardisationHook(Hook):
     """Finds mean and deviation of each channel over the training split, for the data preprocessor.
 
-    The training data set tells them by ``channel_statistics(modality)``. They are part of the model's weights, so
-    that validation, test and prediction use the same; a checkpoint that is loaded brings its own.
+    The training data set tells them by ``channel_statistics(modality)``. They are part of the model's
+    weights, so that validation, test and prediction use the same; a checkpoint that is loaded brings its own.
 
     Raises:
         ValueError: Before training, if the preprocessor standardises nothing, or the data set can't tell.
@@ -32,20 +32,24 @@ class StandardisationHook(Hook):
         dataset = runner.train_dataloader.dataset
         if not hasattr(dataset, 'channel_statistics'):
             raise ValueError(
-                f'StandardisationHook needs a training data set with `channel_statistics`, such as FeatureDataset, '
-                f"but it's a {type(dataset).__name__}: take the hook out, and `standardise` of the data preprocessor."
+                'StandardisationHook needs a training data set with `channel_statistics`, such as '
+                'FeatureDataset, '
+                f"but it's a {type(dataset).__name__}: take the hook out, and `standardise` of the data "
+                'preprocessor.'
             )
         modalities = [m for m in dataset.metainfo['channels'] if preprocessor.standardises(m)]
         if not modalities:
             raise ValueError(
-                'StandardisationHook has nothing to do: set `standardise=True` of `model.data_preprocessor`, or take '
+                'StandardisationHook has nothing to do: set `standardise=True` of `model.data_preprocessor`, '
+                'or take '
                 'the hook out.'
             )
         for modality in modalities:
             mean, std = dataset.channel_statistics(modality)
             preprocessor.set_statistics(modality, torch.from_numpy(mean), torch.from_numpy(std))
         print_log(
-            f'{", ".join(modalities)}: standardised by mean and deviation of the training split, which are saved '
+            f'{", ".join(modalities)}: standardised by mean and deviation of the training split, which are '
+            'saved '
             'with the weights.',
             'current',
         )
@@ -54,5 +58,7 @@ class StandardisationHook(Hook):
 def _find(runner: Runner) -> MultimodalDataPreprocessor:
     found = [m for m in runner.model.modules() if isinstance(m, MultimodalDataPreprocessor)]
     if not found:
-        raise ValueError('StandardisationHook needs a model whose data preprocessor is a MultimodalDataPreprocessor.')
+        raise ValueError(
+            'StandardisationHook needs a model whose data preprocessor is a MultimodalDataPreprocessor.'
+        )
     return found[0]

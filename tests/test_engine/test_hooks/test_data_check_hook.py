@@ -50,7 +50,7 @@ def test_a_group_in_training_and_validation_is_named():
     groups = {'train_dataloader': {'anna', 'bert'}, 'val_dataloader': {'bert', 'carl'}}
     for name, found in groups.items():
         setattr(runner, name, SimpleNamespace(dataset=SimpleNamespace(metainfo={}, group_names=found)))
-    with pytest.raises(ValueError, match="1 groups .* among them 'bert'"):
+    with pytest.raises(ValueError, match=r"1 groups .* among them 'bert'"):
         DataCheckHook().before_train(runner)
     runner.val_loop = None
     DataCheckHook().before_train(runner)
