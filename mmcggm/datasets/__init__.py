@@ -3,6 +3,7 @@
 from mmcggm.datasets.av_digits.dataset import AVDigitsDataset
 from mmcggm.datasets.brats.dataset import BraTSDataset
 from mmcggm.datasets.feature_cache.dataset import CachedFeatureDataset
+from mmcggm.datasets.features.dataset import FeatureDataset
 from mmcggm.datasets.food101.dataset import Food101Dataset
 from mmcggm.datasets.iemocap.dataset import IEMOCAPDataset
 from mmcggm.datasets.mfeat.dataset import MfeatDataset
@@ -13,6 +14,7 @@ __all__ = [
     'AVDigitsDataset',
     'BraTSDataset',
     'CachedFeatureDataset',
+    'FeatureDataset',
     'Food101Dataset',
     'IEMOCAPDataset',
     'MfeatDataset',

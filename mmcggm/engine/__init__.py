@@ -5,10 +5,11 @@ from .hooks import (
     BalancingHook,
     CGGMHook,
     CheckpointHook,
-    ClassCheckHook,
+    DataCheckHook,
     GradientStatsHook,
     GuideScoreHook,
     ModalityContributionHook,
+    StandardisationHook,
 )
 from .loops import EpochBasedTrainLoop, IterBasedTrainLoop
 from .optim_wrapper import (
@@ -29,7 +30,7 @@ __all__ = [
     'CGGMHook',
     'CGGMOptimWrapper',
     'CheckpointHook',
-    'ClassCheckHook',
+    'DataCheckHook',
     'EpochBasedTrainLoop',
     'FSDP2Strategy',
     'GradientStatsHook',
@@ -37,4 +38,5 @@ __all__ = [
     'GuidedOptimWrapperConstructor',
     'IterBasedTrainLoop',
     'ModalityContributionHook',
+    'StandardisationHook',
 ]

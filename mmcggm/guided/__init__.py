@@ -5,7 +5,7 @@ from .guided_model import GuidedModel
 from .guides import AutoGuide, DecodeHeadGuide, Guide
 from .sequence_guide import SequenceGuide
 from .slice_dice_score import SliceDice
-from .tasks import ClassificationTask, RegressionTask, SegmentationTask, Task
+from .tasks import ClassificationTask, MultiLabelTask, RegressionTask, SegmentationTask, Task
 from .untrained import UntrainedGuides
 from .weights import load_weights
 
@@ -15,6 +15,7 @@ __all__ = [
     'DecodeHeadGuide',
     'Guide',
     'GuidedModel',
+    'MultiLabelTask',
     'RegressionTask',
     'SegmentationTask',
     'SequenceGuide',

@@ -15,7 +15,7 @@ from torch import nn
 from mmcggm.balancers import Change
 from mmcggm.registry import MODELS, TASKS
 
-from .encoder_paths import ModalityEncoder, check_disjoint, check_head
+from .encoder_paths import ModalityEncoder, check_disjoint, check_head, find_module
 from .guided_pass import GuidedPass
 from .guides import AutoGuide, build_guides
 from .tasks import Task
@@ -46,6 +46,9 @@ class GuidedModel(BaseModel):
               representation appears, default the last of ``modules``), ``source`` (``'output'``, default,
               or ``'input'``, of several arguments by position or name) and ``key`` (what to pick there:
               an index, a name, or a list of them for nested ones).
+
+            Or the path of a module, such as ``'backbone.encoders'``, whose children are the encoders, by
+            modality.
         head: Path of the last layer of the model's head, whose ``weight`` is W.
         task: The task or its config: the guides' loss and score.
         guide: Config of a guide, or a module with a ``last_layer``; each modality gets one of its own.
@@ -75,7 +78,7 @@ class GuidedModel(BaseModel):
     def __init__(
         self,
         model: dict | BaseModel,
-        encoders: dict[str, str | list[str] | dict],
+        encoders: dict[str, str | list[str] | dict] | str,
         head: str,
         task: dict | Task,
         guide: dict | nn.Module | None = None,
@@ -87,6 +90,9 @@ class GuidedModel(BaseModel):
         super().__init__(model.data_preprocessor)
         self.model = model
         self.task = TASKS.build(task) if isinstance(task, dict) else task
+        if isinstance(encoders, str):
+            children = find_module(model, encoders, 'encoders').named_children()
+            encoders = {modality: f'{encoders}.{modality}' for modality, _ in children}
         self.encoders = tuple(ModalityEncoder.from_config(*entry) for entry in encoders.items())
         self.head_path = head
         self.only = only

@@ -152,6 +152,38 @@ class ClassificationTask(_TargetTask):
 
 
 @TASKS.register_module()
+class MultiLabelTask(_TargetTask):
+    """Several labels a sample, each there or not; the score is the F1 of all labels together (micro-F1).
+
+    Predictions are logits ``(N, K)``, targets 0 and 1 in the same shape. (Where most labels are absent,
+    accuracy would call a guide good that says "no" to all.)
+
+    Args:
+        target: Path of the targets in the batch, see :class:`ClassificationTask`.
+        loss: ``'binary_cross_entropy'``, or the path of a loss module in the model.
+    """
+
+    losses = {'binary_cross_entropy': nn.BCEWithLogitsLoss()}
+
+    def __init__(self, target: str, loss: str = 'binary_cross_entropy') -> None:
+        super().__init__(target, loss)
+
+    def counts(self, model: BaseModel, prediction: Tensor, batch: dict[str, Any]) -> Tensor:
+        prediction, target = self._matched(prediction, batch)
+        named, there = prediction > 0, target > 0.5
+        return torch.stack([2 * (named & there).sum(), named.sum() + there.sum()]).float().unsqueeze(0)
+
+    def _matched(self, prediction: Tensor, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        target = find_target(batch, self.target)
+        if prediction.ndim != 2 or prediction.shape != target.shape:
+            raise ValueError(
+                'MultiLabelTask needs logits (N, K) and targets of the same shape, but a guide predicts '
+                f"{tuple(prediction.shape)} and '{self.target}' holds {tuple(target.shape)}."
+            )
+        return prediction, target.to(torch.promote_types(prediction.dtype, torch.float32))
+
+
+@TASKS.register_module()
 class RegressionTask(_TargetTask):
     """Regression of targets ``(N,)`` or ``(N, D)``.
 

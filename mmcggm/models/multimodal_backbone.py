@@ -20,33 +20,50 @@ class MultimodalBackbone(BaseModule):
     The encoders are at the paths ``encoders.{modality}``.
 
     Args:
-        modalities: Names of the modalities.
+        modalities: Names of the modalities. Default: those of ``in_channels``.
         encoder: Config of an encoder. Each modality gets an encoder of its own.
         fusion: Config of a fusion module; it receives ``num_modalities``.
         encoders: Configs of encoders by modality, for those that differ from ``encoder``.
+        in_channels: Channels of the input by modality, given to each encoder as its ``in_channels``.
         init_cfg: Initialisation.
 
+    Attributes:
+        in_channels: By modality, those of its encoder's config; of encoders without, None.
+
     Raises:
-        ValueError: If a modality has no encoder, or ``encoders`` names an unknown modality.
+        ValueError: If a modality has no encoder, or ``encoders`` or ``in_channels`` name an unknown modality.
     """
 
     def __init__(
         self,
-        modalities: Sequence[str],
-        fusion: dict,
+        modalities: Sequence[str] | None = None,
+        fusion: dict = dict(type='ConcatFusion'),
         encoder: dict | None = None,
         encoders: dict[str, dict] | None = None,
+        in_channels: dict[str, int] | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        encoders = encoders or {}
-        unknown = [modality for modality in encoders if modality not in modalities]
-        if unknown:
-            raise ValueError(f'`encoders` names {unknown}, but `modalities` are {list(modalities)}.')
+        encoders, in_channels = encoders or {}, in_channels or {}
+        modalities = list(in_channels) if modalities is None else list(modalities)
+        if not modalities:
+            raise ValueError('No modality: give `modalities`, or `in_channels` by modality.')
+        for setting, names in (('encoders', encoders), ('in_channels', in_channels)):
+            unknown = [modality for modality in names if modality not in modalities]
+            if unknown:
+                raise ValueError(
+                    f'`{setting}` names {unknown}, but `modalities` are {modalities}. What a base config '
+                    'named '
+                    f'stays until it is taken out: {setting}=dict(_delete_=True, ...).'
+                )
         missing = [modality for modality in modalities if modality not in encoders]
         if missing and encoder is None:
             raise ValueError(f'No encoder for {missing}: give `encoder`, or an entry each in `encoders`.')
-        self.encoders = ModuleDict({m: MODELS.build(encoders.get(m, encoder)) for m in modalities})
+        configs = {m: dict(encoders.get(m, encoder)) for m in modalities}
+        for modality, channels in in_channels.items():
+            configs[modality]['in_channels'] = channels
+        self.in_channels = {modality: config.get('in_channels') for modality, config in configs.items()}
+        self.encoders = ModuleDict({m: MODELS.build(config) for m, config in configs.items()})
         self.fusion = MODELS.build({**fusion, 'num_modalities': len(modalities)})
 
     def forward(self, inputs: dict[str, Any]) -> Tensor | tuple[Tensor, ...]:

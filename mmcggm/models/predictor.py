@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmcggm.registry import MODELS
 from mmcggm.structures.sequences import Sequences, padding_mask
+
+# What losses of PyTorch take as targets; others may take anything.
+LOSSES: dict[tuple[type[nn.Module], ...], tuple[str, ...]] = {
+    (nn.CrossEntropyLoss, nn.NLLLoss, nn.MultiMarginLoss): ('class',),
+    (nn.BCEWithLogitsLoss, nn.MultiLabelSoftMarginLoss): ('multilabel',),
+    (nn.L1Loss, nn.MSELoss, nn.SmoothL1Loss, nn.HuberLoss): ('regression',),
+}
 
 
 @MODELS.register_module()
@@ -93,6 +103,48 @@ class MultimodalPredictor(BaseModel):
                     sample.label = label
             return samples
         raise ValueError(f"`mode` must be 'tensor', 'loss' or 'predict', got '{mode}'.")
+
+    def check_data(self, metainfo: Mapping[str, Any]) -> None:
+        """Raise a ValueError that names the setting, unless the model fits data that are described.
+
+        Args:
+            metainfo: Of the data set. ``channels``, C by modality; ``classes``, their names; ``target``,
+                what is predicted, and ``outputs``, how many numbers that takes. What isn't there isn't
+                checked.
+        """
+        channels = metainfo.get('channels', {})
+        lacking = [modality for modality in self.backbone.encoders if channels and modality not in channels]
+        if lacking:
+            raise ValueError(
+                f'The model has the modalities {list(self.backbone.encoders)}, but the data hold '
+                f'{list(channels)}: add {lacking} to `inputs` of the data sets, or take them out of the '
+                'model '
+                '(`backbone.modalities`, `in_channels`, `encoders`).'
+            )
+        for modality, width in self.backbone.in_channels.items():
+            found = channels.get(modality)
+            if None not in (width, found) and width != found:
+                raise ValueError(
+                    f"'{modality}' of the data has {found} channels, but its encoder was built for {width}: "
+                    'set '
+                    f'`backbone.in_channels.{modality}` (or `in_channels` of its encoder) to {found}.'
+                )
+        outputs = self.head.out_features if hasattr(self.head, 'out_features') else None
+        needed = metainfo.get('outputs', len(metainfo['classes']) if 'classes' in metainfo else None)
+        if None not in (outputs, needed) and outputs != needed:
+            what = 'classes' if 'classes' in metainfo else 'targets'
+            raise ValueError(
+                f'The model has `outputs={outputs}`, but the data have {needed} {what}: set `outputs` of the '
+                'model, '
+                f'and of its guides, to {needed}.'
+            )
+        target, loss = metainfo.get('target'), type(self.criterion)
+        fits = next((kinds for losses, kinds in LOSSES.items() if issubclass(loss, losses)), None)
+        if target is not None and fits is not None and target not in fits:
+            raise ValueError(
+                f"`loss` is {loss.__name__}, which is for target='{fits[0]}', but the data set has "
+                f"target='{target}': set the one or the other."
+            )
 
     def _with_padding(self, inputs: dict[str, Tensor], lengths: dict[str, Tensor]) -> dict[str, Sequences]:
         unknown = [modality for modality in lengths if modality not in inputs]

@@ -11,6 +11,7 @@ end differs from that of an uninterrupted run, or if files or processes are left
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
@@ -208,7 +209,13 @@ class Trials:
 
     @staticmethod
     def entries(out: Path) -> set[tuple[str, int]]:
-        return {(str(path), path.lstat().st_mtime_ns) for path in out.rglob('*') if path.exists()}
+        found = set()
+        for folder, _, names in os.walk(out):  # unlike rglob it bears that a folder vanishes meanwhile
+            for name in names:
+                path = os.path.join(folder, name)
+                with contextlib.suppress(FileNotFoundError):
+                    found.add((path, os.lstat(path).st_mtime_ns))
+        return found
 
     def digests(self, out: Path) -> dict[str, str]:
         return {name: hashlib.sha256(data).hexdigest() for name, data in self.subject.results(out)}

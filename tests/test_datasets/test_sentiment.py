@@ -270,8 +270,12 @@ def test_bad_data_is_named(tmp_path, kind):
     [
         (dict(split='val'), r"data\.pkl has no split 'val'; it has .*'valid'"),
         (dict(padding='front'), "`padding` must be 'end' or 'file', got 'front'"),
-        (dict(modalities=['image']), r"`modalities` must be some of .* got \['image'\]"),
-        (dict(modalities=[]), r'`modalities` must be some of'),
+        (
+            dict(modalities=['image']),
+            r"data\.pkl, split 'train',? lacks \['image'\]; it has .*'vision'.* `keys`",
+        ),
+        (dict(modalities=['text'], keys=dict(audio='acoustic')), r"`keys` names \['audio'\]"),
+        (dict(modalities=[]), r'`modalities` must name one or more'),
         (dict(channels=dict(text=768)), r"'text' has 6 channels, the config says 768.*in_channels"),
     ],
 )
@@ -281,6 +285,35 @@ def test_settings_that_do_not_fit_are_explained(tmp_path, settings, message, suf
     convert_pickle(tmp_path / 'data.pkl', tmp_path / 'data.h5')
     with pytest.raises(ValueError, match=message.replace('pkl', suffix)):
         SentimentDataset(str(tmp_path), f'data.{suffix}', **settings)
+
+
+@pytest.mark.parametrize('suffix', ['pkl', 'h5'])
+def test_fewer_modalities_under_other_names_are_read(tmp_path, suffix):
+    whole = mult_data()
+    names = dict(language='text', visual='vision')
+    renamed = {
+        split: {new: raw[old] for new, old in dict(names, labels='labels').items()}
+        for split, raw in whole.items()
+    }
+    write_pickle(tmp_path / 'whole.pkl', whole)
+    write_pickle(tmp_path / 'data.pkl', renamed)
+    convert_pickle(tmp_path / 'data.pkl', tmp_path / 'data.h5', {name: name for name in names})
+    keys = dict(text='language', vision='visual')
+    found = SentimentDataset(str(tmp_path), f'data.{suffix}', modalities=['text', 'vision'], keys=keys)
+    expected = SentimentDataset(str(tmp_path), 'whole.pkl', modalities=['text', 'vision'])
+    own_names = SentimentDataset(str(tmp_path), f'data.{suffix}', modalities=['visual'])
+    for a, b, c in zip(found, expected, own_names, strict=True):
+        for modality in ('text', 'vision'):
+            assert torch.equal(a['inputs'][modality], b['inputs'][modality])
+            assert a['lengths'][modality] == b['lengths'][modality]
+        assert torch.equal(c['inputs']['visual'], b['inputs']['vision'])
+
+
+@pytest.mark.parametrize('name', ['data.csv', 'data.npz', 'data.h5'])
+def test_a_file_that_is_no_pickle_is_told_where_it_belongs(tmp_path, name):
+    (tmp_path / name).write_bytes(b'1,2')
+    with pytest.raises(ValueError, match=r'is no pickle\. FeatureDataset reads such files'):
+        convert_pickle(tmp_path / name, tmp_path / 'out.h5')
 
 
 @pytest.mark.parametrize('data', [[1, 2], dict(), dict(text=[1], labels=[2])])
@@ -308,7 +341,7 @@ def test_absent_data_is_explained(tmp_path, ann_file, convert):
 
 def test_another_hdf5_file_is_explained(tmp_path):
     h5py.File(tmp_path / 'data.h5', 'w').close()
-    with pytest.raises(ValueError, match=r'data\.h5 is not in the format .* Convert the pickle again'):
+    with pytest.raises(ValueError, match=r'data\.h5 is not what .*sentiment\.py writes.* FeatureDataset'):
         SentimentDataset(str(tmp_path), 'data.h5')
     write_pickle(tmp_path / 'data.pkl', mult_data())
     convert_pickle(tmp_path / 'data.pkl', tmp_path / 'data.h5')

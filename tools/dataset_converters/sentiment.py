@@ -19,13 +19,24 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('source', type=Path, help='the pickle')
     parser.add_argument('--out', type=Path, help='the HDF5 file (default: the source with the suffix .h5)')
-    return parser.parse_args()
+    parser.add_argument(
+        '--keys',
+        nargs='+',
+        default=[],
+        metavar='MODALITY=KEY',
+        help='what the pickle calls each modality to convert (default: text, audio and vision)',
+    )
+    args = parser.parse_args()
+    bad = [pair for pair in args.keys if '=' not in pair]
+    if bad:
+        parser.error(f'--keys {bad[0]}: it must be MODALITY=KEY')
+    return args
 
 
 def main() -> int:
     args = parse_args()
     out = args.out or args.source.with_suffix('.h5')
-    sizes = convert_pickle(args.source, out)
+    sizes = convert_pickle(args.source, out, dict(pair.split('=', 1) for pair in args.keys) or None)
     print(f'{out}: ' + ', '.join(f'{size} samples in {split}' for split, size in sizes.items()))
     return 0
 

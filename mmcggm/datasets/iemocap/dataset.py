@@ -46,7 +46,8 @@ class IEMOCAPDataset(BaseDataset):
         data_root: The folder of features.
         split: ``'train'``, ``'val'`` or ``'test'``.
         cv: Fold of the cross-validation, 1 to 10.
-        features: Name of the feature file by modality, of those that a sample shall have.
+        features: Name of the feature file by modality, of those that a sample shall have: any of the three,
+            so that nothing is needed of vision, say, if it is left out here and in the model.
         max_lengths: Frames by modality. Shorter utterances are padded at the end, longer ones cut; the log
             says how many.
         audio_norm: How audio is normalised, each channel on its own, before it is padded. ``'train'``, as

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from mmengine.logging import print_log
@@ -13,6 +14,9 @@ from mmengine.logging import print_log
 from mmcggm.utils import import_optional
 
 from .h5_files import EXTRA, numbers, open_h5, reading, some
+
+if TYPE_CHECKING:
+    import h5py
 
 
 class H5Features:
@@ -77,7 +81,7 @@ class H5Features:
         if self._file is None:
             self._file, self._owner = open_h5(self.path), os.getpid()
         with reading(self.path, name):
-            features = self._file[name][()].astype(np.float32, copy=False)  # faster than HDF5's conversion
+            features = _read(self._file, name).astype(np.float32, copy=False)  # faster than HDF5's conversion
         if not np.isfinite(features).all():
             raise ValueError(f"{self.path}: '{name}' holds NaN or infinity. Mend it, or leave it out.")
         return features
@@ -88,6 +92,15 @@ class H5Features:
         A constant channel's deviation is 1. Computed once a process, until the file changes.
         """
         return _statistics(self.path, self.path.stat().st_mtime_ns, tuple(names))
+
+
+def _read(file: h5py.File, name: str) -> np.ndarray:
+    """Return a data set, by h5py's lower interface: that takes half the time, which counts for small ones."""
+    h5py = import_optional('h5py', EXTRA)
+    dataset = h5py.h5d.open(file.id, name.encode())
+    values = np.empty(dataset.shape, dataset.dtype)
+    dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, values)
+    return values
 
 
 @cache

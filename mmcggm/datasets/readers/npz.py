@@ -7,6 +7,7 @@ import math
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -55,19 +56,28 @@ def parse_npy(content: bytes) -> np.ndarray:
         Exception: Others, if the header is no header.
     """
     file = io.BytesIO(content)
-    version = np.lib.format.read_magic(file)
-    if version not in ((1, 0), (2, 0)):
-        raise ValueError(f'its version is {version}')
-    read_header = (
-        np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    )
-    shape, fortran, dtype = read_header(file)
+    shape, fortran, dtype = header_of_npy(file)
     if dtype.kind not in 'biufcSU':
         raise ValueError(f'it holds {dtype}, and neither numbers nor text')
     start, size = file.tell(), math.prod(shape) * dtype.itemsize
     if min(shape, default=0) < 0 or len(content) - start != size or not dtype.itemsize:
         raise ValueError(f'{len(content) - start} bytes are there for shape {shape} of {dtype}')
     return np.ndarray(shape, dtype, bytearray(content), start, order='F' if fortran else 'C')
+
+
+def header_of_npy(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Read the header of an ``.npy`` file: shape, whether the order is Fortran's, and type.
+
+    Raises:
+        Exception: Any, if the header is no header.
+    """
+    version = np.lib.format.read_magic(file)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f'its version is {version}')
+    read_header = (
+        np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    )
+    return read_header(file)
 
 
 def _member(file: zipfile.ZipFile, name: str) -> bytes:

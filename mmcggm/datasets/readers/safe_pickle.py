@@ -14,6 +14,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from .pickled_tensors import PickledTensorError, load_from_bytes, rebuild_tensor
+
 ADVICE = (
     'If you trust its source, load it where it was made and save it anew as numpy arrays in dicts and lists; '
     'if you do not, delete it.'
@@ -31,13 +33,17 @@ class UnsafePickleError(ValueError):
     """A pickle asks for more than numpy arrays and plain containers."""
 
 
-def load_pickle(path: str | Path) -> Any:
+def load_pickle(path: str | Path, start: int = 0) -> Any:
     """Read a pickle (any protocol, of Python 2 or 3, numpy 1 or 2) that holds numpy data and containers only.
 
     Numbers, strings, bytes, lists, tuples, dicts, sets, numpy arrays (of numbers, strings or such objects)
-    and numpy scalars are read. A pickle is a program; this one may call nothing but what makes those, and
-    what it says of an array's type and shape is compared with the bytes that there are. Memory and time are
-    bounded by the size of the file.
+    and numpy scalars are read, and PyTorch's tensors, as arrays. A pickle is a program; this one may call
+    nothing but what makes those, and what it says of an array's type and shape is compared with the bytes
+    that there are. Memory and time are bounded by the size of the file.
+
+    Args:
+        path: The file.
+        start: Where in it the pickle begins, in bytes.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -46,12 +52,13 @@ def load_pickle(path: str | Path) -> Any:
     """
     with open(path, 'rb') as file:
         size = os.fstat(file.fileno()).st_size
+        file.seek(start)
         try:
             # latin1: numpy's bytes from Python 2
             value = _Unpickler(_Bounded(file, size), encoding='latin1').load()
             _unfolded([value], {}, limit=GROWTH * size)
             return value
-        except UnsafePickleError as error:
+        except (UnsafePickleError, PickledTensorError) as error:
             raise UnsafePickleError(f'{path} {error} {ADVICE}') from None
         except (OSError, MemoryError):
             raise
@@ -202,6 +209,8 @@ ALLOWED: dict[tuple[str, str], Any] = {
     ('numpy', 'dtype'): _dtype,
     ('_codecs', 'encode'): _bytes,
     ('collections', 'OrderedDict'): _ordered_dict,
+    ('torch.storage', '_load_from_bytes'): load_from_bytes,
+    ('torch._utils', '_rebuild_tensor_v2'): rebuild_tensor,
     **{
         (f'numpy.{core}.{module}', name): function
         for core in ('core', '_core')  # numpy 1 and 2

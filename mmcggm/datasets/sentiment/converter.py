@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from .pickle_file import SentimentSplit, parse_split, read_pickle
 from .store import SUFFIXES, write_store
 
+OTHERS = ('.csv', '.tsv', '.parquet', '.npy', '.npz', '.mat', '.pt', '.pth', '.safetensors', '.h5', '.hdf5')
 
-def convert_pickle(source: str | Path, target: str | Path) -> dict[str, int]:
+
+def convert_pickle(
+    source: str | Path, target: str | Path, keys: Mapping[str, str] | None = None
+) -> dict[str, int]:
     """Convert a pickle, without running code; ``target`` is written whole or not at all.
 
     Args:
         source: The pickle, see :func:`mmcggm.datasets.sentiment.pickle_file.parse_split`.
         target: The ``.h5`` file; replaced if it exists.
+        keys: What the pickle calls each modality. Default: text, audio and vision.
 
     Returns:
         The number of samples by split.
@@ -29,11 +34,18 @@ def convert_pickle(source: str | Path, target: str | Path) -> dict[str, int]:
         raise ValueError(
             f"'{target}' must end in one of {list(SUFFIXES)}, by which it is told from a pickle."
         )
+    if source.suffix in OTHERS:
+        raise ValueError(
+            f"'{source}' is no pickle. FeatureDataset reads such files as they are, see "
+            'docs/your_features.md; '
+            'tools/dataset_converters/features.py makes one file of them.'
+        )
     splits = read_pickle(source)
     target.parent.mkdir(parents=True, exist_ok=True)
 
     def parsed() -> Iterator[tuple[str, SentimentSplit]]:
         for name in list(splits):
-            yield name, parse_split(splits.pop(name), f"{source}, split '{name}'")  # and free its memory
+            raw = splits.pop(name)  # and free its memory afterwards
+            yield name, parse_split(raw, f"{source}, split '{name}'", keys)
 
     return write_store(target, parsed())

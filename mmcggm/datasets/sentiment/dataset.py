@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 
 from mmcggm.registry import DATASETS
 
-from .pickle_file import MODALITIES, SentimentSplit, parse_split, read_pickle
+from .pickle_file import MODALITIES, SentimentSplit, keys_of, parse_split, read_pickle
 from .store import SUFFIXES, read_store
 
 SENTIMENT = 3  # the strongest
@@ -35,7 +35,8 @@ class SentimentDataset(BaseDataset):
         data_root: Folder of the file.
         ann_file: The file in it: a pickle (``.pkl``) or the converted file (``.h5``).
         split: ``'train'``, ``'valid'`` or ``'test'``.
-        modalities: Those to read, of ``'text'``, ``'audio'`` and ``'vision'``.
+        modalities: Those to read, any of the file's.
+        keys: What the file calls a modality, for those of another name there: ``dict(text='language')``.
         channels: Expected C by modality, so that a file with other features is noticed. Default: any.
         padding: ``'end'``: sequences start with their first token that counts, are zero after the last,
             and come with lengths. ``'file'``: as the file has them, at the front or at the end, without
@@ -55,18 +56,19 @@ class SentimentDataset(BaseDataset):
         ann_file: str = 'aligned_50.pkl',
         split: str = 'train',
         modalities: Sequence[str] = MODALITIES,
+        keys: dict[str, str] | None = None,
         channels: dict[str, int] | None = None,
         padding: str = 'end',
         pipeline: Sequence = (),
         **kwargs,
     ) -> None:
-        unknown = [modality for modality in modalities if modality not in MODALITIES]
-        if unknown or not modalities:
-            raise ValueError(f'`modalities` must be some of {list(MODALITIES)}, got {list(modalities)}.')
+        if not modalities:
+            raise ValueError('`modalities` must name one or more.')
         if padding not in PADDINGS:
             raise ValueError(f"`padding` must be 'end' or 'file', got {padding!r}.")
         self.split = split
         self.modalities = tuple(modalities)
+        self.keys = keys_of(modalities, keys)
         self.channels = channels or {}
         self.padding = padding
         kwargs.setdefault('serialize_data', False)  # the list holds nothing but indices
@@ -132,8 +134,8 @@ class SentimentDataset(BaseDataset):
 
     def _read(self, path: Path) -> SentimentSplit:
         if path.suffix in SUFFIXES:
-            return read_store(path, self.split)
+            return read_store(path, self.split, self.keys)
         splits = read_pickle(path)
         if self.split not in splits:
             raise ValueError(f"{path} has no split '{self.split}'; it has {list(splits)}.")
-        return parse_split(splits[self.split], f"{path}, split '{self.split}'")
+        return parse_split(splits[self.split], f"{path}, split '{self.split}'", self.keys)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from mmcggm.datasets.readers.safe_pickle import load_pickle
 from .spans import find_spans
 
 MODALITIES = ('text', 'audio', 'vision')
+AUDIO = ('audio', 'acoustic')  # where −inf is the logarithm of silence
 LABELS = ('labels', 'regression_labels')
 SPLITS = ('train', 'valid', 'test')
 
@@ -55,7 +56,8 @@ def read_pickle(path: str | Path) -> dict[str, Mapping[str, Any]]:
     if not splits or not all(isinstance(split, Mapping) for split in splits.values()):
         raise ValueError(
             f'{path} must hold {{split: {{text, audio, vision, labels}}}}, but its value is a '
-            f'{type(data).__name__}' + (f' of {list(data)[:9]}.' if isinstance(data, Mapping) else '.')
+            f'{type(data).__name__}{f" of {list(data)[:9]}" if isinstance(data, Mapping) else ""}. '
+            'FeatureDataset reads arrays in any other order, see docs/your_features.md.'
         )
     if len(splits) < len(entries):
         others = [name for name in entries if name not in splits]
@@ -69,7 +71,19 @@ def _is_split(name: object, value: object) -> bool:
     return name in SPLITS or any(isinstance(array, (np.ndarray, list)) for array in arrays)
 
 
-def parse_split(raw: Mapping[str, Any], where: str) -> SentimentSplit:
+def keys_of(modalities: Sequence[str], keys: Mapping[str, str] | None) -> dict[str, str]:
+    """Return what a file calls each modality: its own name, unless ``keys`` has another.
+
+    Raises:
+        ValueError: If ``keys`` names another modality, or there is none.
+    """
+    unknown = [modality for modality in keys or {} if modality not in modalities]
+    if unknown or not modalities:
+        raise ValueError(f'`keys` names {unknown}, but `modalities` are {list(modalities)}.')
+    return {modality: (keys or {}).get(modality, modality) for modality in modalities}
+
+
+def parse_split(raw: Mapping[str, Any], where: str, keys: Mapping[str, str] | None = None) -> SentimentSplit:
     """Check one split of a pickle and bring it to one form.
 
     Two formats are known. That of the CMU-MultimodalSDK and of MulT (Tsai et al., ACL 2019,
@@ -93,14 +107,22 @@ def parse_split(raw: Mapping[str, Any], where: str) -> SentimentSplit:
     Args:
         raw: The split's entries.
         where: What messages call it, for example ``"data/mosi.pkl, split 'train'"``.
+        keys: What the entry of each modality is called. Default: text, audio and vision.
 
     Raises:
         ValueError: If an entry is missing, has another shape, or holds a value that is not finite.
     """
-    missing = [modality for modality in MODALITIES if modality not in raw]
+    if keys is None:
+        keys = keys_of(MODALITIES, None)
+    missing = [name for name in keys.values() if name not in raw]
     key = next((key for key in LABELS if key in raw), None)
     if missing or key is None:
-        raise ValueError(f'{where} lacks {missing or "labels or regression_labels"}; it has {list(raw)}.')
+        raise ValueError(
+            f'{where} lacks {missing or "labels or regression_labels"}; it has {list(raw)}. Modalities of '
+            'other '
+            'names, or fewer, are set by `modalities` and `keys` of the data set, and by --keys of the '
+            'converter.'
+        )
     labels = _numbers(raw[key], key, where)
     if labels.size != len(labels):
         raise ValueError(
@@ -111,16 +133,16 @@ def parse_split(raw: Mapping[str, Any], where: str) -> SentimentSplit:
     _check_finite(labels, key, where)
 
     features, spans = {}, {}
-    for modality in MODALITIES:
-        x = _numbers(raw[modality], modality, where)
+    for modality, name in keys.items():
+        x = _numbers(raw[name], name, where)
         if x.ndim != 3 or len(x) != len(labels) or 0 in x.shape:
             raise ValueError(
-                f"{where}: '{modality}' has shape {x.shape}, expected (N, L, C) with N = {len(labels)}, the "
+                f"{where}: '{name}' has shape {x.shape}, expected (N, L, C) with N = {len(labels)}, the "
                 f"number of '{key}'."
             )
-        features[modality] = _without_silence(x, where) if modality == 'audio' else x
-        _check_finite(features[modality], modality, where)
-        spans[modality] = find_spans(raw, modality, x, where)
+        features[modality] = _without_silence(x, where) if {modality, name} & set(AUDIO) else x
+        _check_finite(features[modality], name, where)
+        spans[modality] = find_spans(raw, name, x, where)
     return SentimentSplit(features, spans, labels)
 
 

@@ -1,13 +1,13 @@
-"""Where in a padded sequence its tokens stand."""
+"""Where in a padded sequence of a sentiment file its tokens stand."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from mmengine.logging import print_log
+
+from mmcggm.datasets.readers.spans import samples, spans_of_lengths, spans_of_rows
 
 
 def find_spans(raw: Mapping[str, Any], modality: str, x: np.ndarray, where: str) -> np.ndarray:
@@ -30,103 +30,24 @@ def find_spans(raw: Mapping[str, Any], modality: str, x: np.ndarray, where: str)
     """
     real = (x != 0).any(axis=2)
     if f'{modality}_lengths' in raw:
-        return _spans_of_lengths(raw[f'{modality}_lengths'], f'{modality}_lengths', modality, real, where)
+        return spans_of_lengths(raw[f'{modality}_lengths'], f'{modality}_lengths', modality, real, where)
     if modality == 'text' and 'text_bert' in raw:
         real = _bert_mask(raw['text_bert'], real.shape, where)
-    start, stop = _extent(real)
-    return np.stack([start, np.maximum(stop, start + 1)], axis=1)
-
-
-def _extent(real: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first row of each sequence that is real, and the one after the last; 0 and 0 without any."""
-    stop = real.shape[1] - real[:, ::-1].argmax(axis=1)
-    return real.argmax(axis=1), np.where(real.any(axis=1), stop, 0)
+    return spans_of_rows(real)
 
 
 def _bert_mask(tokens: Any, shape: tuple[int, int], where: str) -> np.ndarray:
-    tokens, (samples, max_length) = np.asarray(tokens), shape
-    if tokens.shape != (samples, 3, max_length):
+    tokens, (count, max_length) = np.asarray(tokens), shape
+    if tokens.shape != (count, 3, max_length):
         raise ValueError(
-            f"{where}: 'text_bert' has shape {tokens.shape}, expected {(samples, 3, max_length)}, as many "
+            f"{where}: 'text_bert' has shape {tokens.shape}, expected {(count, 3, max_length)}, as many "
             "tokens as 'text' has."
         )
     mask = tokens[:, 1]
     bad = np.flatnonzero(~np.isin(mask, (0, 1)).all(axis=1))
     if len(bad):
         raise ValueError(
-            f"{where}: the mask in 'text_bert'[:, 1] holds other numbers than 0 and 1 in {_samples(bad)}. "
+            f"{where}: the mask in 'text_bert'[:, 1] holds other numbers than 0 and 1 in {samples(bad)}. "
             "Give BERT's attention mask, or leave 'text_bert' out."
         )
     return mask != 0
-
-
-def _spans_of_lengths(lengths: Any, key: str, modality: str, real: np.ndarray, where: str) -> np.ndarray:
-    """Return the spans of sequences whose lengths are given; where the padding stands is seen from the data.
-
-    A length says how many rows count, and not which. Rows other than zero must all be among them, so that of
-    two places, the start and the end, nearly always one is left; where both are, a sequence stands where most
-    others of the split do.
-    """
-    max_length = real.shape[1]
-    lengths = _whole_numbers(lengths, key, len(real), where)
-    first, last = _extent(real)
-    cut = (lengths > max_length) & real[:, 0] & real[:, -1]
-    lengths = np.where(cut, max_length, lengths)
-    _refuse(lengths > max_length, key, where, f"is beyond the {max_length} rows of '{modality}'", lengths)
-    _refuse(
-        (lengths == 0) & (last > 0), key, where, f"is 0, but '{modality}' has rows other than zero", lengths
-    )
-    for count, what in (
-        ((lengths == 0).sum(), 'have length 0: one row of zeros stands for each'),
-        (cut.sum(), f'were cut to {max_length} rows, by their lengths'),
-    ):
-        if count:
-            print_log(f"{where}: {count} samples of '{modality}' {what}.", 'current', logging.WARNING)
-    lengths = np.maximum(lengths, 1)
-    at_start, at_end = last <= lengths, first >= max_length - lengths
-    at_end |= last == 0  # nothing but zeros
-    exact = last - first == lengths
-    _refuse(
-        ~(at_start | at_end | exact),
-        key,
-        where,
-        f"doesn't fit the rows of '{modality}' that are not zero: they reach further, or stand away from "
-        'both ends, so that the padding is not zero or the length is that of something else',
-        lengths,
-    )
-    mostly_at_end = (at_end & ~at_start).sum() > (at_start & ~at_end).sum()
-    start = np.where(at_end & (mostly_at_end | ~at_start), max_length - lengths, 0)
-    start = np.where(at_start | at_end, start, first)
-    return np.stack([start, start + lengths], axis=1)
-
-
-def _whole_numbers(lengths: Any, key: str, samples: int, where: str) -> np.ndarray:
-    try:
-        numbers = np.asarray(lengths)
-        values = numbers.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{where}: '{key}' holds no numbers ({error}).") from error
-    if numbers.shape != (samples,) or numbers.dtype.kind not in 'iufO':
-        raise ValueError(
-            f"{where}: '{key}' has shape {numbers.shape}, expected ({samples},), and type {numbers.dtype}, "
-            'expected integers.'
-        )
-    _refuse(~np.isfinite(values), key, where, 'is no whole number', values)
-    _refuse(values % 1 != 0, key, where, 'is no whole number', values)
-    _refuse(values < 0, key, where, 'is negative', values)
-    _refuse(values > 2**31, key, where, 'is no length', values)
-    return values.astype(np.int64)
-
-
-def _refuse(bad: np.ndarray, key: str, where: str, what: str, values: np.ndarray) -> None:
-    found = np.flatnonzero(bad)
-    if len(found):
-        raise ValueError(
-            f"{where}: '{key}' of sample {found[0]}, {values[found[0]]:g}, {what} "
-            f"({_samples(found)}). Correct the lengths, or take out '{key}': then rows of zeros at the ends "
-            'are padding.'
-        )
-
-
-def _samples(found: np.ndarray) -> str:
-    return f'{len(found)} samples: {found[:5].tolist()}{" and more" if len(found) > 5 else ""}'

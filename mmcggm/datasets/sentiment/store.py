@@ -10,7 +10,7 @@ features, the attribute ``checksum`` of a split that of all else in it, with the
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,7 +45,7 @@ def write_store(path: str | Path, splits: Iterable[tuple[str, SentimentSplit]]) 
         for name, split in splits:
             group = file.create_group(name)
             group['labels'] = split.labels
-            for modality in MODALITIES:
+            for modality in split.features:
                 group[modality] = split.features[modality]
                 group[f'{modality}_span'] = split.spans[modality]
                 group[f'{modality}_checksum'] = row_checksums(split.features[modality])
@@ -93,8 +93,13 @@ class StoredFeatures:
         return features
 
 
-def read_store(path: str | Path, split: str) -> SentimentSplit:
+def read_store(path: str | Path, split: str, keys: Mapping[str, str] | None = None) -> SentimentSplit:
     """Return a split whose features stay on disk until they are indexed.
+
+    Args:
+        path: The file.
+        split: Name of the split.
+        keys: What the file calls each modality to read. Default: all that it holds, as it calls them.
 
     Raises:
         FileNotFoundError: If the file is missing.
@@ -104,7 +109,7 @@ def read_store(path: str | Path, split: str) -> SentimentSplit:
     # It is only read, so HDF5's locks (which some network file systems refuse) serve nothing.
     with open_h5(path, ADVICE, locking=False) as file:
         try:
-            return _read_split(path, file, split)
+            return _read_split(path, file, split, keys)
         except (MemoryError, StoreError):
             raise
         except Exception as error:  # h5py raises whatever the broken bytes lead to
@@ -115,23 +120,43 @@ class StoreError(ValueError):
     """A store that says what is wrong with it."""
 
 
-def _read_split(path: Path, file: h5py.File, split: str) -> SentimentSplit:
+def _read_split(path: Path, file: h5py.File, split: str, keys: Mapping[str, str] | None) -> SentimentSplit:
     h5py = import_optional('h5py', extra='data')
     if file.attrs.get('format') != FORMAT:
+        if not str(file.attrs.get('format', '')).startswith('mmcggm sentiment'):
+            raise StoreError(
+                f'{path} is not what tools/dataset_converters/sentiment.py writes. Other HDF5 files are read '
+                'by '
+                'FeatureDataset, see docs/your_features.md.'
+            )
         raise StoreError(f"{path} is not in the format '{FORMAT}'. {ADVICE}")
     if split not in file:
         raise StoreError(f"{path} has no split '{split}'; it has {list(file)}.")
     if not isinstance(file.get(split, getlink=True), h5py.HardLink):
         raise StoreError(f"{path}: '{split}' is a link, which is not followed. {ADVICE}")
     group = file[split]
-    features = {modality: _mapped(path, group, modality) for modality in MODALITIES}
     if group.attrs.get('checksum') != _split_checksum(split, group):
         raise StoreError(f"{path} is damaged in split '{split}'. {ADVICE}")
+    held = _modalities(group)
+    keys = {modality: modality for modality in held} if keys is None else keys
+    missing = [name for name in keys.values() if name not in held]
+    if missing:
+        raise StoreError(
+            f"{path}, split '{split}', lacks {missing}; it has {held}. Set `modalities`, or `keys` for other "
+            'names.'
+        )
+    features = {modality: _mapped(path, group, name) for modality, name in keys.items()}
     return SentimentSplit(
         features=features,
-        spans={m: group[f'{m}_span'][:] for m in MODALITIES},
+        spans={m: group[f'{name}_span'][:] for m, name in keys.items()},
         labels=group['labels'][:],
     )
+
+
+def _modalities(group: h5py.Group) -> list[str]:
+    """Return what a split holds, the usual ones first."""
+    found = [name.removesuffix('_span') for name in group if name.endswith('_span')]
+    return sorted(found, key=lambda m: (MODALITIES.index(m) if m in MODALITIES else len(MODALITIES), m))
 
 
 def _mapped(path: Path, group: h5py.Group, modality: str) -> StoredFeatures:
@@ -146,7 +171,7 @@ def _mapped(path: Path, group: h5py.Group, modality: str) -> StoredFeatures:
 def _split_checksum(name: str, group: h5py.Group) -> int:
     """Return the checksum of all in a split but the features, of which it has the checksums."""
     parts = [name, numbers(group, 'labels')[:]]
-    for modality in MODALITIES:
+    for modality in _modalities(group):
         features = numbers(group, modality)
         parts += [modality, f'{features.dtype.str}{features.shape}']
         parts += [numbers(group, f'{modality}_{kind}')[:] for kind in ('span', 'checksum')]

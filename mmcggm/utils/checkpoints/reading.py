@@ -52,6 +52,25 @@ def read_checkpoint(
         CheckpointError: If the file asks for more than data (it says for what), is damaged, or is no
             checkpoint.
     """
+    content = read_data(path, map_location, trust, lazily)
+    if not isinstance(content, dict):
+        raise CheckpointError(
+            f"'{path}' holds a {type(content).__name__}, not a checkpoint. Save a model's `state_dict()`."
+        )
+    if isinstance(content.get('meta'), dict):
+        content['meta'].pop('config', None)
+    return content
+
+
+def read_data(
+    path: str | os.PathLike[str], map_location: Any = 'cpu', trust: bool = False, lazily: bool = False
+) -> Any:
+    """Read anything that ``torch.save`` wrote, or a file of safetensors, as :func:`read_checkpoint` does.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CheckpointError: If the file asks for more than data, or is damaged.
+    """
     path = os.path.expanduser(path)
     _check_kind(path)
     try:
@@ -61,7 +80,7 @@ def read_checkpoint(
                     check_archive(path)
             elif not trust and tarfile.is_tarfile(path):
                 raise NotDataError('what PyTorch before 0.1.10 wrote (a tar archive)')
-        content = _read(path, map_location, trust, lazily)
+        return _read(path, map_location, trust, lazily)
     except (CheckpointError, MemoryError, torch.OutOfMemoryError):
         raise
     except NotDataError as error:
@@ -73,13 +92,6 @@ def read_checkpoint(
     except Exception as error:  # a malformed file raises whatever its garbage leads to
         reason = f'{type(error).__name__}: {_reason(error)}'
         raise CheckpointError(f"'{path}' is not a whole checkpoint of PyTorch ({reason}). {AGAIN}") from error
-    if not isinstance(content, dict):
-        raise CheckpointError(
-            f"'{path}' holds a {type(content).__name__}, not a checkpoint. Save a model's `state_dict()`."
-        )
-    if isinstance(content.get('meta'), dict):
-        content['meta'].pop('config', None)
-    return content
 
 
 def weights_of(checkpoint: Mapping[str, Any], source: str) -> Mapping[str, Tensor]:

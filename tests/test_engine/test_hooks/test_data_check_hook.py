@@ -3,14 +3,18 @@ from types import SimpleNamespace
 import pytest
 
 from mmcggm.datasets.brats.label_conventions import CONVENTIONS
-from mmcggm.engine import ClassCheckHook
+from mmcggm.engine import DataCheckHook
 from tests.segmentors import small_unet
 
 
 def runner_of(model, metainfo):
     loader = SimpleNamespace(dataset=SimpleNamespace(metainfo=metainfo))
     return SimpleNamespace(
-        model=model, train_dataloader=loader, val_dataloader=loader, test_dataloader=loader
+        model=model,
+        train_dataloader=loader,
+        val_dataloader=loader,
+        test_dataloader=loader,
+        val_loop=object(),
     )
 
 
@@ -18,8 +22,8 @@ def runner_of(model, metainfo):
 @pytest.mark.parametrize('moment', ['train', 'val', 'test'])
 def test_a_network_that_tells_the_classes_runs(name, moment):
     runner = runner_of(small_unet(), CONVENTIONS[name].scheme.metainfo)
-    getattr(ClassCheckHook(), f'before_{moment}')(runner)
-    getattr(ClassCheckHook(), f'before_{moment}')(runner_of(small_unet(), {}))
+    getattr(DataCheckHook(), f'before_{moment}')(runner)
+    getattr(DataCheckHook(), f'before_{moment}')(runner_of(small_unet(), {}))
 
 
 @pytest.mark.parametrize('moment', ['train', 'val', 'test'])
@@ -29,7 +33,7 @@ def test_a_network_with_fewer_classes_than_the_labels_names_the_setting(moment):
         rf'`{moment}_dataloader` have 5 classes: .*resection cavity.*`num_classes=5`'
     )
     with pytest.raises(ValueError, match=message):
-        getattr(ClassCheckHook(), f'before_{moment}')(
+        getattr(DataCheckHook(), f'before_{moment}')(
             runner_of(small_unet(), CONVENTIONS['gli2024'].scheme.metainfo)
         )
 
@@ -38,4 +42,15 @@ def test_a_guide_with_fewer_classes_is_named():
     model = small_unet()
     model.model.decode_head.num_classes = 5
     with pytest.raises(ValueError, match=r'`num_classes` of guides\..* is 4'):
-        ClassCheckHook().before_train(runner_of(model, CONVENTIONS['gli2024'].scheme.metainfo))
+        DataCheckHook().before_train(runner_of(model, CONVENTIONS['gli2024'].scheme.metainfo))
+
+
+def test_a_group_in_training_and_validation_is_named():
+    runner = runner_of(small_unet(), {})
+    groups = {'train_dataloader': {'anna', 'bert'}, 'val_dataloader': {'bert', 'carl'}}
+    for name, found in groups.items():
+        setattr(runner, name, SimpleNamespace(dataset=SimpleNamespace(metainfo={}, group_names=found)))
+    with pytest.raises(ValueError, match=r"1 groups .* among them 'bert'"):
+        DataCheckHook().before_train(runner)
+    runner.val_loop = None
+    DataCheckHook().before_train(runner)

@@ -1,0 +1,1 @@
+"""Anybody's features: arrays by modality, in files of any common kind."""

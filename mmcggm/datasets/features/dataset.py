@@ -1,0 +1,259 @@
+"""Features by modality, of any source, by config alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dataset import BaseDataset
+from mmengine.logging import print_log
+
+from mmcggm.datasets.readers.sources import Read, Source, read_source
+from mmcggm.datasets.readers.spans import spans_of_lengths
+from mmcggm.registry import DATASETS
+from mmcggm.utils import import_optional
+
+from .rows import FeatureRows, cut_spans, find_padding, flatten_dialogues, nonzero_rows
+from .splits import assign_by_fraction, check_groups, rows_by_name, rows_by_place
+from .targets import read_targets
+
+
+@DATASETS.register_module()
+class FeatureDataset(BaseDataset):
+    """Arrays by modality and their labels, from files of any common kind.
+
+    A *source* is ``'path:key'``, with a path below ``data_root`` to an ``.npy``, ``.npz``, ``.h5``, ``.mat``,
+    ``.csv``, ``.tsv``, ``.parquet``, ``.safetensors``, torch or pickle file, and the key of an array in it:
+    names in mappings and groups and places in lists, parted by slashes; of a table, columns (see
+    :class:`~mmcggm.datasets.readers.tables.Table`). Or it is a dict of ``file``, ``key``, ``header`` of a
+    table, and ``channels`` of the last axis, such as ``'0:3'``. ``{split}`` in it stands for ``split``. No
+    file is ever executed.
+
+    An item is ``dict(inputs={modality: float32 (C,) or (L, C)}, labels=...)`` and, where sequences have
+    padding, ``lengths={modality: int64 scalar}``; sequences then begin with their first token that counts,
+    and are zero after the last. ``labels`` is int64 ``()``, or float32 ``(K,)``, ``()`` or ``(D,)``.
+
+    Args:
+        inputs: The source of each modality: vectors ``(N, C)``, sequences ``(N, L, C)``, or a list of
+            sequences ``(L_i, C)``.
+        labels: The source of the labels, ``(N,)`` or ``(N, K)``.
+        split: Which split to take; None for all rows.
+        splits: How rows are split, unless each split has files or keys of its own (``{split}`` in sources):
+            fractions, such as ``dict(train=0.7, val=0.15, test=0.15)``, of classes alike or of groups; or the
+            source of the split's name of each row; or, if it holds ``{split}``, of the split's rows, as
+            indices or as a mask.
+        seed: Of splits by fractions.
+        groups: The source of each row's group, such as a subject or a video; none is ever in two splits.
+        target: ``'class'``, ``'multilabel'`` or ``'regression'``.
+        classes: Of ``'class'`` how many, where labels count from 0 on, or what the file calls them, in
+            order. Of ``'multilabel'`` their names, if they have any.
+        lengths: By modality, the source of the number of tokens that count, ``(N,)``. Padding may be at
+            either end.
+        padding: Modalities of which rows of zeros at either end are padding.
+        max_length: The most tokens of a sequence, for all modalities or by modality; later ones are cut off.
+        dialogues: If the arrays hold utterances by dialogue, ``(D, U, ...)`` or a list of ``(U_i, ...)``: the
+            source of the mask ``(D, U)`` or of the numbers ``(D,)`` of the utterances that count. A sample
+            is an utterance, and a dialogue a group.
+        data_root: Folder of the files.
+        pipeline: Transforms of items.
+        **kwargs: Of :class:`mmengine.dataset.BaseDataset`.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        UnsafePickleError: If a pickle would run code.
+        ValueError: If files and settings don't fit each other; it names the setting.
+    """
+
+    def __init__(
+        self,
+        inputs: Mapping[str, str | dict],
+        labels: str | dict,
+        split: str | None = None,
+        splits: str | dict | None = None,
+        seed: int = 0,
+        groups: str | dict | None = None,
+        target: str = 'class',
+        classes: int | Sequence | None = None,
+        lengths: Mapping[str, str | dict] | None = None,
+        padding: Sequence[str] = (),
+        max_length: int | Mapping[str, int] | None = None,
+        dialogues: str | dict | None = None,
+        data_root: str = '',
+        pipeline: Sequence = (),
+        **kwargs: Any,
+    ) -> None:
+        self.inputs, self.labels = dict(inputs), labels
+        self.split, self.splits, self.seed, self.groups = split, splits, seed, groups
+        self.target, self.classes = target, classes
+        self.lengths, self.padding = dict(lengths or {}), tuple(padding)
+        self.max_length = max_length if isinstance(max_length, Mapping) else dict.fromkeys(inputs, max_length)
+        self.dialogues = dialogues
+        if not inputs:
+            raise ValueError('`inputs` must name the source of one modality or more.')
+        for setting, names in (
+            ('lengths', self.lengths),
+            ('padding', self.padding),
+            ('max_length', self.max_length),
+        ):
+            unknown = [name for name in names if name not in self.inputs]
+            if unknown:
+                raise ValueError(f'`{setting}` names {unknown}, but `inputs` are {list(self.inputs)}.')
+        kwargs.setdefault('serialize_data', False)  # the list holds nothing but row numbers
+        super().__init__(data_root=data_root, ann_file='', pipeline=list(pipeline), **kwargs)
+
+    def load_data_list(self) -> np.ndarray:
+        """Open the files and return the rows of the split, int64 ``(N,)``."""
+        read = {
+            f'inputs.{modality}': self._read(value, f'inputs.{modality}')
+            for modality, value in self.inputs.items()
+        }
+        read['labels'] = self._read(self.labels, 'labels')
+        if self.groups is not None:
+            read['groups'] = self._read(self.groups, 'groups')
+        mask = (
+            None if self.dialogues is None else np.asarray(self._read(self.dialogues, 'dialogues')[1].values)
+        )
+        _check_names(read)
+        values = {setting: found.values for setting, (_, found) in read.items()}
+        groups = None if self.groups is None else np.asarray(values.pop('groups'))
+        if mask is not None:
+            mask = mask.astype(bool) if mask.ndim == 2 else mask
+            numbers = np.arange(len(mask)) if groups is None else groups
+            values = {name: flatten_dialogues(value, mask, f'`{name}`') for name, value in values.items()}
+            groups = np.repeat(numbers, mask.sum(axis=1) if mask.ndim == 2 else mask)
+        counts = {name: len(value) for name, value in values.items()}
+        if groups is not None:
+            counts['groups'] = len(groups)
+        if len(set(counts.values())) > 1:
+            raise ValueError(f'The sources must have as many rows each, but have {counts}.')
+        self._rows = {
+            modality: self._features(modality, read[f'inputs.{modality}'][0], values[f'inputs.{modality}'])
+            for modality in self.inputs
+        }
+        where = f'`labels` ({read["labels"][0]})'
+        targets = read_targets(values['labels'], self.target, self.classes, where)
+        self._labels = torch.from_numpy(targets.values)
+        rows = self._rows_of_split(
+            counts['labels'], targets.values if self.target == 'class' else None, groups
+        )
+        self.group_names = set() if groups is None else set(groups[rows].astype(str))
+        self._metainfo |= dict(
+            channels={modality: features.channels for modality, features in self._rows.items()},
+            target=targets.kind,
+            outputs=targets.outputs,
+        )
+        if targets.classes:
+            self._metainfo['classes'] = targets.classes
+        shown = f' of {len(self.group_names)} groups' if self.group_names else ''
+        print_log(
+            f"Features, split '{self.split}': {len(rows)} of {counts['labels']} rows{shown}.", 'current'
+        )
+        return rows
+
+    def get_data_info(self, idx: int) -> dict[str, Any]:
+        """Return the row of a sample in the files."""
+        return dict(row=int(self.data_list[idx]), sample_idx=idx)
+
+    def prepare_data(self, idx: int) -> dict:
+        """Read a sample and run the pipeline."""
+        row = self.data_list[idx]
+        inputs, lengths = {}, {}
+        for modality, features in self._rows.items():
+            values = features[row]
+            if features.padded:
+                lengths[modality] = torch.tensor(len(values))
+                padded = np.zeros((features.max_length, features.channels), np.float32)
+                padded[: len(values)] = values
+                values = padded
+            inputs[modality] = torch.from_numpy(values)
+        item = dict(inputs=inputs, labels=self._labels[row])
+        return self.pipeline({**item, 'lengths': lengths} if lengths else item)
+
+    def channel_statistics(self, modality: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and standard deviation of each channel over the split, float32 ``(C,)``.
+
+        Of sequences over all tokens that count. A constant channel's deviation is 1.
+        """
+        scaler = import_optional('sklearn.preprocessing', 'data').StandardScaler()
+        for tokens in self._rows[modality].tokens(np.asarray(self.data_list)):
+            scaler.partial_fit(tokens)
+        return scaler.mean_.astype(np.float32), scaler.scale_.astype(np.float32)
+
+    def _read(self, value: str | dict, setting: str) -> tuple[Source, Read]:
+        source = Source.of(value, self.data_root or '', self.split, setting)
+        found = read_source(source)
+        is_column = not setting.startswith('inputs') and getattr(found.values, 'ndim', 0) == 2
+        if source.path.suffix == '.mat' and is_column and len(found.values) == 1:
+            found = Read(found.values[0])  # MATLAB knows no vectors, and others write them as one row
+        return source, found
+
+    def _features(self, modality: str, source: Source, values: Any) -> FeatureRows:
+        where = f'`inputs.{modality}` ({source})'
+        spans = None
+        if modality in self.lengths:
+            of_lengths, lengths = self._read(self.lengths[modality], f'lengths.{modality}')
+            real = nonzero_rows(values, where)
+            spans = spans_of_lengths(
+                lengths.values, f'lengths.{modality}', modality, real, str(of_lengths.path)
+            )
+        elif modality in self.padding:
+            spans = find_padding(values, where)
+        features = FeatureRows(values, where, source.channels, spans)
+        limit = self.max_length.get(modality)
+        if limit is not None and features.max_length is not None:
+            spans = cut_spans(spans, features, limit, where)
+            features = FeatureRows(values, where, source.channels, spans)
+        return features
+
+    def _rows_of_split(self, count: int, strata: np.ndarray | None, groups: np.ndarray | None) -> np.ndarray:
+        own_files = any('{split}' in str(value) for value in (*self.inputs.values(), self.labels))
+        if self.splits is None or own_files:
+            if self.splits is not None:
+                raise ValueError('Sources with `{split}` are split already: take out `splits`, or `{split}`.')
+            if self.split is not None and not own_files:
+                raise ValueError(
+                    f"`split` is '{self.split}', but nothing says which rows that are: set `splits` "
+                    '(fractions, or '
+                    'where they are named), or write {split} where the sources differ.'
+                )
+            return np.arange(count)
+        if self.split is None:
+            return np.arange(count)
+        if isinstance(self.splits, Mapping) and 'file' not in self.splits:
+            if self.split not in self.splits:
+                raise ValueError(f"`split` is '{self.split}', but `splits` are {list(self.splits)}.")
+            assigned = assign_by_fraction(self.splits, count, self.seed, strata, groups)
+            return np.flatnonzero(assigned == self.split)
+        source, found = self._read(self.splits, 'splits')
+        names = np.asarray(found.values)
+        if '{split}' in str(self.splits):
+            return rows_by_place(names, count, f'`splits` ({source})')
+        if names.shape not in ((count,), (count, 1)):
+            raise ValueError(
+                f'`splits` ({source}) has shape {names.shape}; it must name the split of each of {count} '
+                'rows. To '
+                "list a split's rows instead, write {split} in it."
+            )
+        names = names.reshape(count)
+        if groups is not None:
+            check_groups(names, groups, f'`groups` ({self.groups})')
+        return rows_by_name(names, self.split, f'`splits` ({source})')
+
+
+def _check_names(read: Mapping[str, tuple[Source, Read]]) -> None:
+    """Raise a ValueError if tables name their rows, and not alike."""
+    first = next(((s, f) for s, f in read.values() if f.names is not None), None)
+    for source, found in read.values():
+        if first is None or found.names is None or len(found.names) != len(first[1].names):
+            continue
+        other = np.flatnonzero(found.names != first[1].names)
+        if len(other):
+            raise ValueError(
+                f'`{first[0].setting}` and `{source.setting}` name row {other[0]} '
+                f"'{first[1].names[other[0]]}' and "
+                f"'{found.names[other[0]]}': {first[0].path} and {source.path} must have the same rows in "
+                'the same '
+                'order.'
+            )

@@ -1,0 +1,63 @@
+"""A network that does not fit its data is an error before it runs."""
+
+from __future__ import annotations
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from torch.utils.data import DataLoader
+
+from mmcggm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class DataCheckHook(Hook):
+    """Compares the network with what the data sets say of their data.
+
+    ``num_classes`` of each segmentation head, guides' included, must be enough for the ``classes`` of the
+    data. A module with a method ``check_data`` is given the data set's ``metainfo``. In training, no group of
+    samples, such as a subject, may be in training and validation data.
+
+    Raises:
+        ValueError: Before training, validation or test, if something does not fit. The message names the
+            setting.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """Check the training data, and the groups in them."""
+        self._check(runner, runner.train_dataloader, 'train_dataloader')
+        if runner.val_loop is not None:
+            train, val = runner.train_dataloader.dataset, runner.val_dataloader.dataset
+            shared = getattr(train, 'group_names', set()) & getattr(val, 'group_names', set())
+            if shared:
+                raise ValueError(
+                    f'{len(shared)} groups are in the training and in the validation data, among them '
+                    f"'{min(shared)}': validation would overrate the model. Correct `groups` or the splits "
+                    'of '
+                    '`train_dataloader` and `val_dataloader`.'
+                )
+
+    def before_val(self, runner: Runner) -> None:
+        """Check the validation data."""
+        self._check(runner, runner.val_dataloader, 'val_dataloader')
+
+    def before_test(self, runner: Runner) -> None:
+        """Check the test data."""
+        self._check(runner, runner.test_dataloader, 'test_dataloader')
+
+    def _check(self, runner: Runner, dataloader: DataLoader, key: str) -> None:
+        metainfo = getattr(dataloader.dataset, 'metainfo', {})
+        classes = metainfo.get('classes', ())
+        for name, module in runner.model.named_modules():
+            if callable(check := getattr(module, 'check_data', None)):
+                try:
+                    check(metainfo)
+                except ValueError as error:
+                    raise ValueError(f'The data of `{key}` do not fit the model. {error}') from error
+            if isinstance(module, BaseDecodeHead) and module.num_classes < len(classes):
+                raise ValueError(
+                    f'`num_classes` of {name} is {module.num_classes}, but the data of `{key}` have '
+                    f'{len(classes)} '
+                    f'classes: {", ".join(classes)}. Set `num_classes={len(classes)}` in the config of the '
+                    'decode head and of the guide, and `class_weight`, if there is one, to as many.'
+                )
