@@ -28,7 +28,7 @@ class DataCheckHook(Hook):
         self._check(runner, runner.train_dataloader, 'train_dataloader')
         if runner.val_loop is not None:
             train, val = runner.train_dataloader.dataset, runner.val_dataloader.dataset
-            shared = getattr(train, 'group_names', set()) & getattr(val, 'group_names', set())
+            shared: set[str] = getattr(train, 'group_names', set()) & getattr(val, 'group_names', set())
             if shared:
                 raise ValueError(
                     f'{len(shared)} groups are in the training and in the validation data, among them '
