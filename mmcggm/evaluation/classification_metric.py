@@ -15,6 +15,7 @@ from prettytable import PrettyTable
 from mmcggm.registry import METRICS
 from mmcggm.utils import import_optional
 
+SHOWN = 30  # classes; of more, the log has those of the lowest F1
 FIGURES = ('accuracy', 'unweighted_accuracy', 'weighted_F1', 'macro_F1', 'cross_entropy')
 
 
@@ -25,7 +26,8 @@ class ClassificationMetric(BaseMetric):
     The figures are those of scikit-learn. A class that no sample has and no prediction names has no F1;
     one that no sample has, no recall.
 
-    Classes are named by ``classes`` of the data set's METAINFO, if there; else by their index.
+    Of more than 30 classes the table has those of the lowest F1. Classes are named by ``classes`` of the
+    data set's METAINFO, if there; else by their index.
 
     Results are, in [0, 1],
 
@@ -90,9 +92,12 @@ class ClassificationMetric(BaseMetric):
         present = support > 0
         names = self._classes or [str(index) for index in range(num_classes)]
         table = PrettyTable(['Class', 'Samples', 'Precision', 'Recall', 'F1'], align='r', float_format='.4')
-        for name, count, *figures in zip(names, support, precision, recall, f1, strict=True):
+        rows = list(zip(names, support, precision, recall, f1, strict=True))
+        few = len(rows) <= SHOWN
+        for name, count, *figures in rows if few else sorted(rows, key=lambda row: row[-1])[:SHOWN]:
             table.add_row([name, int(count), *map(float, figures)])
-        print_log(f'Classes over {len(results)} samples\n{table}', logger='current')
+        which = 'Classes' if few else f'The {SHOWN} of {len(rows)} classes with the lowest F1'
+        print_log(f'{which} over {len(results)} samples\n{table}', logger='current')
         return dict(
             accuracy=float(np.mean(predicted == truth)),
             unweighted_accuracy=float(np.nanmean(recall)),

@@ -138,7 +138,9 @@ class FeatureDataset(BaseDataset):
         rows = self._rows_of_split(
             counts['labels'], targets.values if self.target == 'class' else None, groups
         )
-        self.group_names = set() if groups is None else set(groups[rows].astype(str))
+        # Dialogues of other files may have the same numbers.
+        known = groups is not None and not (self.groups is None and self._has_own_files)
+        self.group_names = set(groups[rows].astype(str)) if known else set()
         self._metainfo |= dict(
             channels={modality: features.channels for modality, features in self._rows.items()},
             target=targets.kind,
@@ -181,6 +183,11 @@ class FeatureDataset(BaseDataset):
             scaler.partial_fit(tokens)
         return scaler.mean_.astype(np.float32), scaler.scale_.astype(np.float32)
 
+    @property
+    def _has_own_files(self) -> bool:
+        """Whether each split has files or keys of its own."""
+        return any('{split}' in str(value) for value in (*self.inputs.values(), self.labels))
+
     def _read(self, value: str | dict, setting: str) -> tuple[Source, Read]:
         source = Source.of(value, self.data_root or '', self.split, setting)
         found = read_source(source)
@@ -208,7 +215,7 @@ class FeatureDataset(BaseDataset):
         return features
 
     def _rows_of_split(self, count: int, strata: np.ndarray | None, groups: np.ndarray | None) -> np.ndarray:
-        own_files = any('{split}' in str(value) for value in (*self.inputs.values(), self.labels))
+        own_files = self._has_own_files
         if self.splits is None or own_files:
             if self.splits is not None:
                 raise ValueError('Sources with `{split}` are split already: take out `splits`, or `{split}`.')
