@@ -75,8 +75,8 @@ class SmoothedProgress(Progress):
     Since Δ is positive, B is in [0, 1].
 
     The means are those of the scores so far, weighted by ``decay^age`` and divided by the sum of the weights.
-    So they don't begin at zero: scores that stand still give ``Δ_i = floor`` (the neutral B) from the first on,
-    and B follows slopes wherever scores begin.
+    So they don't begin at zero: scores that stand still give ``Δ_i = floor`` (the neutral B) from the first
+    on, and B follows slopes wherever scores begin.
 
     Args:
         fast: Decay of the fast mean, in [0, 1).
