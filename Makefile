@@ -23,7 +23,7 @@ CASES := 22
 
 demo: $(WORK)/test.log $(WORK)/slices.png $(WORK)/balance.png
 	@sed -n '/^| *Region/,/^| *mean/p; /^+-/p' $(WORK)/test.log | uniq
-	@echo "Pictures: $(WORK)/slices.png (truth and prediction), $(WORK)/balance.png (B, score, cosine)"
+	@echo "Pictures: $(WORK)/slices.png (truth and prediction), $(WORK)/balance.png (B and score)"
 	@echo "Segmentations: $(WORK)/segmentations"
 
 test: $(VENV)/.dev

@@ -92,7 +92,7 @@ def case(kind: str, counters: Iterable[str] = (), **settings: Any) -> Case:
 # fmt: off
 TABLE = {
     'AGM': case('AGM', not_accumulated=SO_FAR),
-    'AMCo': case('AMCo', sigma=0.4, eps=1.0, not_accumulated=DRAWS),
+    'AMCo': case('AMCo', sigma=0.5, eps=1.0, not_accumulated=DRAWS),
     'CGGM': case('CGGM', ('updates',), not_accumulated=SO_FAR),
     'CGGM-magnitude': case('CGGM', ('updates',), lam=0.0, rho='neutral'),
     'CGGM-update': case('CGGM', ('updates',), lam=0.0, magnitude='update'),

@@ -49,7 +49,7 @@ def test_own_kinds_are_found_without_a_warning(scope):
         ),
         (
             dict(type='CGGM', progress='OGM'),
-            r'`optim_wrapper\.balancer\.progress\.type`: .*Known are Smoothed',
+            r'`optim_wrapper\.balancer\.progress\.type`: .*Known are Level',
         ),
     ],
 )

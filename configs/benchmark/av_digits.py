@@ -13,6 +13,8 @@ methods = {
         f'{name} alone': dict(config='configs/single/{data}.py', overrides={'model.only': name})
         for name in modalities
     },
+    # Below a half AMCo would mask both modalities.
+    'AMCo': dict(space={'optim_wrapper.balancer.sigma': [0.5, 0.6, 0.7]}),
     'UMT': dict(after={f'model.teachers.{name}': f'{name} alone' for name in modalities}),
 }
 search = dict(

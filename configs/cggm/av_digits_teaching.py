@@ -1,4 +1,4 @@
-"""CGGM with B from smoothed progress, whose guides also teach their encoders (ours)."""
+"""CGGM with the recommended settings, whose guides also teach their encoders (ours)."""
 
 _base_ = ['../_base_/guided/av_digits.py']
 

@@ -5,5 +5,7 @@ python tools/dataset_converters/cache_features.py configs/cggm/food101_cached.py
 
 _base_ = ['../_base_/guided/food101_cached.py']
 
-optim_wrapper = dict(balancer=dict(type='CGGM', rho=1.3, lam=0.05))
+optim_wrapper = dict(
+    balancer=dict(type='CGGM', rho='neutral', lam=0.0, progress=dict(type='SmoothedProgress'))
+)
 custom_hooks = [dict(type='BalancingHook')]

@@ -27,7 +27,7 @@ from .combined import Combined, build_balancer
 from .methods.multi_loss import MultiLoss
 from .needs import Needs, acting_on
 from .pass_record import Change, Pass, PlainPass
-from .progress import Progress, SmoothedProgress, StepProgress
+from .progress import LevelProgress, Progress, SmoothedProgress, StepProgress
 from .schedule import Schedule
 from .scores import scores_from_counts
 from .shared_backward import differentiated_once
@@ -57,6 +57,7 @@ __all__ = [
     'EncoderScaling',
     'GradientBlending',
     'Greedy',
+    'LevelProgress',
     'MMPareto',
     'Memory',
     'MultiLoss',

@@ -15,7 +15,7 @@ from mmcggm.datasets.av_digits.converter import convert_folder
 from tests.formats.av_digits import write_synthetic_recordings
 
 ROOT = Path(__file__).parents[2]
-CONFIGS = ('baseline/av_digits', 'cggm/av_digits', 'cggm/av_digits_smoothed')
+CONFIGS = ('baseline/av_digits', 'cggm/av_digits_paper', 'cggm/av_digits')
 
 
 @pytest.fixture(scope='module')
@@ -101,5 +101,5 @@ def test_methods_differ_in_the_balancer_alone():
     assert balancers == [
         None,
         dict(type='CGGM', rho=2.0, lam=0.2),
-        dict(type='CGGM', rho=2.0, lam=0.0, progress=dict(type='SmoothedProgress')),
+        dict(type='CGGM', rho='neutral', lam=0.0, progress=dict(type='SmoothedProgress')),
     ]

@@ -114,7 +114,6 @@ def test_published_settings(method):
     assert cfg.optim_wrapper.clip_grad == dict(max_norm=0.8)
     assert inner.mask_padding is False and inner.backbone.fusion.out_dropout == 0.2
     if method == 'cggm':
-        assert (cfg.optim_wrapper.balancer.rho, cfg.optim_wrapper.balancer.lam) == (1.3, 0.2)
         assert cfg.optim_wrapper.guide_optimizer == dict(type='Adam', lr=5e-4)
 
 

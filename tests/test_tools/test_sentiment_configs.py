@@ -108,6 +108,5 @@ def test_published_settings(name):
     assert cfg.optim_wrapper.clip_grad.max_norm == 0.8
     assert (cfg.param_scheduler.factor, cfg.param_scheduler.patience) == (0.1, 10)
     if name.startswith('cggm'):
-        assert cfg.optim_wrapper.balancer == dict(type='CGGM', rho=1.3, lam=0.2)
         assert cfg.optim_wrapper.guide_optimizer == dict(type='Adam', lr=5e-4)
         assert cfg.model.guide.num_layers == 2 and cfg.model.task.score == 'sign'

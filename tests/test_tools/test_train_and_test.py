@@ -32,6 +32,7 @@ val_dataloader = dict(dataset=data)
 test_dataloader = dict(dataset=data)
 train_cfg = dict(max_epochs=2, val_interval=2)
 default_hooks = dict(logger=dict(interval=1))
+optim_wrapper = dict(balancer=dict(lam=0.1))
 """
 
 

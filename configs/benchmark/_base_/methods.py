@@ -1,19 +1,20 @@
 """Every method with its own range, for a benchmark that names its ``data`` and adds the single modalities.
 
-UMT also needs the teachers that come before it, see ``after`` in the benchmarks of this folder.
+``CGGM`` is the paper's, ``CGGM smoothed`` what is recommended. UMT also needs the teachers that come
+before it, see ``after`` in the benchmarks of this folder.
 """
 
 methods = {
     'joint': dict(config='configs/baseline/{data}.py'),
     'CGGM': dict(
-        config='configs/cggm/{data}.py',
+        config='configs/cggm/{data}_paper.py',
         space={
             'optim_wrapper.balancer.rho': [1.0, 1.3, 'neutral'],
             'optim_wrapper.balancer.lam': [0.05, 0.1, 0.2],
         },
     ),
     'CGGM smoothed': dict(
-        config='configs/cggm/{data}_smoothed.py', space={'optim_wrapper.balancer.lam': [0.0, 0.1, 0.2]}
+        config='configs/cggm/{data}.py', space={'optim_wrapper.balancer.lam': [0.0, 0.1, 0.2]}
     ),
     'CGGM teaching': dict(
         config='configs/cggm/{data}_teaching.py', space={'optim_wrapper.balancer.teach': [0.3, 1.0, 2.0]}

@@ -13,6 +13,7 @@ from mmcggm.balancers.balancer import Balancer
 from mmcggm.balancers.needs import acting_on
 from mmcggm.balancers.pass_record import Change, Pass, sample_logits, sum_of_present
 from mmcggm.balancers.state import Memory, UpdateSum
+from mmcggm.balancers.training import Training
 from mmcggm.registry import BALANCERS
 
 
@@ -37,11 +38,12 @@ class AMCo(Balancer):
     good. For classification with one label a sample.
 
     Args:
-        sigma: σ, in (0, 1). At most one modality exceeds a half, the published value.
+        sigma: σ, in [1 / M, 1). At most one modality exceeds a half, the published value; below 1 / M equal
+            shares would mask all of them, and go on doing so.
         eps: ε, in (0, 1]: the fraction of training after which everything is masked.
 
     Raises:
-        ValueError: If an argument is out of its range.
+        ValueError: If an argument is out of its range; for σ below 1 / M when it is attached to a training.
     """
 
     needs = acting_on('representations', 'loss', alone=False)
@@ -54,6 +56,16 @@ class AMCo(Balancer):
             raise ValueError(f'AMCo needs 0 < sigma < 1 and 0 < eps <= 1, got sigma={sigma} and eps={eps}.')
         self.sigma = sigma
         self.eps = eps
+
+    def attach(self, training: Training) -> None:
+        count = len(training.modalities)
+        if self.sigma < 1 / count:
+            raise ValueError(
+                f'AMCo has sigma={self.sigma}, which is below 1 / {count}: equal shares of the {count} '
+                'modalities would all exceed it, and all would be masked from then on. Set '
+                f'`optim_wrapper.balancer.sigma` to at least 1 / {count}; 0.5 is the published value.'
+            )
+        super().attach(training)
 
     @property
     def part(self) -> float:

@@ -128,8 +128,8 @@ class CGGM(Balancer):
         self.counts.add(measured_counts(seen, len(self.modalities)))
         scores = scores_from_counts(self.counts.total)
         finite = scores.isfinite()
-        scores = scores.where(finite, self.score.to(scores))
         delta, state = self.progress.measure(scores, self.progress_state)
+        scores = scores.where(finite, self.score.to(scores))
         terms, pole = balancing_terms(delta, self.tolerance, self.bounds)
         self._measured = scores, state, terms
         self.stats = {'B': terms, 'score': scores}
@@ -182,11 +182,14 @@ class CGGM(Balancer):
             self._weight_gradient, gradient = gradient, self.weight_gradient
         return None if gradient is None else lam * torch.dot(gradient.to(vector), vector)
 
+    def _rho(self) -> float:
+        """Return ρ."""
+        count = len(self.modalities)
+        return count / (count - 1) if self.rho is None else self.rho(self.clock.progress)
+
     def _scales(self) -> Tensor:
         """Return ``ρ B``, shape ``(M,)``."""
-        terms = self.terms
-        rho = len(terms) / (len(terms) - 1) if self.rho is None else self.rho(self.clock.progress)
-        return rho * terms
+        return self._rho() * self.terms
 
 
 def _needs(direction: str, magnitude: str) -> Needs:

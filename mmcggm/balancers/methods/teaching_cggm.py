@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
 
+from mmcggm.balancers.checks import check_arguments
 from mmcggm.balancers.pass_record import Pass, sum_of_present
 from mmcggm.balancers.schedule import Schedule
 from mmcggm.registry import BALANCERS
@@ -21,11 +23,16 @@ class TeachingCGGM(CGGM):
     In CGGM guides watch, and an encoder learns from the fused loss alone, however little of that reaches
     it. Here each guide's loss also goes back to its encoder, the more the slower the modality is:
 
-        ``L = L_task + λ L_gm + γ Σ_i w_i L_i``,  ``w_i = max(B_i, 0) M / (M - 1)``
+        ``∇θ_i ← ρ B_i ∂L/∂θ_i + γ w_i ∂L_i/∂θ_i``,  ``w_i = B_i M / (M - 1)``
 
-    where the gradient of the last sum reaches the encoders alone; guides train on ``Σ_i L_i`` as ever.
-    ``w_i`` is 1 where all modalities progress equally. Of the micro-batches of an update each uses the
-    scores summed so far. A modality that the batch lacks teaches nothing.
+    with CGGM's ``L = L_task + λ L_gm``; guides train on ``Σ_i L_i`` as ever. ``w_i`` is 1 where all
+    modalities progress equally. A modality that the batch lacks teaches nothing.
+
+    The lessons join the loss, so that loss scaling, accumulation and several processes treat them as the
+    rest of it; there CGGM's magnitude multiplies them by ``ρ B_i`` too. With it they are therefore weighted
+    by ``γ M / ((M - 1) ρ)``, which is finite also where ``B_i`` is zero, and the scaling makes that
+    ``γ w_i``, with the B of all micro-batches. With ``magnitude='none'`` the weight is ``γ w_i``, from the
+    scores so far. A negative B would turn a lesson round, so ``bounds`` keep it from being one.
 
     The defaults are ours too; ``docs/comparison.md`` has what was measured.
 
@@ -34,6 +41,7 @@ class TeachingCGGM(CGGM):
         rho: Of :class:`CGGM`.
         lam: Of :class:`CGGM`.
         progress: Of :class:`CGGM`.
+        bounds: Of :class:`CGGM`, the lower one not negative.
         **kwargs: Of :class:`CGGM`.
 
     Raises:
@@ -46,12 +54,16 @@ class TeachingCGGM(CGGM):
         rho: float | list[tuple[float, float]] | str = 'neutral',
         lam: float | list[tuple[float, float]] = 0.0,
         progress: dict | str = 'SmoothedProgress',
+        bounds: tuple[float, float] = (0.0, math.inf),
         **kwargs: Any,
     ) -> None:
-        super().__init__(rho=rho, lam=lam, progress=progress, **kwargs)
+        super().__init__(rho=rho, lam=lam, progress=progress, bounds=bounds, **kwargs)
         self.teach = Schedule(teach, 'teach')
-        if min(self.teach.values) < 0:
-            raise ValueError(f'TeachingCGGM needs teach >= 0, got {teach}.')
+        check_arguments(
+            'TeachingCGGM',
+            (min(self.teach.values) >= 0, f'teach >= 0, got {teach}'),
+            (bounds is not None and bounds[0] >= 0, f'bounds (low, high), low >= 0, got {bounds}'),
+        )
         self.needs = replace(self.needs, acts_on=self.needs.acts_on | {'loss'})
 
     def loss_term(self, seen: Pass) -> Tensor | None:
@@ -61,8 +73,10 @@ class TeachingCGGM(CGGM):
         losses = seen.unimodal_losses() if strength > 0 else []
         if all(loss is None for loss in losses):
             return direction
-        modalities = len(losses)
-        weights = self.terms.clamp(min=0) * modalities / (modalities - 1)
-        pairs = zip(weights.unbind(), losses, strict=True)
-        lesson = strength * sum_of_present(w * loss for w, loss in pairs if loss is not None)
+        share = strength * len(losses) / (len(losses) - 1)
+        if self.magnitude == 'none':
+            pairs = zip(self.terms.unbind(), losses, strict=True)
+            lesson = share * sum_of_present(term * loss for term, loss in pairs if loss is not None)
+        else:
+            lesson = share / self._rho() * sum_of_present(losses)  # to be scaled by ρ B
         return lesson if direction is None else direction + lesson

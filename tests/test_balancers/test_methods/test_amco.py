@@ -112,3 +112,10 @@ def test_what_it_cannot_do_is_refused():
     guided = tiny_guided()
     with pytest.raises(ValueError, match='no class a sample'):
         guided.train_step(batches(1)[0], build_wrapper(guided, balancer=dict(type='AMCo')))
+
+
+@pytest.mark.parametrize(('modalities', 'sigma'), [(2, 0.49), (3, 0.3), (6, 0.15)])
+def test_a_sigma_that_would_mask_all_modalities_is_refused(modalities, sigma):
+    with pytest.raises(ValueError, match=rf'AMCo has sigma={sigma}, which is below 1 / {modalities}: equal'):
+        attached_wrapper(many_guided(modalities), balancer=dict(type='AMCo', sigma=sigma))
+    attached_wrapper(many_guided(modalities), balancer=dict(type='AMCo', sigma=1 / modalities))
