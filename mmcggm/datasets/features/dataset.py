@@ -19,6 +19,8 @@ from .rows import FeatureRows, cut_spans, find_padding, flatten_dialogues, nonze
 from .splits import assign_by_fraction, check_groups, rows_by_name, rows_by_place
 from .targets import read_targets
 
+SAMPLED, BLOCKS = 100_000, 1_000  # samples that tell mean and deviation, and in how many blocks they are taken
+
 
 @DATASETS.register_module()
 class FeatureDataset(BaseDataset):
@@ -176,10 +178,16 @@ class FeatureDataset(BaseDataset):
     def channel_statistics(self, modality: str) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and standard deviation of each channel over the split, float32 ``(C,)``.
 
-        Of sequences over all tokens that count. A constant channel's deviation is 1.
+        Of sequences over all tokens that count. A constant channel's deviation is 1. Of more than 100,000
+        samples, so many are taken, in a thousand blocks from all over the split, so that a training starts at
+        once: the mean is then off by some 0.003 deviations, which changes nothing.
         """
         scaler = import_optional('sklearn.preprocessing', 'data').StandardScaler()
-        for tokens in self._rows[modality].tokens(np.asarray(self.data_list)):
+        rows = np.asarray(self.data_list)
+        if len(rows) > SAMPLED:
+            starts = np.linspace(0, len(rows) - SAMPLED // BLOCKS, BLOCKS).astype(np.int64)
+            rows = rows[(starts[:, None] + np.arange(SAMPLED // BLOCKS)).ravel()]
+        for tokens in self._rows[modality].tokens(rows):
             scaler.partial_fit(tokens)
         return scaler.mean_.astype(np.float32), scaler.scale_.astype(np.float32)
 
