@@ -19,7 +19,10 @@ from .rows import FeatureRows, cut_spans, find_padding, flatten_dialogues, nonze
 from .splits import assign_by_fraction, check_groups, rows_by_name, rows_by_place
 from .targets import read_targets
 
-SAMPLED, BLOCKS = 100_000, 1_000  # samples that tell mean and deviation, and in how many blocks they are taken
+SAMPLED, BLOCKS = (
+    100_000,
+    1_000,
+)  # samples that tell mean and deviation, and in how many blocks they are taken
 
 
 @DATASETS.register_module()
