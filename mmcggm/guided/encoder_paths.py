@@ -130,3 +130,16 @@ def check_head(model: nn.Module, path: str) -> None:
         )
     if not weight.requires_grad:
         raise ValueError(f"`head`: the weight of '{path}' is frozen; CGGM compares its gradient.")
+
+
+def check_head_apart(model: nn.Module, path: str, encoders: Sequence[ModalityEncoder]) -> None:
+    """Raise a ValueError if the head's last layer is part of an encoder."""
+    weight = model.get_submodule(path).weight
+    for encoder in encoders:
+        if any(parameter is weight for parameter in encoder.parameters(model)):
+            raise ValueError(
+                f"`head`: '{path}' belongs to the encoder of '{encoder.modality}' "
+                f'({", ".join(encoder.modules)}), so '
+                'it is not the head of the fused model. Name the last layer after fusion, or a smaller '
+                'encoder.'
+            )

@@ -15,7 +15,7 @@ from torch import nn
 from mmcggm.balancers import Change
 from mmcggm.registry import MODELS, TASKS
 
-from .encoder_paths import ModalityEncoder, check_disjoint, check_head, find_module
+from .encoder_paths import ModalityEncoder, check_disjoint, check_head, check_head_apart, find_module
 from .guided_pass import GuidedPass
 from .guides import AutoGuide, build_guides
 from .tasks import Task
@@ -217,6 +217,7 @@ class GuidedModel(BaseModel):
                 )
         check_disjoint(self.model, self.encoders)
         check_head(self.model, self.head_path)
+        check_head_apart(self.model, self.head_path, self.encoders)
         self.task.check(self.model)
 
     def _report_unbalanced(self) -> None:

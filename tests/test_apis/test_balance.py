@@ -1,0 +1,299 @@
+"""Five lines in a plain loop train as MMEngine does, and what is forgotten is noticed."""
+
+import copy
+
+import pytest
+import torch
+from mmengine.model import ModuleDict
+from torch import nn
+
+import mmcggm
+from tests.many import ManyClassifier, many_batches, many_guided
+from tests.tiny import build_wrapper
+
+MODALITIES = 3
+ENCODERS = {f'm{i}': f'encoders.{i}' for i in range(MODALITIES)}
+
+
+def plain(**changes):
+    """Return a model, and its balancing, with the weights of :func:`many_guided`."""
+    guided = many_guided(MODALITIES)
+    model = copy.deepcopy(guided.model)
+    settings = dict(encoders=ENCODERS, head='classifier', task='classification', method=dict(type='CGGM'))
+    balanced = mmcggm.balance(model, **{**settings, **changes})
+    model.mmcggm_guides = ModuleDict(copy.deepcopy(dict(guided.guides.items())))
+    return model, balanced, guided
+
+
+def step(model, balanced, optimizer, batch, parts=1):
+    for x, label in zip(batch['x'].chunk(parts), batch['label'].chunk(parts), strict=True):
+        with balanced.watch(label):
+            loss = nn.functional.cross_entropy(model(x, label), label)
+        (balanced.loss(loss) / parts).backward()
+    optimizer.step()
+    optimizer.zero_grad()
+
+
+@pytest.mark.parametrize(
+    ('method', 'make'),
+    [
+        (dict(type='CGGM', magnitude='gradient'), lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9)),
+        (dict(type='CGGM', magnitude='update', rho='neutral'), lambda p: torch.optim.AdamW(p, lr=0.01)),
+        (dict(type='TeachingCGGM', magnitude='gradient'), lambda p: torch.optim.SGD(p, lr=0.05)),
+        (dict(type='OGM'), lambda p: torch.optim.SGD(p, lr=0.05)),
+    ],
+)
+def test_it_equals_the_training_through_mmengine(method, make):
+    model, balanced, guided = plain(method=method)
+    optimizer = balanced.prepare(make(model.parameters()))
+    name = type(optimizer).__name__
+    config = dict(type=name, lr=optimizer.param_groups[0]['lr'])
+    if name == 'SGD':
+        config['momentum'] = optimizer.param_groups[0]['momentum']
+    wrapper = build_wrapper(guided, balancer=method, optimizer=config, guide_optimizer=config)
+    for batch in many_batches(MODALITIES, 20):
+        guided.train_step(batch, wrapper)
+        step(model, balanced, optimizer, batch)
+    assert balanced.stats()
+    expected = guided.model.state_dict()
+    found = {name: value for name, value in model.state_dict().items() if 'mmcggm_guides' not in name}
+    assert found.keys() == expected.keys()
+    for name, value in found.items():
+        assert torch.allclose(value, expected[name], atol=1e-6), name
+
+
+def test_micro_batches_are_one_batch():
+    results = []
+    for parts in (1, 4):
+        model, balanced, _ = plain(method=dict(type='CGGM', lam=0.0))
+        optimizer = balanced.prepare(torch.optim.SGD(model.parameters(), lr=0.05))
+        for batch in many_batches(MODALITIES, 6):
+            step(model, balanced, optimizer, batch, parts)
+        results.append([p.detach().clone() for p in model.encoders.parameters()])
+    for a, b in zip(*results, strict=True):
+        assert torch.allclose(a, b, atol=1e-5)
+
+
+@pytest.mark.parametrize(('name', 'expected'), [('AdamW', 'update'), ('SGD', 'gradient')])
+def test_the_magnitude_suits_the_optimizer(name, expected):
+    model, balanced, _ = plain(method='CGGM')
+    balanced.prepare(getattr(torch.optim, name)(model.parameters(), lr=0.01))
+    assert balanced.balancer.magnitude == expected
+
+
+@pytest.mark.parametrize('name', ['SGD', 'AdamW'])
+def test_encoders_move_in_proportion_to_their_scale(name, monkeypatch):
+    """With ρ B held at (.5, 1.5, 1) the encoders move by these multiples of what they move unbalanced."""
+    moved = []
+    for method in (dict(type='CGGM', lam=0.0, rho=2.0), None):
+        model, balanced, _ = plain(method=method or dict(type='CGGM', lam=0.0, magnitude='none'))
+        optimizer = balanced.prepare(getattr(torch.optim, name)(model.parameters(), lr=1e-3))
+        if method:
+            held = torch.tensor([0.25, 0.75, 0.5])
+            balancer = balanced.balancer
+            monkeypatch.setattr(balancer, 'observe', lambda seen: None)
+            monkeypatch.setattr(balancer, '_measured', (held, None, held))
+        before = [copy.deepcopy(e.weight.data) for e in model.encoders]
+        step(model, balanced, optimizer, many_batches(MODALITIES, 1)[0])
+        moved.append([(e.weight.data - b).norm() for e, b in zip(model.encoders, before, strict=True)])
+    ratios = torch.stack(moved[0]) / torch.stack(moved[1])
+    assert torch.allclose(ratios, torch.tensor([0.5, 1.5, 1.0]), atol=0.02)
+
+
+def test_gradients_may_be_clipped_after_balancing():
+    model, balanced, _ = plain()
+    optimizer = balanced.prepare(torch.optim.SGD(model.parameters(), lr=0.1))
+    (batch,) = many_batches(MODALITIES, 1)
+    with balanced.watch(batch['label']):
+        loss = nn.functional.cross_entropy(model(**batch), batch['label'])
+    balanced.loss(loss).backward()
+    balanced.scale()
+    scaled = [p.grad.clone() for p in model.encoders.parameters()]
+    nn.utils.clip_grad_norm_(model.parameters(), 1e9)
+    optimizer.step()
+    for p, grad in zip(model.encoders.parameters(), scaled, strict=True):
+        assert torch.equal(p.grad, grad)  # not scaled once more
+
+
+def test_a_step_that_a_scaler_skips_leaves_no_trace():
+    states = []
+    for skips in (False, True):
+        model, balanced, _ = plain(method=dict(type='CGGM', progress=dict(type='SmoothedProgress')))
+        optimizer = balanced.prepare(torch.optim.SGD(model.parameters(), lr=0.05))
+        first, second = many_batches(MODALITIES, 2)
+        if skips:
+            with balanced.watch(first['label']):
+                loss = nn.functional.cross_entropy(model(**first), first['label'])
+            balanced.loss(loss).backward()
+            optimizer.zero_grad()  # and no step
+        step(model, balanced, optimizer, second)
+        states.append([p.detach().clone() for p in model.parameters()])
+    for a, b in zip(*states, strict=True):
+        assert torch.equal(a, b)
+
+
+def test_under_accelerate_it_is_the_same():
+    accelerate = pytest.importorskip('accelerate')
+    accelerator = accelerate.Accelerator(cpu=True, gradient_accumulation_steps=2)
+    results = []
+    for accelerated in (True, False):
+        model, balanced, _ = plain(method='CGGM')
+        optimizer = balanced.prepare(torch.optim.AdamW(model.parameters(), lr=0.01))
+        if not accelerated:
+            for batch in many_batches(MODALITIES, 4):
+                step(model, balanced, optimizer, batch, parts=2)
+        else:
+            prepared, optimizer = accelerator.prepare(model, optimizer)
+            for batch in many_batches(MODALITIES, 4):
+                for x, label in zip(batch['x'].chunk(2), batch['label'].chunk(2), strict=True):
+                    with accelerator.accumulate(prepared):
+                        with balanced.watch(label):
+                            loss = nn.functional.cross_entropy(prepared(x, label), label)
+                        accelerator.backward(balanced.loss(loss))
+                        optimizer.step()
+                        optimizer.zero_grad()
+        results.append([p.detach().clone() for p in model.parameters()])
+    for a, b in zip(*results, strict=True):
+        assert torch.allclose(a, b, atol=1e-6)
+
+
+def test_under_a_gradient_scaler_it_is_the_same():
+    results = []
+    for enabled in (True, False):
+        model, balanced, _ = plain(method=dict(type='CGGM', lam=0.2))
+        optimizer = balanced.prepare(torch.optim.SGD(model.parameters(), lr=0.05))
+        scaler = torch.amp.GradScaler('cpu', init_scale=1024.0, enabled=enabled)
+        for index, batch in enumerate(many_batches(MODALITIES, 4)):
+            with balanced.watch(batch['label']):
+                loss = nn.functional.cross_entropy(model(**batch), batch['label'])
+            scaler.scale(balanced.loss(loss, scaler=scaler)).backward()
+            if enabled and index == 2:  # an overflow: this update is skipped
+                model.classifier.weight.grad[0] = torch.inf
+            if enabled or index != 2:
+                scaler.step(optimizer)
+                scaler.update(1024.0 if enabled else None)
+            optimizer.zero_grad()
+        results.append([p.detach().clone() for p in model.parameters()])
+    for a, b in zip(*results, strict=True):
+        assert torch.allclose(a, b, atol=1e-6)
+
+
+def test_a_closure_is_balanced_where_it_says_so():
+    model, balanced, _ = plain()
+    optimizer = balanced.prepare(torch.optim.SGD(model.parameters(), lr=0.05))
+    other, other_balanced, _ = plain()
+    other_optimizer = other_balanced.prepare(torch.optim.SGD(other.parameters(), lr=0.05))
+
+    def closure(batch, scales):
+        optimizer.zero_grad()
+        with balanced.watch(batch['label']):
+            loss = nn.functional.cross_entropy(model(**batch), batch['label'])
+        balanced.loss(loss).backward()
+        if scales:
+            balanced.scale()
+        return loss
+
+    for batch in many_batches(MODALITIES, 3):
+        optimizer.step(lambda batch=batch: closure(batch, True))
+        step(other, other_balanced, other_optimizer, batch)
+    for a, b in zip(model.parameters(), other.parameters(), strict=True):
+        assert torch.equal(a, b)
+    with pytest.raises(RuntimeError, match=r'inside `optimizer\.step\(closure\)`, and nothing was balanced'):
+        optimizer.step(lambda: closure(batch, False))
+
+
+def test_state_goes_on_where_it_stopped():
+    def fresh():
+        model, balanced, _ = plain(method='CGGM', updates=8)
+        return model, balanced, balanced.prepare(torch.optim.AdamW(model.parameters(), lr=0.01))
+
+    batches = many_batches(MODALITIES, 8)
+    whole, first, second = fresh(), fresh(), fresh()
+    for batch in batches:
+        step(*whole, batch)
+    for batch in batches[:4]:
+        step(*first, batch)
+    for part, saved in zip(second, first, strict=True):
+        part.load_state_dict(copy.deepcopy(saved.state_dict()))
+    for batch in batches[4:]:
+        step(*second, batch)
+    assert all(torch.equal(a, b) for a, b in zip(whole[0].parameters(), second[0].parameters(), strict=True))
+    assert second[1].clock.progress == pytest.approx(1.0)
+
+
+def test_the_model_is_given_back_as_it_was():
+    guided = many_guided(MODALITIES)
+    before = set(guided.model.state_dict())
+    balanced = mmcggm.balance(guided.model, ENCODERS, 'classifier', 'classification')
+    copy.deepcopy(guided.model)  # as for an average of weights
+    assert set(guided.model.state_dict()) > before
+    assert set(balanced.remove().state_dict()) == before
+
+
+def test_two_functions_are_a_task():
+    model, balanced, _ = plain(
+        task=(lambda p, t: nn.functional.cross_entropy(p, t), lambda p, t: p.argmax(1) == t)
+    )
+    named, named_balanced, _ = plain()
+    for m, b in ((model, balanced), (named, named_balanced)):
+        optimizer = b.prepare(torch.optim.SGD(m.parameters(), lr=0.05))
+        for batch in many_batches(MODALITIES, 3):
+            step(m, b, optimizer, batch)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), named.parameters(), strict=True))
+
+
+def test_it_trains_under_autocast():
+    model, balanced, _ = plain(method='CGGM')
+    optimizer = balanced.prepare(torch.optim.SGD(model.parameters(), lr=0.05))
+    for batch in many_batches(MODALITIES, 2):
+        with balanced.watch(batch['label']), torch.autocast('cpu', torch.bfloat16):
+            loss = nn.functional.cross_entropy(model(**batch), batch['label'])
+        balanced.loss(loss).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    assert all(p.isfinite().all() for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        (dict(encoders=dict(a='encoders.0')), 'at least two modalities'),
+        (dict(encoders=dict(a='encoders.0', b='encoders.7')), "has no module 'encoders.7'"),
+        (dict(encoders=dict(a='encoders.0', b='encoders.0')), 'share parameters'),
+        (dict(head='fc'), "`head`: ManyClassifier has no module 'fc'"),
+        (dict(head='encoders.0'), "`head`: 'encoders.0' belongs to the encoder of 'm0'"),
+        (dict(task='ranking'), r"`task` must be one of \['classification'"),
+    ],
+)
+def test_a_wrong_setting_is_named(changes, message):
+    settings = dict(encoders=ENCODERS, head='classifier', task='classification')
+    with pytest.raises(ValueError, match=message):
+        mmcggm.balance(ManyClassifier(MODALITIES), **{**settings, **changes})
+
+
+def test_what_is_forgotten_is_noticed():
+    model, balanced, _ = plain()
+    with pytest.raises(ValueError, match=r'parameters of the guides: make it from `model\.parameters\(\)`'):
+        balanced.prepare(torch.optim.SGD(model.encoders.parameters(), lr=0.1))
+    with pytest.raises(RuntimeError, match='prepare'), balanced.watch(None):
+        pass
+    optimizer = balanced.prepare(torch.optim.SGD(model.parameters(), lr=0.1))
+    with pytest.raises(RuntimeError, match='No pass was watched'):
+        balanced.loss(torch.ones(()))
+    with pytest.raises(RuntimeError, match='nothing to balance'):
+        optimizer.step()
+    (batch,) = many_batches(MODALITIES, 1)
+    with balanced.watch(batch['label']):
+        model(**batch)
+    with pytest.raises(RuntimeError, match='loss of the watched pass was not asked for'):
+        optimizer.step()
+    other, other_balanced, _ = plain(method='ReLearning')
+    with pytest.raises(ValueError, match='ReLearning, which must see'):
+        other_balanced.prepare(torch.optim.SGD(other.parameters(), lr=0.1))
+    with pytest.raises(ValueError, match='is balanced already'):
+        mmcggm.balance(model, ENCODERS, 'classifier', 'classification')
+    model, balanced, _ = plain(method='CGGM')
+    adam = torch.optim.AdamW(model.parameters(), lr=0.1)
+    torch.optim.lr_scheduler.StepLR(adam, 1)
+    with pytest.raises(ValueError, match=r'make it after `balanced\.prepare'):
+        balanced.prepare(adam)
