@@ -162,18 +162,26 @@ class FeatureDataset(BaseDataset):
 
     def prepare_data(self, idx: int) -> dict:
         """Read a sample and run the pipeline."""
-        row = self.data_list[idx]
-        inputs, lengths = {}, {}
-        for modality, features in self._rows.items():
-            values = features[row]
-            if features.padded:
-                lengths[modality] = torch.tensor(len(values))
-                padded = np.zeros((features.max_length, features.channels), np.float32)
-                padded[: len(values)] = values
-                values = padded
-            inputs[modality] = torch.from_numpy(values)
-        item = dict(inputs=inputs, labels=self._labels[row])
-        return self.pipeline({**item, 'lengths': lengths} if lengths else item)
+        return self.__getitems__([idx])[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> list[dict]:
+        """Return several samples, read together: PyTorch asks for a batch so, which takes a fraction of the time."""
+        if not self._fully_initialized:
+            self.full_init()
+        rows = np.asarray([self.data_list[index] for index in indices])
+        inputs = {m: torch.from_numpy(features.batch(rows)).unbind() for m, features in self._rows.items()}
+        lengths = {
+            m: torch.from_numpy(features.lengths(rows)).unbind()
+            for m, features in self._rows.items()
+            if features.padded
+        }
+        items = []
+        for place, label in enumerate(self._labels[rows].unbind()):
+            item = dict(inputs={m: values[place] for m, values in inputs.items()}, labels=label)
+            if lengths:
+                item['lengths'] = {m: values[place] for m, values in lengths.items()}
+            items.append(self.pipeline(item) if self.pipeline.transforms else item)
+        return items
 
     def channel_statistics(self, modality: str) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and standard deviation of each channel over the split, float32 ``(C,)``.

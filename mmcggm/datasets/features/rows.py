@@ -72,9 +72,27 @@ class FeatureRows:
             start, stop = self._spans[row]
             values = values[start:stop]
         values = np.array(values[..., self._channels], np.float32)  # a copy, which transforms may write to
-        if self._checks_samples:
+        if self._checks_samples and not np.isfinite(values).all():
             self._check(values[None], row)
         return values
+
+    def batch(self, rows: np.ndarray) -> np.ndarray:
+        """Return the samples of ``rows``, float32 ``(N, C)`` or ``(N, L, C)``, with zeros for padding.
+
+        Raises:
+            ValueError: If one isn't finite.
+        """
+        if self.padded:
+            batch = np.zeros((len(rows), self.max_length, self.channels), np.float32)
+            for place, row in enumerate(rows):
+                values = self[row]
+                batch[place, : len(values)] = values
+            return batch
+        batch = np.ascontiguousarray(self._values[rows][..., self._channels], np.float32)
+        if self._checks_samples and not np.isfinite(batch).all():
+            for row in rows:
+                _ = self[row]  # which names it
+        return batch
 
     def lengths(self, rows: np.ndarray) -> np.ndarray:
         """Return how many tokens of each of ``rows`` count, int64 ``(N,)``."""

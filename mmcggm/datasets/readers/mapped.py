@@ -35,8 +35,10 @@ class MappedArray:
             )
         self.shape, self.dtype, self.ndim, self.nbytes = shape, dtype, len(shape), size
         self._arguments = (path, dtype, offset, shape, order)
-        # numpy can't map nothing.
-        self._map = np.memmap(path, dtype, 'r', offset, shape, order) if size else np.empty(shape, dtype)
+        # numpy can't map nothing; its own class of maps takes several times as long to index.
+        self._map = (
+            np.asarray(np.memmap(path, dtype, 'r', offset, shape, order)) if size else np.empty(shape, dtype)
+        )
 
     def __reduce__(self) -> tuple:
         return type(self), self._arguments  # not the values, which numpy would send
