@@ -1,8 +1,8 @@
 """Cut seglearn's recordings of a watch into windows, and put their features in one file.
 
-    pip download --no-deps seglearn
-    unzip -j seglearn-*.whl seglearn/data/watch_dataset.npy -d data/seglearn
-    python tools/dataset_converters/watch.py data/seglearn --out data/watch
+pip download --no-deps seglearn
+unzip -j seglearn-*.whl seglearn/data/watch_dataset.npy -d data/seglearn
+python tools/dataset_converters/watch.py data/seglearn --out data/watch
 """
 
 import argparse

@@ -13,7 +13,10 @@ from mmcggm.utils.atomic import remove_stale, replacing
 FILE = 'meld.npz'
 UTTERANCES = 'dev_sent_emo.csv'
 TEXT, AUDIO, VISION = 'text_base_val.pkl', 'audio_wav2vec2_val.pkl', 'vision_dev_35_aus.pickle'
-SKIPPED = (110, 7)  # dialogue and utterance that the features of text and audio leave out: its video is broken
+SKIPPED = (
+    110,
+    7,
+)  # dialogue and utterance that the features of text and audio leave out: its video is broken
 EMOTIONS = ('neutral', 'joy', 'anger', 'surprise', 'sadness', 'fear', 'disgust')
 SOURCES = {
     UTTERANCES: 'declare-lab/MELD',
@@ -33,12 +36,21 @@ def read_utterances(path: Path) -> dict[tuple[int, int], int]:
         rows = csv.DictReader(file)
         missing = {'Dialogue_ID', 'Utterance_ID', 'Emotion'} - set(rows.fieldnames or ())
         if missing:
-            raise ValueError(f'{path} lacks the columns {sorted(missing)}: get the file of {SOURCES[UTTERANCES]}.')
+            raise ValueError(
+                f'{path} lacks the columns {sorted(missing)}: get the file of {SOURCES[UTTERANCES]}.'
+            )
         emotions: dict[tuple[int, int], int] = {}
         for line, row in enumerate(rows, start=2):
-            name = (int(row['Dialogue_ID']), int(row['Utterance_ID']))
+            numbers = [row['Dialogue_ID'], row['Utterance_ID']]
+            if not all(number is not None and number.isdecimal() for number in numbers):
+                raise ValueError(
+                    f'{path}, row {line}: {numbers} are no numbers of a dialogue and an utterance.'
+                )
+            name = (int(numbers[0]), int(numbers[1]))
             if name in emotions:
-                raise ValueError(f'{path}, row {line}: utterance {name[1]} of dialogue {name[0]} is there twice.')
+                raise ValueError(
+                    f'{path}, row {line}: utterance {name[1]} of dialogue {name[0]} is there twice.'
+                )
             if row['Emotion'] not in EMOTIONS:
                 raise ValueError(f"{path}, row {line}: '{row['Emotion']}' is none of {list(EMOTIONS)}.")
             emotions[name] = EMOTIONS.index(row['Emotion'])
@@ -76,7 +88,9 @@ def convert_folder(source: str | Path, out: str | Path) -> dict[str, int]:
     missing = [name for name in SOURCES if not (source / name).is_file()]
     if missing:
         raise FileNotFoundError(
-            f"'{source}' lacks " + '; '.join(f'{name} (download it from {SOURCES[name]})' for name in missing) + '.'
+            f"'{source}' lacks "
+            + '; '.join(f'{name} (download it from {SOURCES[name]})' for name in missing)
+            + '.'
         )
     emotions = read_utterances(source / UTTERANCES)
     emotions.pop(SKIPPED, None)
@@ -107,10 +121,15 @@ def convert_folder(source: str | Path, out: str | Path) -> dict[str, int]:
 def _read_rows(path: Path, count: int) -> np.ndarray:
     """Return features float32 (count, C)."""
     values = load_pickle(path)
-    if not isinstance(values, np.ndarray) or values.dtype.kind != 'f' or values.ndim != 2 or len(values) != count:
+    if (
+        not isinstance(values, np.ndarray)
+        or values.dtype.kind != 'f'
+        or values.ndim != 2
+        or len(values) != count
+    ):
         raise ValueError(
-            f'{path} must hold a row of features for each of {count} utterances, those of {UTTERANCES} without '
-            f'utterance {SKIPPED[1]} of dialogue {SKIPPED[0]}, but holds '
+            f'{path} must hold a row of features for each of {count} utterances, those of {UTTERANCES} '
+            f'without utterance {SKIPPED[1]} of dialogue {SKIPPED[0]}, but holds '
             f'{getattr(values, "dtype", type(values).__name__)} of shape {np.shape(values)}.'
         )
     return _finite(values, path)
@@ -120,10 +139,14 @@ def _read_vision(path: Path) -> dict[tuple[int, int], np.ndarray]:
     """Return features float32 (C,) by dialogue and utterance."""
     content = load_pickle(path)
     if not isinstance(content, dict) or not content:
-        raise ValueError(f"{path} must hold features by name, such as '47_4', but holds {type(content).__name__}.")
+        raise ValueError(
+            f"{path} must hold features by name, such as '47_4', but holds {type(content).__name__}."
+        )
     names, values = list(content), list(content.values())
     if len({np.shape(value) for value in values}) > 1 or np.ndim(values[0]) != 1:
-        raise ValueError(f'{path} must hold vectors of one length, but has {sorted({np.shape(v) for v in values})}.')
+        raise ValueError(
+            f'{path} must hold vectors of one length, but has {sorted({np.shape(v) for v in values})}.'
+        )
     found = {}
     for name, row in zip(names, _finite(np.stack(values), path), strict=True):
         parts = str(name).split('_')
@@ -136,5 +159,7 @@ def _read_vision(path: Path) -> dict[tuple[int, int], np.ndarray]:
 def _finite(values: np.ndarray, path: Path) -> np.ndarray:
     bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
     if len(bad):
-        raise ValueError(f'{path} holds values that are no finite numbers, first in row {bad[0]}: get it anew.')
+        raise ValueError(
+            f'{path} holds values that are no finite numbers, first in row {bad[0]}: get it anew.'
+        )
     return values.astype(np.float32)

@@ -15,9 +15,7 @@ TRANSCRIPTS = 'transcripts.csv'
 WIDTHS = dict(text=100, audio=73, video=100)
 TRAIN_VIDEOS = 62  # the first ones by number train, the others test
 VAL_SHARE = 0.35  # of the videos that test
-SOURCE = (
-    'download them from soujanyaporia/contextual-utterance-level-multimodal-sentiment-analysis on GitHub'
-)
+SOURCE = 'download them from soujanyaporia/contextual-utterance-level-multimodal-sentiment-analysis on GitHub'
 
 
 def read_transcripts(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -31,8 +29,8 @@ def read_transcripts(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     for line, row in enumerate(rows, start=1):
         if len(row) != 4 or not row[2].isdecimal() or row[3] not in ('0', '1'):
             raise ValueError(
-                f'{path}, row {line} must have an utterance, its words, the number of its video and a label, 0 '
-                f'or 1, but is {row}: {SOURCE}.'
+                f'{path}, row {line} must have an utterance, its words, the number of its video and a label, '
+                f'0 or 1, but is {row}: {SOURCE}.'
             )
     if not rows:
         raise ValueError(f'{path} is empty: {SOURCE}.')
@@ -84,7 +82,11 @@ def convert_folder(source: str | Path, out: str | Path, *, seed: int = 0) -> dic
         ValueError: If a table has another shape, or labels that aren't the transcripts'.
     """
     source, out = Path(source), Path(out)
-    tables = {(modality, part): source / f'{modality}_{part}0.csv' for modality in WIDTHS for part in ('train', 'test')}
+    tables = {
+        (modality, part): source / f'{modality}_{part}0.csv'
+        for modality in WIDTHS
+        for part in ('train', 'test')
+    }
     missing = [path.name for path in (source / TRANSCRIPTS, *tables.values()) if not path.is_file()]
     if missing:
         raise FileNotFoundError(f"'{source}' lacks {', '.join(missing)}: {SOURCE}.")
@@ -92,7 +94,10 @@ def convert_folder(source: str | Path, out: str | Path, *, seed: int = 0) -> dic
     parts = rows_of_tables(videos, labels)
     features = {
         modality: np.concatenate(
-            [_read_table(tables[modality, part], WIDTHS[modality], labels[rows]) for part, rows in parts.items()]
+            [
+                _read_table(tables[modality, part], WIDTHS[modality], labels[rows])
+                for part, rows in parts.items()
+            ]
         )
         for modality in WIDTHS
     }
@@ -103,9 +108,7 @@ def convert_folder(source: str | Path, out: str | Path, *, seed: int = 0) -> dic
     out.mkdir(parents=True, exist_ok=True)
     remove_stale(out)
     with replacing(out / FILE) as temporary:
-        np.savez(
-            temporary, **features, label=labels[rows], split=split, group=videos[rows], name=names[rows]
-        )
+        np.savez(temporary, **features, label=labels[rows], split=split, group=videos[rows], name=names[rows])
     return {name: int((split == name).sum()) for name in ('train', 'val', 'test')}
 
 
@@ -114,8 +117,8 @@ def _read_table(path: Path, width: int, labels: np.ndarray) -> np.ndarray:
     values = np.asarray(Table(path, header=False).pick(''))
     if values.shape != (len(labels), width + 1):
         raise ValueError(
-            f'{path} has the shape {values.shape}; it must have {len(labels)} utterances of {width} features, and '
-            f'the label last: {SOURCE}.'
+            f'{path} has the shape {values.shape}; it must have {len(labels)} utterances of {width} '
+            f'features, and the label last: {SOURCE}.'
         )
     if not np.isfinite(values).all():
         raise ValueError(f'{path} holds values that are no finite numbers: {SOURCE}.')

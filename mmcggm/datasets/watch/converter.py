@@ -13,9 +13,7 @@ SOURCE_FILE, FILE = 'watch_dataset.npy', 'watch.npz'
 RATE = 50  # samples a second
 SENSORS = dict(accelerometer=slice(0, 3), gyroscope=slice(3, 6))
 STATISTICS = ('mean', 'standard deviation', 'minimum', 'maximum', 'mean absolute step')
-SOURCE = (
-    'download it by `pip download --no-deps seglearn`, and unzip `seglearn/data/watch_dataset.npy` from the wheel'
-)
+SOURCE = 'download it by `pip download --no-deps seglearn`, and unzip seglearn/data/watch_dataset.npy'
 
 
 def read_recordings(folder: str | Path) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
@@ -94,8 +92,8 @@ def convert_recordings(source: str | Path, out: str | Path, *, seconds: float = 
     shortest = min(map(len, series))
     if not 2 <= length <= shortest:
         raise ValueError(
-            f'A window of {seconds:g} s has {length} samples; it must have 2 or more, and at most those of the '
-            f'shortest recording, {shortest} ({shortest / RATE:g} s).'
+            f'A window of {seconds:g} s has {length} samples; it must have 2 or more, and at most those of '
+            f'the shortest recording, {shortest} ({shortest / RATE:g} s).'
         )
     windows = [window_statistics(recording, length) for recording in series]
     recordings = np.repeat(np.arange(len(series)), [len(part) for part in windows])
