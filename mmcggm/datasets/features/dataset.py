@@ -59,6 +59,7 @@ class FeatureDataset(BaseDataset):
             source of the mask ``(D, U)`` or of the numbers ``(D,)`` of the utterances that count. A sample
             is an utterance, and a dialogue a group.
         data_root: Folder of the files.
+        obtain: How to get the files: said where one is missing.
         pipeline: Transforms of items.
         **kwargs: Of :class:`mmengine.dataset.BaseDataset`.
 
@@ -83,6 +84,7 @@ class FeatureDataset(BaseDataset):
         max_length: int | Mapping[str, int] | None = None,
         dialogues: str | dict | None = None,
         data_root: str = '',
+        obtain: str = '',
         pipeline: Sequence = (),
         **kwargs: Any,
     ) -> None:
@@ -91,7 +93,7 @@ class FeatureDataset(BaseDataset):
         self.target, self.classes = target, classes
         self.lengths, self.padding = dict(lengths or {}), tuple(padding)
         self.max_length = max_length if isinstance(max_length, Mapping) else dict.fromkeys(inputs, max_length)
-        self.dialogues = dialogues
+        self.dialogues, self.obtain = dialogues, obtain
         if not inputs:
             raise ValueError('`inputs` must name the source of one modality or more.')
         for setting, names in (
@@ -206,7 +208,10 @@ class FeatureDataset(BaseDataset):
 
     def _read(self, value: str | dict, setting: str) -> tuple[Source, Read]:
         source = Source.of(value, self.data_root or '', self.split, setting)
-        found = read_source(source)
+        try:
+            found = read_source(source)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f'{error} {self.obtain}'.rstrip()) from error
         is_column = not setting.startswith('inputs') and getattr(found.values, 'ndim', 0) == 2
         if source.path.suffix == '.mat' and is_column and len(found.values) == 1:
             found = Read(found.values[0])  # MATLAB knows no vectors, and others write them as one row

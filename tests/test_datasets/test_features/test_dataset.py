@@ -37,6 +37,11 @@ def dataset(root, **changes) -> Features:
     return FeatureDataset(**{**settings, **changes})
 
 
+def test_a_missing_file_comes_with_how_to_get_it(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no file '.*all\.npz'.* Ask the authors\.$"):
+        dataset(tmp_path, obtain='Ask the authors.')
+
+
 def test_an_item_is_the_row_of_the_files(root):
     content = arrays()
     found = dataset(root)

@@ -1,0 +1,14 @@
+"""Whether 100 Leaves is a set to compare balancing on, see docs/real_sets.md."""
+
+_base_ = ['./_base_/admission.py']
+
+data = 'leaves100'
+modalities = ('shape', 'texture', 'margin')
+methods = {
+    f'{modality} alone': dict(config='configs/single/{data}.py', overrides={'model.only': modality})
+    for modality in modalities
+}
+metrics = [
+    'accuracy',
+    *(f'{guide}/{modality}' for guide in ('guide', 'guide_untrained') for modality in modalities),
+]

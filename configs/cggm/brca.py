@@ -1,0 +1,8 @@
+"""CGGM on TCGA-BRCA, with B from smoothed progress, magnitude alone."""
+
+_base_ = ['../_base_/guided/brca.py']
+
+optim_wrapper = dict(
+    balancer=dict(type='CGGM', rho='neutral', lam=0.0, progress=dict(type='SmoothedProgress'))
+)
+custom_hooks = [dict(type='BalancingHook'), dict(type='StandardisationHook'), dict(type='GuideScoreHook')]

@@ -1,0 +1,6 @@
+"""MMPareto on 100 Leaves, with the published γ = 1.5."""
+
+_base_ = ['../_base_/guided/leaves100.py']
+
+optim_wrapper = dict(balancer=dict(type='MMPareto', gamma=1.5))
+custom_hooks = [dict(type='BalancingHook'), dict(type='StandardisationHook'), dict(type='GuideScoreHook')]

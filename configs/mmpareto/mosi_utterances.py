@@ -1,0 +1,6 @@
+"""MMPareto on CMU-MOSI's utterances, with the published γ = 1.5."""
+
+_base_ = ['../_base_/guided/mosi_utterances.py']
+
+optim_wrapper = dict(balancer=dict(type='MMPareto', gamma=1.5))
+custom_hooks = [dict(type='BalancingHook'), dict(type='StandardisationHook'), dict(type='GuideScoreHook')]

@@ -1,0 +1,6 @@
+"""MMPareto on exercises that a watch recorded, with the published γ = 1.5."""
+
+_base_ = ['../_base_/guided/watch.py']
+
+optim_wrapper = dict(balancer=dict(type='MMPareto', gamma=1.5))
+custom_hooks = [dict(type='BalancingHook'), dict(type='StandardisationHook'), dict(type='GuideScoreHook')]

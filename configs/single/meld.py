@@ -1,0 +1,8 @@
+"""Training on MELD's dev utterances with one modality alone, in the model of all.
+
+``--cfg-options model.only=audio`` takes another; the default is text.
+"""
+
+_base_ = ['../_base_/guided/meld.py']
+
+model = dict(only='text')

@@ -1,0 +1,1 @@
+"""MELD: emotions of utterances in dialogues, as ready-made features."""

@@ -1,0 +1,1 @@
+"""CMU-MOSI: sentiment of utterances, as ready-made features."""

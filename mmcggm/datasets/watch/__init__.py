@@ -1,0 +1,1 @@
+"""Exercises of the shoulder, recorded by a watch: two sensors."""
