@@ -167,7 +167,7 @@ class FeatureDataset(BaseDataset):
         return self.__getitems__([idx])[0]
 
     def __getitems__(self, indices: Sequence[int]) -> list[dict]:
-        """Return several samples, read together: PyTorch asks for a batch so, which takes a fraction of the time."""
+        """Return several samples, read together, which takes a fraction of the time; PyTorch asks so."""
         if not self._fully_initialized:
             self.full_init()
         rows = np.asarray([self.data_list[index] for index in indices])
