@@ -33,7 +33,7 @@ def test_rows_of_all_modalities_are_the_same_utterance(tmp_path, monkeypatch, ca
 
 
 def test_other_content_is_refused_by_name(tmp_path):
-    with pytest.raises(FileNotFoundError, match='dev_sent_emo.csv.*download.*declare-lab/MELD'):
+    with pytest.raises(FileNotFoundError, match=r'dev_sent_emo\.csv.*download.*declare-lab/MELD'):
         convert_folder(tmp_path, tmp_path)
     short = pickle.dumps(np.zeros((59, 768), np.float32))
     unnamed = pickle.dumps({'dia0_utt0': np.zeros(35)})
