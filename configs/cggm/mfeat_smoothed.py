@@ -1,0 +1,3 @@
+"""What `mfeat.py` is now, under the name that it had before: for configs that inherit from it."""
+
+_base_ = ['./mfeat.py']
