@@ -73,7 +73,7 @@ train_dataloader = dict(
 train_cfg = dict(by_epoch=True, max_epochs=2)
 optim_wrapper = dict(
     type='mmcggm.BalancedOptimWrapper', optimizer=dict(type='Adam', lr=1e-2), clip_grad=dict(max_norm=1.0),
-    balancer=dict(type='CGGM', rho='neutral', lam=0.1, progress='{progress}'))
+    balancer=dict(type='CGGM', rho='neutral', lam=0.1, progress={progress}))
 custom_hooks = [dict(type='mmcggm.BalancingHook')]
 default_hooks = dict(logger=dict(type='LoggerHook', interval=1))
 visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])
@@ -148,7 +148,12 @@ def test_library_models(name, metric, tool, scalings, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('score', 'progress'), [('sign', 'SmoothedProgress'), ('negative_loss', 'StepProgress')]
+    ('score', 'progress'),
+    [
+        # In so few updates nothing rises above the floor that is sensible.
+        ('sign', dict(type='SmoothedProgress', floor=0.001)),
+        ('negative_loss', dict(type='StepProgress')),
+    ],
 )
 def test_model_of_ones_own(score, progress, tool, scalings, tmp_path, monkeypatch):
     (tmp_path / 'mood_network.py').write_text(OWN_MODEL)
