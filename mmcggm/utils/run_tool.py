@@ -49,7 +49,9 @@ def run_tool(main: Callable[[], int | None], status_of_errors: int = 1) -> NoRet
     """
     silence_dependencies()
     try:
-        sys.exit(main())
+        status = main()
+        _leave_processes()
+        sys.exit(status)
     except BrokenPipeError:  # who read the output, such as `head`, has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(status_of_errors)
@@ -66,6 +68,13 @@ def run_tool(main: Callable[[], int | None], status_of_errors: int = 1) -> NoRet
         _tell_log(message)
         _tell_launcher(error)
         sys.exit(status_of_errors)
+
+
+def _leave_processes() -> None:
+    """End the process group: its threads, if they outlive the interpreter, abort a process that went well."""
+    distributed = sys.modules.get('torch.distributed')
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def silence_dependencies() -> None:
