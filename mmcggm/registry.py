@@ -11,6 +11,7 @@ from typing import Any
 
 from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
+from mmengine.registry import FUNCTIONS as MMENGINE_FUNCTIONS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import METRICS as MMENGINE_METRICS
@@ -31,6 +32,7 @@ from mmcggm.utils.spelling import did_you_mean
 
 DATASETS = Registry('dataset', parent=MMENGINE_DATASETS, locations=['mmcggm.datasets'])
 DATA_SAMPLERS = Registry('data sampler', parent=MMENGINE_DATA_SAMPLERS, locations=['mmcggm.datasets'])
+FUNCTIONS = Registry('function', parent=MMENGINE_FUNCTIONS, locations=['mmcggm.datasets'])
 TRANSFORMS = Registry('transform', parent=MMENGINE_TRANSFORMS, locations=['mmcggm.datasets.transforms'])
 MODELS = Registry('model', parent=MMENGINE_MODELS, locations=['mmcggm.models', 'mmcggm.guided'])
 WEIGHT_INITIALIZERS = Registry(

@@ -3,6 +3,7 @@
 from mmcggm.datasets.av_digits.dataset import AVDigitsDataset
 from mmcggm.datasets.brats.dataset import BraTSDataset
 from mmcggm.datasets.feature_cache.dataset import CachedFeatureDataset
+from mmcggm.datasets.features.batch import collate_features
 from mmcggm.datasets.features.dataset import FeatureDataset
 from mmcggm.datasets.food101.dataset import Food101Dataset
 from mmcggm.datasets.iemocap.dataset import IEMOCAPDataset
@@ -20,4 +21,5 @@ __all__ = [
     'MfeatDataset',
     'SentimentDataset',
     'SyntheticInformationDataset',
+    'collate_features',
 ]

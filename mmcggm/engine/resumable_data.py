@@ -98,7 +98,7 @@ class SeededDataset(Dataset):
     def __getitem__(self, index: int) -> Any:
         return self.__getitems__([index])[0]
 
-    def __getitems__(self, indices: Sequence[int]) -> list[Any]:
+    def __getitems__(self, indices: Sequence[int]) -> Sequence[Any]:
         if not isinstance(indices[0], PlacedIndex):  # somebody else reads the data set
             return self._read(indices)
         with nullcontext() if get_worker_info() else other_generators():
@@ -113,7 +113,7 @@ class SeededDataset(Dataset):
             raise AttributeError(name)
         return getattr(self.dataset, name)
 
-    def _read(self, indices: Sequence[int]) -> list[Any]:
+    def _read(self, indices: Sequence[int]) -> Sequence[Any]:
         if hasattr(self.dataset, '__getitems__'):
             return self.dataset.__getitems__(indices)
         return [self.dataset[index] for index in indices]

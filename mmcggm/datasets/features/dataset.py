@@ -15,6 +15,7 @@ from mmcggm.datasets.readers.spans import spans_of_lengths
 from mmcggm.registry import DATASETS
 from mmcggm.utils import import_optional
 
+from .batch import FeatureBatch
 from .rows import FeatureRows, cut_spans, find_padding, flatten_dialogues, nonzero_rows
 from .splits import assign_by_fraction, check_groups, rows_by_name, rows_by_place
 from .targets import read_targets
@@ -166,24 +167,24 @@ class FeatureDataset(BaseDataset):
         """Read a sample and run the pipeline."""
         return self.__getitems__([idx])[0]
 
-    def __getitems__(self, indices: Sequence[int]) -> list[dict]:
+    def __getitems__(self, indices: Sequence[int]) -> Sequence[dict]:
         """Return several samples, read together, which takes a fraction of the time; PyTorch asks so."""
         if not self._fully_initialized:
             self.full_init()
         rows = np.asarray([self.data_list[index] for index in indices])
-        inputs = {m: torch.from_numpy(features.batch(rows)).unbind() for m, features in self._rows.items()}
+        batch: dict[str, Any] = dict(
+            inputs={m: torch.from_numpy(features.batch(rows)) for m, features in self._rows.items()},
+            labels=self._labels[rows],
+        )
         lengths = {
-            m: torch.from_numpy(features.lengths(rows)).unbind()
+            m: torch.from_numpy(features.lengths(rows))
             for m, features in self._rows.items()
             if features.padded
         }
-        items = []
-        for place, label in enumerate(self._labels[rows].unbind()):
-            item = dict(inputs={m: values[place] for m, values in inputs.items()}, labels=label)
-            if lengths:
-                item['lengths'] = {m: values[place] for m, values in lengths.items()}
-            items.append(self.pipeline(item) if self.pipeline.transforms else item)
-        return items
+        if lengths:
+            batch['lengths'] = lengths
+        items = FeatureBatch(batch, len(rows))
+        return [self.pipeline(item) for item in items] if self.pipeline.transforms else items
 
     def channel_statistics(self, modality: str) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and standard deviation of each channel over the split, float32 ``(C,)``.
