@@ -7,7 +7,6 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any, cast
 
-import torch
 import torch.distributed as dist
 from mmengine._strategy import DDPStrategy
 from mmengine._strategy.single_device import SingleDeviceStrategy
@@ -20,6 +19,7 @@ from torch.distributed.checkpoint.state_dict import (
     set_model_state_dict,
 )
 from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 from torch.utils._pytree import tree_map
@@ -62,15 +62,8 @@ class FSDP2Strategy(DDPStrategy):
         """Shard the model in place.
 
         Raises:
-            ImportError: If this PyTorch has no ``fully_shard``.
             TypeError: If the model is not a :class:`GuidedModel`.
         """
-        try:
-            from torch.distributed.fsdp import fully_shard
-        except ImportError as error:
-            raise ImportError(
-                f'FSDP2Strategy needs PyTorch 2.6 or newer, this is {torch.__version__}.'
-            ) from error
         if not isinstance(model, GuidedModel):
             raise TypeError(f'FSDP2Strategy shards a GuidedModel, but `model` is a {type(model).__name__}.')
         device = get_device()

@@ -489,6 +489,24 @@ def test_what_is_unusual_of_volumes_is_said(tmp_path, capfd):
     assert re.search('In 1 cases nearly the whole box counts as brain.*: full', said)
 
 
+def test_one_image_under_two_sequences_is_said(tmp_path, capfd):
+    files = write_synthetic_case(tmp_path / 'source', 'twice')
+    shutil.copy(files['t1'], files['t1ce'])
+    assert run_folder(tmp_path / 'source', tmp_path / 'store', capfd)[1].count('are the same image') == 1
+    _, said = run_folder(make_set(tmp_path / 'other', 'usual'), tmp_path / 'fine', capfd)
+    assert 'same image' not in said
+
+
+def test_masks_of_the_whole_tumour_are_no_core_until_it_is_said(tmp_path, monkeypatch, capfd):
+    source, store = make_set(tmp_path / 'source', 'a', 'b'), tmp_path / 'store'
+    for path in source.rglob('*_seg.nii.gz'):
+        rewrite(path, lambda array: (array > 0).astype(np.uint8))
+    arguments = [source, '--out', store, '--workers', 1]
+    assert run_tool(monkeypatch, *arguments) == 2
+    assert 'All segmentations hold 1 alone, e.g. that of a' in capfd.readouterr().err and not store.exists()
+    assert run_tool(monkeypatch, *arguments, '--labels', 'gli2021') == 0
+
+
 def make_set(source, *cases):
     for case in cases:
         write_synthetic_case(source, case, seed=sum(case.encode()))

@@ -89,3 +89,16 @@ def test_torchrun_repeats_the_error(tmp_path):
 def test_what_dependencies_say_at_each_start_is_left_out(tmp_path):
     done = run(tmp_path, 'import mmseg.models, mmcggm.models')
     assert done.returncode == 0 and not done.stderr
+
+
+def test_a_reader_that_has_enough_is_no_error_of_the_tool(tmp_path):
+    script = tmp_path / 'tool.py'
+    script.write_text(
+        f'{HEAD}\ndef main():\n    while True: print("line" * 1000, flush=True)\n\nrun_tool(main)\n'
+    )
+    with subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as tool:
+        assert tool.stdout.readline().startswith('line')
+        tool.stdout.close()
+        assert (tool.wait(timeout=60), tool.stderr.read()) == (1, '')

@@ -186,7 +186,8 @@ def _checked_shape(header: nib.Nifti1Header, name: str) -> tuple[tuple[int, int,
 
 def _check_file_size(path: Path, file_size: int, total: int) -> None:
     """Compare a file's size with what its header asks for, before memory is spent."""
-    if path.name.lower().endswith('.gz'):
+    compressed = path.name.lower().endswith('.gz')
+    if compressed:
         fits = total <= MAX_RATIO * file_size and file_size <= total + total // 100 + (1 << 20)
     else:
         fits = total == file_size

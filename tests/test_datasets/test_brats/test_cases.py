@@ -9,7 +9,7 @@ from tests.synthetic import write_synthetic_case
 
 
 @pytest.mark.parametrize('naming', ['2021', '2023'])
-@pytest.mark.parametrize('extension', ['.nii.gz', '.nii'])
+@pytest.mark.parametrize('extension', ['.nii.gz', '.nii', '.NII.GZ', '.NII'])
 def test_a_case_is_found_and_read_in_each_naming(tmp_path, naming, extension):
     files = write_synthetic_case(tmp_path / 'deep' / 'er', 'Case-1', naming, extension=extension)
     found = find_cases(tmp_path)
@@ -50,3 +50,12 @@ def test_a_source_without_cases_says_which_names_are_expected(tmp_path, exists):
     with pytest.raises(FileNotFoundError, match=r'(?s)_flair.*-t2f') as error:
         find_cases(source)
     assert str(source) in str(error.value)
+
+
+def test_an_id_that_no_file_system_takes_is_a_bad_case(tmp_path):
+    write_synthetic_case(tmp_path, 'a')
+    long = 'b' * 201
+    (tmp_path / f'{long}_t1.nii.gz').touch()
+    found = find_cases(tmp_path)
+    assert [case.case for case in found.cases] == ['a']
+    assert found.bad == {long: 'its id is longer than 200 bytes, which file systems cannot take'}

@@ -23,7 +23,7 @@ def save(path, array=ARRAY, affine=AFFINE, change=lambda header: None):
     header = nib.Nifti1Header(bytes(content[:348]), check=False)
     change(header)
     content[:348] = header.binaryblock
-    path.write_bytes(gzip.compress(content) if path.name.endswith('.gz') else bytes(content))
+    path.write_bytes(gzip.compress(content) if path.name.lower().endswith('.gz') else bytes(content))
     return path
 
 
@@ -121,11 +121,15 @@ BAD_HEADERS = {
     'offset beyond': (setter(vox_offset=1e12), r'voxels at byte 1e\+12'),
     'two files': (setter(magic=b'ni1'), r'one piece'),
     'no magic': (setter(magic=b''), r'one piece'),
+    'units of metres': (setter(xyzt_units=1), r'counts in meter'),
+    'units of microns': (setter(xyzt_units=3), r'counts in micron'),
+    'slope of infinity': (setter(scl_slope=np.inf), r'scales intensities by infinity'),
+    'intercept of infinity': (setter(scl_slope=2, scl_inter=-np.inf), r'scales intensities by infinity'),
     'intercept of NaN': (setter(scl_slope=2, scl_inter=NAN), r'cannot be read'),
 }
 
 
-@pytest.mark.parametrize('name', ['a.nii', 'a.nii.gz'])
+@pytest.mark.parametrize('name', ['a.nii', 'a.nii.gz', 'a.NII.GZ'])
 @pytest.mark.parametrize('kind', BAD_HEADERS)
 def test_a_header_of_nonsense_is_refused_by_name(tmp_path, kind, name):
     change, reason = BAD_HEADERS[kind]
