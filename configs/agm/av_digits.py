@@ -1,6 +1,9 @@
-"""AGM on spoken and handwritten digits, with the α that the authors name for AV-MNIST, digits as well."""
+"""AGM on spoken and handwritten digits, with the α that the authors name for AV-MNIST, digits as well.
+
+It acts in the first fifth of the training, as its authors' does.
+"""
 
 _base_ = ['../_base_/guided/av_digits.py']
 
 optim_wrapper = dict(balancer=dict(type='AGM', alpha=2.5))
-custom_hooks = [dict(type='BalancingHook'), dict(type='GuideScoreHook')]
+custom_hooks = [dict(type='BalancingHook', end=0.2), dict(type='GuideScoreHook')]

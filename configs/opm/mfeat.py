@@ -6,4 +6,4 @@ It begins after the first epoch of 12, about the published share.
 _base_ = ['../_base_/guided/mfeat.py']
 
 optim_wrapper = dict(balancer=dict(type='OPM', q_base=0.5, lam=0.5, p_exe=0.7))
-custom_hooks = [dict(type='BalancingHook', begin=1), dict(type='GuideScoreHook')]
+custom_hooks = [dict(type='BalancingHook', begin=1 / 12), dict(type='GuideScoreHook')]

@@ -6,4 +6,4 @@ It begins after the first epoch of 12, about the published share.
 _base_ = ['../_base_/guided/av_digits.py']
 
 optim_wrapper = dict(balancer=dict(type='SMV', level='sample'))
-custom_hooks = [dict(type='BalancingHook', begin=1), dict(type='GuideScoreHook')]
+custom_hooks = [dict(type='BalancingHook', begin=1 / 12), dict(type='GuideScoreHook')]

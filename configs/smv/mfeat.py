@@ -7,4 +7,4 @@ views.
 _base_ = ['../_base_/guided/mfeat.py']
 
 optim_wrapper = dict(balancer=dict(type='SMV', level='sample'))
-custom_hooks = [dict(type='BalancingHook', begin=1), dict(type='GuideScoreHook')]
+custom_hooks = [dict(type='BalancingHook', begin=1 / 12), dict(type='GuideScoreHook')]

@@ -27,6 +27,11 @@ class Clock:
     epoch: int = 0
     progress: float = 0.0
 
+    @property
+    def progress_after(self) -> float:
+        """The fraction that is done once this pass is; only after the first pass is it known."""
+        return self.progress * (self.iteration + 1) / max(self.iteration, 1)
+
 
 @dataclass
 class Training:

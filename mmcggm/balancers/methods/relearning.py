@@ -38,7 +38,8 @@ class ReLearning(Balancer):
 
     Args:
         lam: λ, positive.
-        interval: Epochs between two re-learnings, at least 1.
+        interval: Epochs between two re-learnings, at least 1; or, a float below 1, the fraction of the
+            training between them, at the next end of an epoch.
         times: How often it happens at most, at least 1.
 
     Raises:
@@ -50,12 +51,13 @@ class ReLearning(Balancer):
     epochs = Memory(0)
     done = Memory(0)  # re-learnings
 
-    def __init__(self, lam: float = 3.0, interval: int = 20, times: int = 3) -> None:
+    def __init__(self, lam: float = 3.0, interval: int | float = 20, times: int = 3) -> None:
         super().__init__()
-        if lam <= 0 or interval < 1 or times < 1:
+        is_fraction = isinstance(interval, float) and 0 < interval < 1
+        if lam <= 0 or not (is_fraction or (isinstance(interval, int) and interval >= 1)) or times < 1:
             raise ValueError(
-                f'ReLearning needs lam > 0, interval >= 1 and times >= 1, got lam={lam}, interval={interval} '
-                f'and times={times}.'
+                'ReLearning needs lam > 0, an interval of whole epochs or of a fraction of the training, and '
+                f'times >= 1, got lam={lam}, interval={interval} and times={times}.'
             )
         self.lam = lam
         self.interval = interval
@@ -82,10 +84,16 @@ class ReLearning(Balancer):
             )
         return self.training.survey
 
+    @property
+    def _is_time(self) -> bool:
+        if isinstance(self.interval, int):
+            return self.epochs % self.interval == 0
+        return self.clock.progress_after >= (self.done + 1) * self.interval - 1e-9
+
     def end_epoch(self) -> None:
         """Set the encoders back, if it is time."""
         self.epochs += 1
-        if not self.active or self.epochs % self.interval or self.done == self.times:
+        if not self.active or self.done == self.times or not self._is_time:
             return
         self.done += 1
         gaps = torch.tensor(

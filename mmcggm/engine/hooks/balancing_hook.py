@@ -34,26 +34,37 @@ class BalancingHook(Hook):
     every ``len(train_dataloader)`` iterations.
 
     Args:
-        begin: First epoch, from 0, in which the balancer acts. Before it, the guides train.
-        end: First epoch in which it no longer acts, or None for never.
+        begin: First epoch, from 0, in which the balancer acts; before it, the guides train. A float is the
+            fraction of the training that is done by then, which also holds for a longer training.
+        end: First epoch in which it no longer acts, or that fraction, or None for never.
         interval: Iterations between logged values; the last of an epoch is logged as well. Default: the
             interval of the LoggerHook.
-        by_epoch: Whether ``begin`` and ``end`` are epochs. If not, they are iterations.
+        by_epoch: Whether whole numbers in ``begin`` and ``end`` are epochs. If not, they are iterations.
+
+    Raises:
+        ValueError: If ``begin`` and ``end`` are no such places, or in the wrong order.
     """
 
     priority = 'NORMAL'
 
     def __init__(
         self,
-        begin: int = 0,
-        end: int | None = None,
+        begin: int | float = 0,
+        end: int | float | None = None,
         interval: int | None = None,
         by_epoch: bool = True,
     ) -> None:
-        if begin < 0 or (end is not None and end <= begin):
+        alike = type(begin) is type(end) or begin == 0
+        if begin < 0 or (end is not None and (end <= 0 or (alike and end <= begin))):
             raise ValueError(
                 f'{type(self).__name__} needs 0 <= begin < end, got begin={begin} and end={end}.'
             )
+        for name, place in (('begin', begin), ('end', end)):
+            if isinstance(place, float) and place > 1:
+                raise ValueError(
+                    f'{type(self).__name__} got {name}={place}: a float is a fraction of the training, at '
+                    'most 1.0; write a whole number for epochs.'
+                )
         self.begin = begin
         self.end = end
         self.interval = interval
@@ -93,8 +104,9 @@ class BalancingHook(Hook):
             self._clock.epoch = runner.iter // length
         # An epoch that begins anew, after it was interrupted, makes a training longer than it was planned.
         self._clock.progress = min(runner.iter / runner.max_iters, 1.0)
-        now = self._clock.epoch if self.by_epoch else self._clock.iteration
-        self._balancer.active = self.begin <= now and (self.end is None or now < self.end)
+        self._balancer.active = self._is_past(self.begin) and not (
+            self.end is not None and self._is_past(self.end)
+        )
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
@@ -105,6 +117,11 @@ class BalancingHook(Hook):
             self._log(runner)
         if ends_epoch:
             self._balancer.end_epoch()
+
+    def _is_past(self, place: int | float) -> bool:
+        if isinstance(place, float):
+            return self._clock.progress >= place
+        return (self._clock.epoch if self.by_epoch else self._clock.iteration) >= place
 
     def _check(self, runner: Runner) -> None:
         """Raise a ValueError unless the training has what the balancer needs."""
@@ -127,7 +144,9 @@ class BalancingHook(Hook):
                 "twice, as direction='gradient' needs. Compile the encoders alone (`encoder.compile()`), "
                 "or set `optim_wrapper.balancer.direction` to 'weight' or 'none'."
             )
-        counts_epochs = self.by_epoch and (self.begin > 0 or self.end is not None)
+        counts_epochs = self.by_epoch and any(
+            isinstance(place, int) and place > 0 for place in (self.begin, self.end)
+        )
         if (needs.epochs or counts_epochs) and _epoch_length(runner) is None:
             who = name if needs.epochs else f'{type(self).__name__}(begin={self.begin}, end={self.end})'
             raise ValueError(

@@ -1,6 +1,7 @@
 """ReLearning against its definition."""
 
 import copy
+import math
 
 import pytest
 import torch
@@ -110,6 +111,21 @@ def test_it_happens_at_intervals_a_few_times_and_while_active():
     assert asked == [(4, 'train'), (4, 'val'), (6, 'train'), (6, 'val')]
 
 
+@pytest.mark.parametrize('epochs', [4, 12, 13])
+def test_a_fraction_as_interval_holds_for_a_training_of_any_length(epochs):
+    guided, (batch,) = many_guided(2), many_batches(2, 1)
+    wrapper = build_wrapper(guided, optimizer=SGD, balancer=dict(type='ReLearning', interval=1 / 4, times=3))
+    clock, balancer, done = Clock(), wrapper.balancer, []
+    wrapper.attach(guided, clock, lambda split: [blobs(0.1)] * 2)
+    guided.train_step(batch, wrapper)
+    for iteration in range(5 * epochs):  # five an epoch
+        clock.iteration, clock.progress = iteration, iteration / (5 * epochs)
+        if iteration % 5 == 4:
+            balancer.end_epoch()
+            done.append(balancer.done)
+    assert [done.index(time) + 1 for time in (1, 2, 3)] == [math.ceil(epochs * k / 4) for k in (1, 2, 3)]
+
+
 def test_a_survey_sees_all_samples_in_evaluation_mode():
     guided, data = many_guided(2), many_batches(2, 3)
     guided.model.encoders[0] = torch.nn.Sequential(guided.model.encoders[0], torch.nn.Dropout(0.9))
@@ -153,7 +169,7 @@ def test_without_a_validation_set_or_classes_it_is_refused(tmp_path):
         validating(tmp_path, tiny_guided(), config).train()
 
 
-@pytest.mark.parametrize('wrong', [dict(lam=0), dict(interval=0), dict(times=0)])
+@pytest.mark.parametrize('wrong', [dict(lam=0), dict(interval=0), dict(interval=1.5), dict(times=0)])
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         ReLearning(**wrong)

@@ -65,6 +65,9 @@ class Watch(Hook):
     ('schedule', 'expected'),
     [
         (dict(begin=1, end=3), [False] * 4 + [True] * 8 + [False] * 4),
+        (dict(begin=1 / 4, end=0.75), [False] * 4 + [True] * 8 + [False] * 4),
+        (dict(begin=0.5, end=1.0), [False] * 8 + [True] * 8),
+        (dict(begin=1, end=0.5), [False] * 4 + [True] * 4 + [False] * 8),
         (dict(end=1), [True] * 4 + [False] * 12),
         (dict(begin=3, end=7, by_epoch=False), [False] * 3 + [True] * 4 + [False] * 9),
     ],
@@ -163,7 +166,14 @@ def test_missing_balancer_is_reported_before_training(tmp_path):
         runner.train()
 
 
-@pytest.mark.parametrize('arguments', [dict(begin=-1), dict(begin=2, end=2)])
+def test_a_fraction_above_one_is_told_from_epochs():
+    with pytest.raises(ValueError, match=r'end=2\.0: a float is a fraction.* write a whole number'):
+        BalancingHook(end=2.0)
+
+
+@pytest.mark.parametrize(
+    'arguments', [dict(begin=-1), dict(begin=2, end=2), dict(end=0.0), dict(begin=0.5, end=0.2)]
+)
 def test_bad_schedule_is_refused(arguments):
     with pytest.raises(ValueError, match='0 <= begin < end'):
         BalancingHook(**arguments)
