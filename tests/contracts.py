@@ -27,7 +27,7 @@ from mmcggm.balancers import Balancer, Clock
 from mmcggm.engine import BalancingHook, GuideScoreHook
 from mmcggm.engine.runner import BalancedRunner
 from mmcggm.guided import GuidedModel
-from mmcggm.guided.survey import survey, whole_pass
+from mmcggm.guided.survey import mean_losses, survey, whole_pass
 from mmcggm.registry import BALANCERS, MODELS
 from tests.tiny import Accuracy, build_wrapper, classifier_guided, wrapper_config
 
@@ -260,7 +260,7 @@ class PlainTraining:
         self.terms: list[Tensor | None] = []
         seeded(seed)  # the wrapper takes the seed of what must be drawn alike everywhere
         if self.balancer is not None:
-            self.wrapper.attach(self.guided, self.clock, self._survey)
+            self.wrapper.attach(self.guided, self.clock, self._survey, self._training_losses)
             see = self.balancer.see
             self.balancer.see = lambda seen: self._kept(see(seen))
 
@@ -302,11 +302,16 @@ class PlainTraining:
         return flat(deepcopy(self.balancer.state_dict()))
 
     def _survey(self, split: str) -> list[tuple[Tensor, Tensor]]:
+        return survey(self.guided, whole_pass(self._loader(split)))
+
+    def _training_losses(self) -> list[float]:
+        return mean_losses(self.guided, whole_pass(self._loader('train')))
+
+    def _loader(self, split: str) -> DataLoader:
         data = ContractData(self.modalities, 31, seed=3 if split == 'train' else 4)
-        loader = DataLoader(
+        return DataLoader(
             data, batch_size=8, collate_fn=lambda samples: self._typed(default_collate(samples))
         )
-        return survey(self.guided, whole_pass(loader))
 
     def _typed(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {n: x.to(self.dtype) if x.is_floating_point() else x for n, x in batch.items()}

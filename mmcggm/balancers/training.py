@@ -45,6 +45,8 @@ class Training:
         survey: Function of ``'train'`` or ``'val'`` that runs the encoders on that whole data set, in
             evaluation mode, and returns for each modality its representations ``(N_i, C_i)`` and the classes
             ``(N_i,)`` of the samples that have it, on the CPU; None if there is no validation set.
+        training_losses: Function that returns the losses of the guides and, last, of the fused model over the
+            whole training set, with the weights as they are, in evaluation mode: ``M + 1`` numbers.
         seed: Of what is random and must be the same in all processes.
 
     Raises:
@@ -56,6 +58,7 @@ class Training:
     clock: Clock = field(default_factory=Clock)
     process_group: dist.ProcessGroup | None = None
     survey: Survey | None = None
+    training_losses: Callable[[], list[float]] | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any, cast
 
@@ -56,13 +56,20 @@ class BalancingMixin(OptimWrapper):
         """The model's optimizer and, if they have their own, the guides'."""
         return [self.optimizer] if self.guide_optimizer is None else [self.optimizer, self.guide_optimizer]
 
-    def attach(self, guided: GuidedModel, clock: Clock, survey: Survey | None = None) -> None:
+    def attach(
+        self,
+        guided: GuidedModel,
+        clock: Clock,
+        survey: Survey | None = None,
+        training_losses: Callable[[], list[float]] | None = None,
+    ) -> None:
         """Attach the balancer to the training of ``guided``.
 
         Args:
             guided: The model, without distributed wrappers.
             clock: That of the training, moved by whoever runs it.
             survey: See :class:`~mmcggm.balancers.Training`.
+            training_losses: Likewise.
 
         Raises:
             ValueError: If there is no balancer, or it can not balance this model.
@@ -73,7 +80,14 @@ class BalancingMixin(OptimWrapper):
         seed = torch.tensor(torch.initial_seed() % 2**62)
         broadcast(seed)  # what is random after gradients were averaged must be the same everywhere
         self.balancer.attach(
-            Training(guided.modalities, guided.encoder_parameters(), clock, survey=survey, seed=int(seed))
+            Training(
+                guided.modalities,
+                guided.encoder_parameters(),
+                clock,
+                survey=survey,
+                training_losses=training_losses,
+                seed=int(seed),
+            )
         )
 
     @contextmanager

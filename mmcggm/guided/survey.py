@@ -1,16 +1,19 @@
-"""What the encoders make of a whole data set."""
+"""What a model makes of a whole data set."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable, Iterator, Sized
 from typing import Any, cast
 
 import torch
-from mmengine.dist import all_gather_object, get_dist_info
+from mmengine.dist import all_gather_object, all_reduce, get_dist_info
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from mmcggm.balancers import scores_from_counts
+
 from .guided_model import GuidedModel
+from .guided_pass import GuidedPass
 
 
 def whole_pass(loader: DataLoader) -> DataLoader:
@@ -43,18 +46,12 @@ def survey(guided: GuidedModel, batches: Iterable[Any]) -> list[tuple[Tensor, Te
     """
     vectors: list[list[Tensor]] = [[] for _ in guided.modalities]
     labels: list[list[Tensor]] = [[] for _ in guided.modalities]
-    training = guided.training
-    guided.eval()
-    with torch.random.fork_rng(devices=[]):
-        for data in batches:
-            with guided.watch() as seen:
-                guided._run_forward(guided.data_preprocessor(data, False), mode='tensor')
-            classes = seen.labels().cpu()
-            for index, vector in enumerate(seen.vectors()):
-                if vector is not None:
-                    vectors[index].append(vector.float().cpu())
-                    labels[index].append(classes)
-    guided.train(training)
+    for seen in _passes(guided, batches, mode='tensor'):
+        classes = seen.labels().cpu()
+        for index, vector in enumerate(seen.vectors()):
+            if vector is not None:
+                vectors[index].append(vector.float().cpu())
+                labels[index].append(classes)
     parts = all_gather_object((vectors, labels))
     found = []
     for index, modality in enumerate(guided.modalities):
@@ -63,3 +60,25 @@ def survey(guided: GuidedModel, batches: Iterable[Any]) -> list[tuple[Tensor, Te
             raise ValueError(f"No sample of a whole data set has the modality '{modality}'.")
         found.append((torch.cat(own[0]), torch.cat(own[1])))
     return found
+
+
+@torch.no_grad()
+def mean_losses(guided: GuidedModel, batches: Iterable[Any]) -> list[float]:
+    """Return the losses of the guides and, last, of the fused model, ``M + 1``, as :func:`survey` runs them.
+
+    They are means over the samples of all processes; of a modality that no batch has it is NaN.
+    """
+    counts = torch.stack([seen.loss_counts() for seen in _passes(guided, batches, mode='predict')]).sum(0)
+    all_reduce(counts)
+    return scores_from_counts(counts).tolist()
+
+
+def _passes(guided: GuidedModel, batches: Iterable[Any], mode: str) -> Iterator[GuidedPass]:
+    training = guided.training
+    guided.eval()
+    with torch.random.fork_rng(devices=[]):
+        for data in batches:
+            with guided.watch() as seen:
+                guided._run_forward(guided.data_preprocessor(data, False), mode=mode)
+            yield seen
+    guided.train(training)

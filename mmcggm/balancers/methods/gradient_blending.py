@@ -10,8 +10,7 @@ from torch import Tensor
 from mmcggm.balancers.balancer import Balancer
 from mmcggm.balancers.needs import acting_on
 from mmcggm.balancers.pass_record import Pass, sum_of_present
-from mmcggm.balancers.scores import scores_from_counts
-from mmcggm.balancers.state import Memory, UpdateSum
+from mmcggm.balancers.state import Memory
 from mmcggm.registry import BALANCERS
 
 
@@ -36,8 +35,9 @@ class GradientBlending(Balancer):
 
     For any number of modalities, as published. Departures: the paper estimates with a copy of the model for
     each loss, trained on it alone for a super-epoch, ``M + 1`` times the price of training (its published
-    code takes weights as given); here the losses are those of the blended training itself, ``T`` the
-    mean over the passes since the last validation. A loss that did not generalise weighs nothing, since
+    code takes weights as given); here the losses are those of the blended training itself. ``T`` and ``V``
+    are of the same weights: both ends of a super-epoch take one more pass through the training set, without
+    gradient and with its augmentation. A loss that did not generalise weighs nothing, since
     a negative weight would raise it; overfitting below ``tolerance`` counts as that. The guides' own
     weights learn from ``L_k`` at their own rate, unweighted.
 
@@ -54,8 +54,6 @@ class GradientBlending(Balancer):
         ValueError: If an argument is out of its range.
     """
 
-    losses = UpdateSum()  # in training, and of how many passes, (M + 1, 2)
-    seen_losses = Memory()  # the same since the last validation
     start = Memory()  # T and V at the start of the super-epoch, (2, M + 1)
     validations = Memory(0)  # since the first
     weights = Memory()  # estimated
@@ -81,17 +79,6 @@ class GradientBlending(Balancer):
         self.online = online
         self.tolerance = tolerance
 
-    def observe(self, seen: Pass) -> None:
-        """Add the losses of a pass to those of the update; one that is missing or not finite is left out."""
-        if not self.estimates:
-            return
-        losses = [*seen.unimodal_losses(), seen.task_loss]
-        missing = torch.full_like(seen.task_loss, torch.nan)
-        found = torch.stack([(missing if loss is None else loss).detach().float() for loss in losses])
-        finite = found.isfinite()
-        counted = [found.where(finite, torch.zeros_like(found)), finite.float()]
-        self.losses.add(torch.stack(counted, dim=1))
-
     def loss_term(self, seen: Pass) -> Tensor:
         """Return what makes the task's loss the blend."""
         losses = [*seen.unimodal_losses(), seen.task_loss]
@@ -106,35 +93,35 @@ class GradientBlending(Balancer):
         blend = sum_of_present(w * loss for w, loss in pairs if loss is not None)
         return blend - seen.task_loss
 
-    def end_update(self) -> None:
-        total = self.losses.total
-        if total is not None:
-            self.seen_losses = total if self.seen_losses is None else self.seen_losses + total
-
     def see_validation(self, scores: Sequence[float], losses: Sequence[float] | None = None) -> None:
         """Estimate the weights, if it is time.
 
         Raises:
-            ValueError: If ``losses`` are missing.
+            ValueError: If ``losses`` are missing, or nobody tells those of the training set.
         """
-        if not self.estimates or self.seen_losses is None:
+        if not self.estimates:
             return
-        if losses is None:
-            raise ValueError('GradientBlending estimates its weights from validation losses: give `losses`.')
-        training = scores_from_counts(self.seen_losses.unsqueeze(1)).double().cpu()
-        now = torch.stack([training, torch.tensor(losses, dtype=torch.float64)])
-        self.seen_losses = None
         if self.start is None:
-            self.start = now
+            self.start = self._now(losses)
             return
         self.validations += 1
         if self.validations % self.super_epoch or (self.validations > self.super_epoch and not self.online):
             return
-        weights = blend_weights(self.start.to(now), now, self.tolerance)
+        now = self._now(losses)
+        weights = blend_weights(self.start.cpu(), now, self.tolerance)
         self.count_event('no loss generalised, weights kept', weights.isnan().any())
         if not weights.isnan().any():
             self.weights = weights.tolist()
         self.start = now
+
+    def _now(self, losses: Sequence[float] | None) -> Tensor:
+        """Return T and V of the weights as they are, ``(2, M + 1)``."""
+        if losses is None or self.training.training_losses is None:
+            raise ValueError(
+                'GradientBlending estimates its weights from validation and training losses: give `losses`, '
+                'and attach it to a Training with `training_losses`.'
+            )
+        return torch.tensor([self.training.training_losses(), list(losses)], dtype=torch.float64)
 
 
 def blend_weights(start: Tensor, end: Tensor, tolerance: float = 1e-2) -> Tensor:

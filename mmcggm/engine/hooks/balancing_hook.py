@@ -12,7 +12,7 @@ from torch import Tensor
 from mmcggm.balancers import Balancer, Clock
 from mmcggm.engine.log_scalars import log_as_measured
 from mmcggm.engine.optim_wrapper import BalancingMixin, find_guided
-from mmcggm.guided.survey import survey, whole_pass
+from mmcggm.guided.survey import mean_losses, survey, whole_pass
 from mmcggm.registry import HOOKS
 
 from .guide_score_hook import GuideScoreHook
@@ -90,7 +90,12 @@ class BalancingHook(Hook):
         self._reported: dict[str, int] = {}
         self._check(runner)
         self._clock = Clock()
-        wrapper.attach(guided, self._clock, None if runner.val_loop is None else partial(_survey, runner))
+        wrapper.attach(
+            guided,
+            self._clock,
+            survey=None if runner.val_loop is None else partial(_survey, runner),
+            training_losses=partial(_training_losses, runner),
+        )
         log_as_measured(runner, 'balance/')
         if self.interval is None:
             self.interval = next((h.interval for h in runner.hooks if isinstance(h, LoggerHook)), 1)
@@ -181,6 +186,10 @@ class CGGMHook(BalancingHook):
 def _survey(runner: Runner, split: str) -> list[tuple[Tensor, Tensor]]:
     loop = runner.train_loop if split == 'train' else runner.val_loop
     return survey(find_guided(runner.model), whole_pass(loop.dataloader))
+
+
+def _training_losses(runner: Runner) -> list[float]:
+    return mean_losses(find_guided(runner.model), whole_pass(runner.train_loop.dataloader))
 
 
 def _epoch_length(runner: Runner) -> int | None:

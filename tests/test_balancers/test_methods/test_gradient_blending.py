@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from mmcggm.balancers import GradientBlending, blend_weights
+from mmcggm.balancers import Clock, GradientBlending, Training, blend_weights
 from mmcggm.engine import BalancingHook, GuideScoreHook
+from mmcggm.guided.survey import mean_losses
 from tests.many import many_batches, many_guided
 from tests.tiny import (
     TinyData,
@@ -22,7 +23,7 @@ from tests.tiny import (
     weights,
     wrapper_config,
 )
-from tests.toy import Shown, ToyModel
+from tests.toy import Shown
 
 ESTIMATED = dict(type='GradientBlending', super_epoch=2)
 
@@ -100,50 +101,59 @@ def test_gradients_are_those_of_the_blend(active):
         torch.testing.assert_close(new, old - rate * grad)
 
 
-def observed(balancer: GradientBlending, losses: list[list[float]], overflow: bool = False) -> None:
-    """Run an update of passes with these losses, the fused model's last."""
-
-    for values in losses:
-        *unimodal, task_loss = (None if v is None else torch.tensor(v, requires_grad=True) for v in values)
-        balancer.see(Shown(task_loss, unimodal_losses=unimodal))
-    balancer.finish_update(torch.tensor(1.0) if overflow else None)
-
-
-def blending(**settings) -> GradientBlending:
-    return ToyModel(2).attached(GradientBlending(**settings))
+def blending(training: list[list[float]] | None = None, **settings) -> GradientBlending:
+    """Return a balancer of two modalities that is told ``training`` losses, one set after another."""
+    balancer = GradientBlending(**settings)
+    answer = None if training is None else iter(training).__next__
+    balancer.attach(Training(['a', 'b'], [[], []], training_losses=answer))
+    return balancer
 
 
-def test_estimates_from_means_of_training_losses():
-    """A modality that a batch lacks, a loss that is not finite and an overflow leave no trace."""
-    balancer = blending(super_epoch=1)
-    observed(balancer, [[2.0, None, 1.5], [4.0, 2.0, 2.5]])
-    observed(balancer, [[9.0, 9.0, 9.0]], overflow=True)
-    observed(balancer, [[math.inf, 4.0, 2.0]])
-    start = torch.tensor([[3.0, 3.0, 2.0], [3.5, 3.5, 2.5]])
+def test_estimates_from_both_losses_of_the_same_weights():
+    start = torch.tensor([[3.0, 3.0, 2.0], [3.5, 3.5, 2.5]]).double()
+    end = torch.tensor([[1.0, 2.5, 1.0], [2.0, 3.2, 1.8]]).double()
+    balancer = blending([*start[:1].tolist(), *end[:1].tolist(), [0.0, 0.0, 0.0]], super_epoch=1)
     balancer.see_validation([0.0, 0.0], start[1].tolist())
-    observed(balancer, [[1.0, 2.5, 1.0]])
-    assert balancer.stats['w'].tolist() == pytest.approx([1 / 3, 1 / 3])
-
-    end = torch.tensor([[1.0, 2.5, 1.0], [2.0, 3.2, 1.8]])
+    assert balancer.weights is None
     balancer.see_validation([0.0, 0.0], end[1].tolist())
-    observed(balancer, [[0.5, 2.0, 0.5]])
-    found = torch.cat([balancer.stats['w'], balancer.stats['w_fused'].reshape(1)])
-    torch.testing.assert_close(found, blend_weights(start, end))
-
+    found = balancer.weights
+    torch.testing.assert_close(torch.tensor(found).double(), blend_weights(start, end))
     balancer.see_validation([0.0, 0.0], [5.0, 5.0, 5.0])  # none generalised
-    observed(balancer, [[0.5, 2.0, 0.5]])
-    torch.testing.assert_close(balancer.stats['w'], found[:-1])
-    assert balancer.events['no loss generalised, weights kept'] == 1
+    assert balancer.weights == found and balancer.events['no loss generalised, weights kept'] == 1
 
 
 @pytest.mark.parametrize('online', [True, False])
-def test_offline_estimates_once(online):
-    balancer, seen = blending(super_epoch=2, online=online), []
+def test_offline_estimates_once_and_only_ends_cost_a_pass(online):
+    asked, seen = [], []
+    balancer = blending([], super_epoch=2, online=online)
+
+    def training_losses() -> list[float]:
+        asked.append(epoch)
+        return [3.0 - epoch**2 / 20, 3.0 - epoch / 5, 2.0 - epoch / 5]
+
+    balancer.training.training_losses = training_losses
     for epoch in range(7):
-        observed(balancer, [[3.0 - epoch**2 / 20, 3.0 - epoch / 5, 2.0 - epoch / 5]])
         balancer.see_validation([0.0, 0.0], [3.0 - epoch / 5, 3.0 - epoch**2 / 50, 2.5 - epoch / 9])
         seen.append(balancer.weights)
     assert [i for i in range(1, 7) if seen[i] != seen[i - 1]] == ([2, 4, 6] if online else [2])
+    assert asked == ([0, 2, 4, 6] if online else [0, 2])
+
+
+def test_losses_are_those_of_every_sample_in_evaluation_mode():
+    """Of guides and of the fused model, whatever batches they come in; the training goes on as it was."""
+    guided, data = many_guided(3), many_batches(3, 3)
+    joined = {name: torch.cat([batch[name] for batch in data]) for name in data[0]}
+    found = mean_losses(guided, data)
+    assert guided.training and found == pytest.approx(mean_losses(guided, [joined]), rel=1e-5)
+    guided.eval()
+    losses = [
+        F.cross_entropy(guide(encoder(joined['x'][:, index])), joined['label']).item()
+        for index, (guide, encoder) in enumerate(
+            zip(guided.guides.values(), guided.model.encoders, strict=True)
+        )
+    ]
+    assert found[:-1] == pytest.approx(losses, rel=1e-5)
+    assert found[-1] == pytest.approx(guided.model(**joined, mode='loss')['loss'].item(), rel=1e-5)
 
 
 class Planted(TinyData):
@@ -178,14 +188,11 @@ def test_a_modality_that_only_memorises_loses_its_weight(tmp_path):
 def test_any_number_of_modalities(modalities):
     guided, data = many_guided(modalities), many_batches(modalities, 8)
     wrapper = build_wrapper(guided, balancer=dict(type='GradientBlending', super_epoch=1))
+    wrapper.attach(guided, Clock(), training_losses=lambda: mean_losses(guided, data[:6]))
     for batches_of_epoch in (data[:3], data[3:6]):
         for batch in batches_of_epoch:
             guided.train_step(batch, wrapper)
-        with torch.no_grad():
-            with guided.watch() as seen:
-                guided.model(**data[6])
-            losses = seen.loss_counts()
-        wrapper.balancer.see_validation([0.0] * modalities, (losses[:, 0, 0] / losses[:, 0, 1]).tolist())
+        wrapper.balancer.see_validation([0.0] * modalities, mean_losses(guided, data[6:7]))
     guided.train_step(data[7], wrapper)
     stats = wrapper.balancer.stats
     assert stats['w'].shape == (modalities,) and len(set(stats['w'].tolist())) > 1
@@ -229,12 +236,13 @@ def test_bad_arguments_are_refused(arguments, message):
 
 
 def test_what_it_cannot_work_with_is_refused(tmp_path):
+    loss = torch.tensor(1.0, requires_grad=True)
     with pytest.raises(ValueError, match='has 2 entries for 3 losses'):
-        observed(blending(weights=[0.5, 0.5]), [[1.0, 1.0, 1.0]])
-    balancer = blending()
-    observed(balancer, [[1.0, 1.0, 1.0]])
+        blending(weights=[0.5, 0.5]).see(Shown(loss, unimodal_losses=[loss, loss]))
     with pytest.raises(ValueError, match='give `losses`'):
-        balancer.see_validation([0.0, 0.0])
+        blending([[1.0] * 3]).see_validation([0.0, 0.0])
+    with pytest.raises(ValueError, match='a Training with `training_losses`'):
+        blending().see_validation([0.0, 0.0], [1.0] * 3)
     runner = tiny_runner(tmp_path, optim_wrapper=wrapper_config(balancer=dict(ESTIMATED)))
     with pytest.raises(ValueError, match=r"needs the losses.*dict\(type='GuideScoreHook'\)"):
         runner.train()
