@@ -15,6 +15,10 @@ methods = {
         for view in views
     },
     'UMT': dict(after={f'model.teachers.{view}': f'{view} alone' for view in views}),
+    **{
+        f'pretrained, {how}': dict(after={f'model.pretrained.{view}': f'{view} alone' for view in views})
+        for how in ('frozen', 'finetuned')
+    },
 }
 settings = {'noise 2': {}}
 search = dict(

@@ -16,6 +16,7 @@ from mmcggm.balancers import Change
 from mmcggm.registry import MODELS, TASKS
 
 from .encoder_paths import ModalityEncoder, check_disjoint, check_head, check_head_apart, find_module
+from .encoder_weights import load_encoder
 from .guided_pass import GuidedPass
 from .guides import AutoGuide, build_guides
 from .tasks import Task
@@ -57,6 +58,9 @@ class GuidedModel(BaseModel):
         teachers: For balancers that distil: by modality, the checkpoint of a training of this model or its
             inner one, or the training's folder, whose encoder is to teach. They are loaded at the first pass
             in training, and don't go with ``FSDP2Strategy``.
+        pretrained: By modality, the checkpoint or training's folder, as of ``teachers``, whose encoder the
+            training begins with. They are loaded as a training begins, not for a test.
+        freeze: Whether the encoders of ``pretrained`` stay as they are, in evaluation mode.
         only: The one modality that reaches fusion, in training and in prediction: the representations of the
             others are zero. It tells what a modality can reach alone. (The other encoders get no gradient;
             with several processes the config needs ``find_unused_parameters = True``.)
@@ -84,6 +88,8 @@ class GuidedModel(BaseModel):
         guide: dict | nn.Module | None = None,
         guides: dict[str, dict | nn.Module] | None = None,
         teachers: dict[str, str] | None = None,
+        pretrained: dict[str, str] | None = None,
+        freeze: bool = False,
         only: str | None = None,
     ) -> None:
         model = MODELS.build(model) if isinstance(model, dict) else model
@@ -96,6 +102,8 @@ class GuidedModel(BaseModel):
         self.encoders = tuple(ModalityEncoder.from_config(*entry) for entry in encoders.items())
         self.head_path = head
         self.only = only
+        self.pretrained = pretrained or {}
+        self.frozen = self._frozen(freeze)
         self._check()
         self.guides = ModuleDict(
             build_guides(
@@ -117,6 +125,25 @@ class GuidedModel(BaseModel):
     def head(self) -> nn.Module:
         """The last layer of the model's head."""
         return self.model.get_submodule(self.head_path)
+
+    def init_weights(self) -> None:
+        """Initialise the weights, and load those of ``pretrained``.
+
+        Raises:
+            FileNotFoundError: If there is no checkpoint.
+            ValueError: If a checkpoint is more than data, damaged, or has not the weights of its encoder.
+        """
+        super().init_weights()
+        for encoder in self.encoders:
+            if encoder.modality in self.pretrained:
+                load_encoder(self.model, encoder, self.pretrained[encoder.modality], 'pretrained')
+
+    def train(self, mode: bool = True) -> GuidedModel:
+        """Set training mode; frozen encoders stay in evaluation mode."""
+        super().train(mode)
+        for module in self.frozen:
+            module.eval()
+        return self
 
     def encoder_parameters(self) -> list[list[nn.Parameter]]:
         """Return the trainable parameters of each modality's encoder."""
@@ -219,6 +246,23 @@ class GuidedModel(BaseModel):
         check_head(self.model, self.head_path)
         check_head_apart(self.model, self.head_path, self.encoders)
         self.task.check(self.model)
+
+    def _frozen(self, freeze: bool) -> tuple[nn.Module, ...]:
+        """Freeze the encoders of ``pretrained``, if asked to, and return their modules."""
+        names = [encoder.modality for encoder in self.encoders]
+        unknown = [modality for modality in self.pretrained if modality not in names]
+        if unknown:
+            raise ValueError(f'`pretrained` names {unknown}, but `encoders` names {names}.')
+        if not freeze:
+            return ()
+        if not self.pretrained:
+            raise ValueError('`freeze` keeps the encoders of `pretrained` as they are, but that names none.')
+        chosen = [encoder for encoder in self.encoders if encoder.modality in self.pretrained]
+        return tuple(
+            find_module(self.model, path, f'encoders.{encoder.modality}').requires_grad_(False)
+            for encoder in chosen
+            for path in encoder.modules
+        )
 
     def _report_unbalanced(self) -> None:
         """Say once, in the second training pass, that nobody took the first."""

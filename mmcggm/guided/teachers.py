@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.runner import CheckpointLoader, find_latest_checkpoint
 from torch import nn
-
-from mmcggm.utils.checkpoints import CheckpointError, weights_of
 
 from .capture import captured
 from .encoder_paths import ModalityEncoder
+from .encoder_weights import load_encoder
 
 
 class Teachers:
@@ -51,7 +48,7 @@ class Teachers:
             return
         copied = deepcopy(model).eval().requires_grad_(False)
         for encoder in self._encoders:
-            _load(copied, encoder, self._checkpoints[encoder.modality])
+            load_encoder(copied, encoder, self._checkpoints[encoder.modality], 'teachers')
         self._model = copied
 
     @torch.no_grad()
@@ -69,26 +66,3 @@ class Teachers:
         with captured(self._model, self._encoders) as representations:
             self._model(*args, **kwargs)
         return representations
-
-
-def _load(model: nn.Module, encoder: ModalityEncoder, path: str) -> None:
-    """Give the modules of ``encoder`` in ``model`` the weights that the checkpoint has at their paths."""
-    setting = f'teachers.{encoder.modality}'
-    file = find_latest_checkpoint(path) if Path(path).is_dir() else path
-    if file is None or not Path(file).is_file():
-        raise FileNotFoundError(
-            f"`{setting}`: no checkpoint '{path}'. Train '{encoder.modality}' alone first (the configs in "
-            'configs/single do).'
-        )
-    try:
-        state = weights_of(CheckpointLoader.load_checkpoint(str(file), map_location='cpu'), str(file))
-    except CheckpointError as error:
-        raise CheckpointError(f'`{setting}`: {error}') from error
-    for module in encoder.modules:
-        prefixes = (f'model.{module}.', f'{module}.')  # a GuidedModel has its inner model at `model`
-        prefix = next((p for p in prefixes if any(name.startswith(p) for name in state)), prefixes[-1])
-        own = {name.removeprefix(prefix): v for name, v in state.items() if name.startswith(prefix)}
-        try:
-            model.get_submodule(module).load_state_dict(own)
-        except RuntimeError as error:
-            raise ValueError(f"`{setting}`: '{file}' does not fit the module '{module}': {error}") from error

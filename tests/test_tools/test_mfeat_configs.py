@@ -48,15 +48,15 @@ def load(name: str, root: Path, work_dir: Path) -> Config:
 
 @pytest.fixture(scope='module')
 def train(root, tmp_path_factory) -> Callable[[str], tuple[Runner, dict]]:
-    """Return a function that trains a config once, UMT's from the single views, and what it began with."""
+    """Return a function that trains a config once, after others if it needs them, and what it began with."""
 
     @cache
     def trained(name: str, only: str | None = None) -> tuple[Runner, dict]:
         cfg = load(name, root, tmp_path_factory.mktemp('work'))
         if only is not None:
             cfg.model.only = only
-        if 'teachers' in cfg.model:
-            cfg.model.teachers = {m: trained('single/mfeat', m)[0].work_dir for m in cfg.model.teachers}
+        for earlier in {'teachers', 'pretrained'}.intersection(cfg.model):
+            cfg.model[earlier] = {m: trained('single/mfeat', m)[0].work_dir for m in cfg.model[earlier]}
         runner = Runner.from_cfg(cfg)
         first = copy.deepcopy(runner.model.state_dict())
         runner.train()
@@ -90,9 +90,10 @@ def moved(runner: Runner, first: dict, part: str) -> bool:
     return any(not torch.equal(value, first[key]) for key, value in state.items())
 
 
-def test_teachers_of_umt_are_all_views():
-    cfg = Config.fromfile(ROOT / 'configs/umt/mfeat.py')
-    assert cfg.model.teachers == {view: f'work_dirs/single/mfeat_{view}' for view in VIEWS}
+@pytest.mark.parametrize(('name', 'setting'), [('umt', 'teachers'), ('pretrained', 'pretrained')])
+def test_earlier_trainings_are_those_of_all_views(name, setting):
+    cfg = Config.fromfile(ROOT / f'configs/{name}/mfeat.py')
+    assert cfg.model[setting] == {view: f'work_dirs/single/mfeat_{view}' for view in VIEWS}
 
 
 def test_each_method_of_the_av_digits_has_a_config():

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
 from mmcggm.benchmark import KEYS, Benchmark
@@ -15,6 +16,7 @@ from mmcggm.datasets.meld.converter import convert_folder as convert_meld
 from mmcggm.datasets.mosi_utterances.converter import convert_folder as convert_mosi
 from mmcggm.datasets.watch.converter import convert_recordings
 from mmcggm.engine.settings import read_config
+from mmcggm.registry import MODELS
 from tests.formats.real_sets import write_brca, write_leaves100, write_meld, write_mosi, write_watch
 
 ROOT = Path(__file__).parents[2]
@@ -56,6 +58,11 @@ def test_trains_validates_and_tests(name, root, tmp_path):
     cfg.default_hooks.logger.interval = 1
     cfg.default_hooks.checkpoint = None
     cfg.merge_from_dict(dict(work_dir=str(tmp_path), log_level='ERROR', experiment_name=str(tmp_path)))
+    if modalities := cfg.model.pop('pretrained', None):
+        earlier = str(tmp_path / 'earlier.pth')
+        with DefaultScope.overwrite_default_scope('mmcggm'):
+            torch.save(dict(state_dict=MODELS.build(cfg.model).state_dict()), earlier)
+        cfg.model.pretrained = dict.fromkeys(modalities, earlier)
     runner = Runner.from_cfg(cfg)
     first = copy.deepcopy(runner.model.state_dict())
     runner.train()
@@ -75,7 +82,7 @@ def test_trains_validates_and_tests(name, root, tmp_path):
 @pytest.mark.parametrize('name', SETS)
 def test_each_set_has_the_same_methods(name):
     folders = {config.split('/')[0] for config in CONFIGS if config.endswith(f'/{name}')}
-    assert folders == {'baseline', 'cggm', 'mmpareto', 'ogm', 'single'}
+    assert folders == {'baseline', 'cggm', 'mmpareto', 'multi_loss', 'ogm', 'pretrained', 'single'}
 
 
 @pytest.mark.parametrize('name', [*SETS, 'mfeat', 'av_digits'])

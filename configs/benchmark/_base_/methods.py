@@ -1,11 +1,16 @@
 """Every method with its own range, for a benchmark that names its ``data`` and adds the single modalities.
 
-``CGGM`` is the paper's, ``CGGM smoothed`` what is recommended. UMT also needs the teachers that come
-before it, see ``after`` in the benchmarks of this folder.
+``CGGM`` is the paper's, ``CGGM smoothed`` what is recommended. UMT and the pretrained ones also need the
+trainings that come before them, see ``after`` in the benchmarks of this folder.
 """
 
 methods = {
     'joint': dict(config='configs/baseline/{data}.py'),
+    'multi-loss': dict(
+        config='configs/multi_loss/{data}.py', space={'optim_wrapper.balancer.weight': [0.3, 1.0, 3.0]}
+    ),
+    'pretrained, frozen': dict(config='configs/pretrained/{data}.py', overrides={'model.freeze': True}),
+    'pretrained, finetuned': dict(config='configs/pretrained/{data}.py'),
     'CGGM': dict(
         config='configs/cggm/{data}_paper.py',
         space={

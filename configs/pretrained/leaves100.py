@@ -1,0 +1,18 @@
+"""Joint training on 100 Leaves whose encoders begin as those of trainings alone. These come from
+
+for modality in shape texture margin; do
+    python tools/train.py configs/single/leaves100.py --cfg-options model.only=$modality
+done
+
+``--cfg-options model.freeze=True`` keeps them as they are, so that fusion and head alone are trained.
+"""
+
+_base_ = ['../_base_/guided/leaves100.py']
+
+model = dict(
+    pretrained={
+        modality: f'work_dirs/single/leaves100_{modality}'
+        for modality in _base_.train_dataloader.dataset.inputs
+    }
+)
+custom_hooks = [dict(type='StandardisationHook'), dict(type='GuideScoreHook')]

@@ -1,0 +1,18 @@
+"""Joint training on CMU-MOSI's utterances whose encoders begin as those of trainings alone. These come from
+
+for modality in text audio video; do
+    python tools/train.py configs/single/mosi_utterances.py --cfg-options model.only=$modality
+done
+
+``--cfg-options model.freeze=True`` keeps them as they are, so that fusion and head alone are trained.
+"""
+
+_base_ = ['../_base_/guided/mosi_utterances.py']
+
+model = dict(
+    pretrained={
+        modality: f'work_dirs/single/mosi_utterances_{modality}'
+        for modality in _base_.train_dataloader.dataset.inputs
+    }
+)
+custom_hooks = [dict(type='StandardisationHook'), dict(type='GuideScoreHook')]
