@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from mmcggm.structures.nested import describe, entries
 from mmcggm.utils.spelling import did_you_mean, one_of
@@ -121,8 +121,8 @@ def check_disjoint(model: nn.Module, encoders: Sequence[ModalityEncoder]) -> Non
 def check_head(model: nn.Module, path: str) -> None:
     """Raise a ValueError unless there is a layer with a trainable ``weight`` at ``path``."""
     head = find_module(model, path, 'head')
-    weight = getattr(head, 'weight', None)
-    if not isinstance(weight, nn.Parameter):
+    weight = getattr(head, 'weight', None)  # a parameter, or computed from some, as by weight norm
+    if not isinstance(weight, Tensor):
         layers = [f'{path}.{name}' for name, module in head.named_modules() if hasattr(module, 'weight')]
         raise ValueError(
             f"`head`: '{path}' is a {type(head).__name__} without a parameter `weight`. Name the last layer "
@@ -134,9 +134,9 @@ def check_head(model: nn.Module, path: str) -> None:
 
 def check_head_apart(model: nn.Module, path: str, encoders: Sequence[ModalityEncoder]) -> None:
     """Raise a ValueError if the head's last layer is part of an encoder."""
-    weight = model.get_submodule(path).weight
+    own = {parameter for parameter in model.get_submodule(path).parameters() if parameter.requires_grad}
     for encoder in encoders:
-        if any(parameter is weight for parameter in encoder.parameters(model)):
+        if own.intersection(encoder.parameters(model)):
             raise ValueError(
                 f"`head`: '{path}' belongs to the encoder of '{encoder.modality}' "
                 f'({", ".join(encoder.modules)}), so '

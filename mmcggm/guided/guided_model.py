@@ -15,9 +15,10 @@ from torch import nn
 from mmcggm.balancers import Change
 from mmcggm.registry import MODELS, TASKS
 
-from .encoder_paths import ModalityEncoder, check_disjoint, check_head, check_head_apart, find_module
+from .encoder_paths import ModalityEncoder, check_disjoint, find_module
 from .guided_pass import GuidedPass
 from .guides import AutoGuide, build_guides
+from .heads import Heads
 from .tasks import Task
 from .teachers import Teachers
 
@@ -95,11 +96,12 @@ class GuidedModel(BaseModel):
             encoders = {modality: f'{encoders}.{modality}' for modality, _ in children}
         self.encoders = tuple(ModalityEncoder.from_config(*entry) for entry in encoders.items())
         self.head_path = head
+        self.heads = Heads.from_config(head, self.modalities)
         self.only = only
         self._check()
         self.guides = ModuleDict(
             build_guides(
-                self.model, self.encoders, head, shared=guide or dict(type=AutoGuide), own=guides or {}
+                self.model, self.encoders, self.heads, shared=guide or dict(type=AutoGuide), own=guides or {}
             )
         )
         self.teachers = Teachers(teachers or {}, self.encoders)
@@ -216,8 +218,7 @@ class GuidedModel(BaseModel):
                     logging.WARNING,
                 )
         check_disjoint(self.model, self.encoders)
-        check_head(self.model, self.head_path)
-        check_head_apart(self.model, self.head_path, self.encoders)
+        self.heads.check(self.model, self.encoders)
         self.task.check(self.model)
 
     def _report_unbalanced(self) -> None:

@@ -58,7 +58,7 @@ class Task(ABC):
         raise ValueError(f'{type(self).__name__} has no class a sample, which this balancer needs.')
 
 
-class _TargetTask(Task):
+class TargetTask(Task):
     """A task with targets in the batch and a loss of predictions and targets.
 
     Args:
@@ -92,7 +92,7 @@ class _TargetTask(Task):
 
 
 @TASKS.register_module()
-class ClassificationTask(_TargetTask):
+class ClassificationTask(TargetTask):
     """Classification; the score is the accuracy.
 
     Predictions are logits ``(N, C)`` or ``(N, C, *)``. Targets are class indices ``(N,)``, ``(N, 1)`` or,
@@ -152,7 +152,7 @@ class ClassificationTask(_TargetTask):
 
 
 @TASKS.register_module()
-class MultiLabelTask(_TargetTask):
+class MultiLabelTask(TargetTask):
     """Several labels a sample, each there or not; the score is the F1 of all labels together (micro-F1).
 
     Predictions are logits ``(N, K)``, targets 0 and 1 in the same shape. (Where most labels are absent,
@@ -184,7 +184,7 @@ class MultiLabelTask(_TargetTask):
 
 
 @TASKS.register_module()
-class RegressionTask(_TargetTask):
+class RegressionTask(TargetTask):
     """Regression of targets ``(N,)`` or ``(N, D)``.
 
     Args:

@@ -292,8 +292,3 @@ def test_what_is_forgotten_is_noticed():
         other_balanced.prepare(torch.optim.SGD(other.parameters(), lr=0.1))
     with pytest.raises(ValueError, match='is balanced already'):
         mmcggm.balance(model, ENCODERS, 'classifier', 'classification')
-    model, balanced, _ = plain(method='CGGM')
-    adam = torch.optim.AdamW(model.parameters(), lr=0.1)
-    torch.optim.lr_scheduler.StepLR(adam, 1)
-    with pytest.raises(ValueError, match=r'make it after `balanced\.prepare'):
-        balanced.prepare(adam)
