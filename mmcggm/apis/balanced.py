@@ -37,6 +37,7 @@ class Balanced:
         balancer: The method; None before :meth:`prepare`.
         clock: How far the training is. A loop that knows better than ``updates`` may move it.
         updates: How many updates the training has, or None.
+        is_scaled: Whether the update is balanced, and waits for the optimizer's step.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class Balanced:
         # Of the update under way:
         self._seen: LoopPass | None = None
         self._unfinished = False  # whether passes wait for the optimizer's step
-        self._is_scaled = False
+        self.is_scaled = False
         self._before: dict[str, Any] = {}  # the method's state before the update was scaled
         self._versions: list[int] = []  # of the encoders' parameters, when the last pass was seen
         self._update: ScaledUpdate | None = None
@@ -119,13 +120,13 @@ class Balanced:
         needs = balancer.needs
         if needs.validation or needs.survey or needs.epochs:
             raise ValueError(
-                f'`method` is {balancer.name}, which must see epochs, validation or whole data sets: train it '
-                'through MMEngine (docs/any_model.md), or choose another.'
+                f'`method` is {balancer.name}, which must see epochs, validation or whole data sets: train '
+                'it through MMEngine (docs/any_model.md), or choose another.'
             )
         if needs.rates and isinstance(inner, LBFGS):
             raise ValueError(
-                f'{balancer.name} scales updates here, which LBFGS takes several times a step: set `magnitude='
-                "'gradient'` in `method`, or choose another optimizer."
+                f'{balancer.name} scales updates here, which LBFGS takes several times a step: set '
+                "`magnitude='gradient'` in `method`, or choose another optimizer."
             )
         balancer.attach(
             Training(self.modalities, [e.parameters(self.model) for e in self.encoders], self.clock)
@@ -139,11 +140,14 @@ class Balanced:
         return optimizer
 
     @contextmanager
-    def watch(self, target: Any = _AS_BALANCE_SAYS) -> Iterator[None]:
+    def watch(self, target: Any = _AS_BALANCE_SAYS) -> Iterator[LoopPass]:
         """Watch the one forward pass of the model inside the context, in training.
 
         Args:
             target: What the task compares predictions with. Default: what ``target`` of :func:`balance` says.
+
+        Yields:
+            The pass, which knows what it showed once the context has ended.
 
         Raises:
             RuntimeError: If an encoder is called more than once in the context, there was no
@@ -159,7 +163,7 @@ class Balanced:
         seen = LoopPass(self, balancer.name)
         self.guides.unwatched = None
         with seen.watching(seen.by_name(balancer.pass_changes())):
-            yield
+            yield seen
         if target is _AS_BALANCE_SAYS:
             target = find_in(seen.batch, cast(Target, self._target))
         seen.batch[TARGET] = target
@@ -214,13 +218,13 @@ class Balanced:
         self.balancer.finish_update()
         factors = self.balancer.rate_factors() if self.balancer.active else None
         self._update = None if factors is None else ScaledUpdate(self.balancer.encoders, factors)
-        self._unfinished, self._is_scaled = False, True
+        self._unfinished, self.is_scaled = False, True
 
     def skip(self) -> None:
-        """Let the next ``optimizer.step()`` pass, and the update leave no trace, where a loop drops a batch."""
+        """Let the next ``optimizer.step()`` pass without a trace, where a loop drops a batch."""
         self._seen = None
         self._undo(self._prepared())
-        self._is_scaled, self._before = True, self._prepared().state_dict()
+        self.is_scaled, self._before = True, self._prepared().state_dict()
 
     def stats(self) -> dict[str, float]:
         """Return what was measured last, such as ``B/audio`` and ``score/audio``; it waits for the device."""
@@ -290,34 +294,34 @@ class Balanced:
         """
         if self._unfinished and self._versions != versions_of(balancer.encoders):
             raise RuntimeError(
-                'The encoders were updated, but not by the optimizer of `balanced.prepare(optimizer)`, so nothing '
-                'was balanced: prepare the optimizer that takes the step.'
+                'The encoders were updated, but not by the optimizer of `balanced.prepare(optimizer)`, so '
+                'nothing was balanced: prepare the optimizer that takes the step.'
             )
         gone = all(p.grad is None for parameters in balancer.encoders for p in parameters)
-        if self._is_scaled or (self._unfinished and gone):
+        if self.is_scaled or (self._unfinished and gone):
             self._undo(balancer)
 
     def _undo(self, balancer: Balancer) -> None:
-        if self._is_scaled:
+        if self.is_scaled:
             balancer.load_state_dict(self._before)
         elif self._unfinished:
             balancer.finish_update(torch.ones(()))
-        self._unfinished = self._is_scaled = False
+        self._unfinished = self.is_scaled = False
         self._update = None
 
     def _before_step(self, optimizer: Optimizer, args: tuple, kwargs: dict[str, Any]) -> None:
         closure = kwargs.get('closure', args[1] if len(args) > 1 else None)  # the first is the optimizer
-        if closure is None and not self._is_scaled:
+        if closure is None and not self.is_scaled:
             self.scale()
 
     def _after_step(self, optimizer: Optimizer, args: tuple, kwargs: dict[str, Any]) -> None:
-        if not self._is_scaled:
+        if not self.is_scaled:
             raise RuntimeError(
                 'Backward ran inside `optimizer.step(closure)`, and nothing was balanced: call '
                 '`balanced.scale()` after it.'
             )
         if self._update is not None:
             self._update.finish()
-        self._update, self._before, self._is_scaled = None, {}, False
+        self._update, self._before, self.is_scaled = None, {}, False
         if self.updates is not None:
             self.clock.progress = min(1.0, self.clock.progress + 1 / self.updates)

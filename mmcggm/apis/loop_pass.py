@@ -37,8 +37,8 @@ class LoopPass(GuidedPass):
 
     def _unknown(self, what: str) -> NoReturn:
         raise ValueError(
-            f'{self._asker} needs {what}, which a loop with `mmcggm.balance` and these settings does not show. '
-            'Choose another `method`, or train it through MMEngine (docs/any_model.md).'
+            f'{self._asker} needs {what}, which a loop with `mmcggm.balance` and these settings does not '
+            'show. Choose another `method`, or train it through MMEngine (docs/any_model.md).'
         )
 
     @property
@@ -69,8 +69,8 @@ def loss_of(output: Any) -> Tensor:
         found = output if isinstance(output, Tensor) else getattr(output, 'loss', None)
     if not isinstance(found, Tensor) or found.numel() != 1:
         raise ValueError(
-            '`balanced.loss` takes the loss of the model, a scalar, or what the model returns with its loss at '
-            f"'loss', got {describe(output)}."
+            '`balanced.loss` takes the loss of the model, a scalar, or what the model returns with its loss '
+            f"at 'loss', got {describe(output)}."
         )
     return found.reshape(())
 

@@ -15,8 +15,8 @@ Method = str | dict | Sequence[dict | str] | Balancer
 # What docs/cggm.md recommends, for who names the method alone.
 RECOMMENDED = {'CGGM': dict(type='CGGM', rho='neutral', lam=0.0, progress=dict(type='SmoothedProgress'))}
 SCALING = ('CGGM', 'TeachingCGGM')  # methods that scale the gradient or the update, and have a direction
-# Parts of the names of optimizers that divide a gradient by its own running size or norm, which undoes a scale
-# that lasts: Adam, AdamW, Adagrad, Adafactor, RMSprop, …
+# Parts of the names of optimizers that divide a gradient by its own running size or norm, which undoes a
+# scale that lasts: Adam, AdamW, Adagrad, Adafactor, RMSprop, …
 NORMALISING = (
     'ada',
     'rms',
@@ -52,7 +52,8 @@ def suited(method: Method, optimizer: Optimizer, has_head: bool) -> Any:
         chosen['magnitude'] = 'update' if _normalises(optimizer) else 'gradient'
         print_log(
             f"{config['type']} scales each encoder's {chosen['magnitude']}, which suits "
-            f"{type(optimizer).__name__}; `method=dict(type=…, magnitude='gradient' or 'update')` sets another.",
+            f"{type(optimizer).__name__}; `method=dict(type=…, magnitude='gradient' or 'update')` sets "
+            'another.',
             'current',
         )
     if 'direction' not in config and not has_head:

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 class ScaledUpdate:
     """What an optimizer's step does to the encoders, scaled afterwards.
 
-    For optimizers whose update is the learning rate times something it is a factor on the learning rate. It needs
-    no parameter group an encoder, which schedulers and checkpoints would have to know, but a copy of the encoders
-    for the time of the step.
+    For optimizers whose update is the learning rate times something it is a factor on the learning rate. It
+    needs no parameter group an encoder, which schedulers and checkpoints would have to know, but a copy of
+    the encoders for the time of the step.
 
     Args:
         encoders: The parameters of each encoder, before the step. Those without a gradient stay as they are.

@@ -36,12 +36,13 @@ def check_last_layers(seen: Pass, encoders: Sequence[Sequence[nn.Parameter]]) ->
     if shapes != expected:
         raise ValueError(
             f'`guide_weights` of the {type(seen).__name__} have the shapes {shapes}, but each of the '
-            f'{len(expected)} guides needs a last layer whose weight has the shape of `head_weight`, {expected}, '
+            f'{len(expected)} guides needs a last layer whose weight has the shape of `head_weight`, '
+            f'{expected}, '
             "since their gradients are compared (unless CGGM's `direction` is 'none')."
         )
     heads = {id(weight) for weight in seen.head_weights}
     if any(id(parameter) in heads for parameters in encoders for parameter in parameters):
         raise ValueError(
-            f'`head_weight` of the {type(seen).__name__} belongs to an encoder, so it is not the head of the fused '
-            'model. Take the last layer after fusion, or a smaller encoder.'
+            f'`head_weight` of the {type(seen).__name__} belongs to an encoder, so it is not the head of the '
+            'fused model. Take the last layer after fusion, or a smaller encoder.'
         )

@@ -41,12 +41,12 @@ class Pass:
 
     @property
     def head_weight(self) -> Tensor:
-        """``W``, the weight of the last layer of the fused model's head: a parameter, or computed from some."""
+        """``W``, the weight of the last layer of the fused model's head; a parameter, or made of some."""
         self._unknown('the weight of the head')
 
     @property
     def head_weights(self) -> Sequence[Tensor]:
-        """``W`` for each of the ``M`` modalities; others than one another where each has a head of its own."""
+        """``W`` for each of the ``M`` modalities; different ones where each has a head of its own."""
         return [self.head_weight] * len(self.guide_losses)
 
     @property

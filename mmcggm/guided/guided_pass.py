@@ -83,7 +83,7 @@ class GuidedPass(Pass):
             RuntimeError: If a representation appears more than once in the context.
         """
         model, heads = self.guided.model, self.guided.heads
-        handles = [model.register_forward_pre_hook(self._keep_arguments, with_kwargs=True)]
+        handles = [model.register_forward_pre_hook(self.keep_arguments, with_kwargs=True)]
         if len(heads.distinct) == 1:
             head = model.get_submodule(heads.distinct[0])
             handles.append(head.register_forward_hook(self._keep_head_call, with_kwargs=True))
@@ -99,6 +99,11 @@ class GuidedPass(Pass):
         finally:
             for handle in handles:
                 handle.remove()
+
+    def keep_arguments(self, model: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
+        """Keep what the model is called with; a forward pre-hook."""
+        self._arguments = args, kwargs
+        self.batch = _by_argument_name(model.forward, args, kwargs)
 
     def set_losses(self, losses: dict[str, Any]) -> dict[str, Any]:
         """Take the losses that the inner model returned, and return them with those of the guides."""
@@ -253,10 +258,6 @@ class GuidedPass(Pass):
             with naming_guide(modality):
                 losses[modality] = self.guided.task.loss(self.guided.model, prediction, self.batch)
         return losses
-
-    def _keep_arguments(self, model: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
-        self._arguments = args, kwargs
-        self.batch = _by_argument_name(model.forward, args, kwargs)
 
     def _keep_head_call(self, head: nn.Module, args: tuple, kwargs: dict[str, Any], output: Tensor) -> None:
         self._head_call = HeadCall(next(iter((*args, *kwargs.values()))), output)

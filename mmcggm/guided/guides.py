@@ -246,8 +246,8 @@ def _from_config(config: dict, modality: str, template: dict[str, Any]) -> nn.Mo
     with naming_guide(modality):
         if 'head' not in config and 'head' not in template:
             raise ValueError(
-                'without a `head` of the model nothing tells what it predicts: give a layer like the last one of '
-                "the guide, `guide=dict(type='AutoGuide', head=torch.nn.Linear(64, 10))`."
+                'without a `head` of the model nothing tells what it predicts: give a layer like the last '
+                "one of the guide, `guide=dict(type='AutoGuide', head=torch.nn.Linear(64, 10))`."
             )
         return cast(nn.Module, MODELS.build(config, default_args=template))
 

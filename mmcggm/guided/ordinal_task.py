@@ -15,16 +15,17 @@ from .tasks import TargetTask, find_target
 
 @TASKS.register_module()
 class OrdinalTask(TargetTask):
-    """Ordered classes, such as grades, by cumulative logits (Frank and Hall, ECML 2001; CORAL, arXiv 1901.07884).
+    """Ordered classes, such as grades, by cumulative logits (Frank and Hall, ECML 2001; CORAL, arXiv
+    1901.07884).
 
     Predictions are logits ``(N, C - 1)``: that the class is above 0, above 1, and so on. Targets are class
-    indices ``(N,)`` or ``(N, 1)``. The score is ``1 - |predicted - true| / (C - 1)``, where the predicted class is
-    the number of positive logits.
+    indices ``(N,)`` or ``(N, 1)``. The score is ``1 - |predicted - true| / (C - 1)``, where the predicted
+    class is the number of positive logits.
 
     Args:
         target: Path of the targets in the batch, see :class:`ClassificationTask`.
-        loss: ``'cumulative'``, the mean binary cross-entropy; or the path of a loss module in the model, of the
-            logits and of targets 0 and 1 in the same shape.
+        loss: ``'cumulative'``, the mean binary cross-entropy; or the path of a loss module in the model, of
+            the logits and of targets 0 and 1 in the same shape.
     """
 
     losses = {'cumulative': nn.BCEWithLogitsLoss()}

@@ -81,8 +81,8 @@ class MLA(Balancer):
         self._weight = seen.head_weight
         if not self._weight.is_leaf:
             raise ValueError(
-                'MLA projects the gradient of the weight of the head, but `head` is a layer that computes its '
-                'weight from others, as by weight norm: choose a plain layer, or another method.'
+                'MLA projects the gradient of the weight of the head, but `head` is a layer that computes '
+                'its weight from others, as by weight norm: choose a plain layer, or another method.'
             )
         if self._weight.shape[2:].numel() != 1:
             raise ValueError(
