@@ -70,7 +70,7 @@ class Training:
                 other = owners.setdefault(id(parameter), modality)
                 if other != modality:
                     raise ValueError(
-                        f"The encoders of '{other}' and '{modality}' share parameters, and a parameter can't be "
+                        f"The encoders of '{other}' and '{modality}' share parameters, and one can't be "
                         'scaled for two modalities: give each an encoder of its own, or list only the '
                         'parameters that each has for itself.'
                     )

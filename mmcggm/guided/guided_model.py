@@ -45,8 +45,9 @@ class GuidedModel(BaseModel):
             - a list of paths: all are the encoder, the last makes the representation;
             - a dict with ``modules`` (a path or list), ``representation`` (path of the module where the
               representation appears, default the last of ``modules``), ``source`` (``'output'``, default,
-              or ``'input'``, of several arguments by position or name) and ``key`` (what to pick there:
-              an index, a name, or a list of them for nested ones).
+              or ``'input'``, of several arguments by position or name), ``key`` (what to pick there:
+              an index, a name, a list of them for nested ones, or a function) and ``calls`` (``'once'``,
+              default, or ``'mean'`` of the calls of a module that is called several times in a pass).
 
             Or the path of a module, such as ``'backbone.encoders'``, whose children are the encoders, by
             modality.
