@@ -243,15 +243,20 @@ def test_two_functions_are_a_task():
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), named.parameters(), strict=True))
 
 
-def test_it_trains_under_autocast():
-    model, balanced, _ = plain(method='CGGM')
+@pytest.mark.parametrize('loss_inside', [True, False])
+def test_it_trains_under_autocast(loss_inside):
+    model, balanced, _ = plain(method=dict(type='CGGM', lam=0.1))
     optimizer = balanced.prepare(torch.optim.SGD(model.parameters(), lr=0.05))
     for batch in many_batches(MODALITIES, 2):
-        with balanced.watch(batch['label']), torch.autocast('cpu', torch.bfloat16):
-            loss = nn.functional.cross_entropy(model(**batch), batch['label'])
-        balanced.loss(loss).backward()
+        before = [p.detach().clone() for p in balanced.guides.parameters()]
+        with torch.autocast('cpu', torch.bfloat16):
+            with balanced.watch(batch['label']):
+                loss = nn.functional.cross_entropy(model(**batch), batch['label'])
+            total = balanced.loss(loss) if loss_inside else None
+        (balanced.loss(loss) if total is None else total).backward()
         optimizer.step()
         optimizer.zero_grad()
+        assert not any(torch.equal(a, b) for a, b in zip(before, balanced.guides.parameters(), strict=True))
     assert all(p.isfinite().all() for p in model.parameters())
 
 

@@ -23,14 +23,14 @@ SGD = dict(type='SGD', lr=0.01, momentum=0.9)
 
 
 class TwoStream(nn.Module):
-    """RGB and optical flow, a SqueezeNet each, and a linear layer on both (Simonyan and Zisserman, 2014)."""
+    """RGB and optical flow, half a SqueezeNet each, and a linear layer (Simonyan and Zisserman, 2014)."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.rgb = torchvision.models.squeezenet1_1().features
-        self.flow = torchvision.models.squeezenet1_1().features
+        self.rgb = torchvision.models.squeezenet1_1().features[:5]
+        self.flow = torchvision.models.squeezenet1_1().features[:5]
         self.flow[0] = nn.Conv2d(2, 64, kernel_size=3, stride=2)
-        self.fc = nn.Linear(2 * 512, 3)
+        self.fc = nn.Linear(2 * 128, 3)
 
     def forward(self, rgb: Tensor, flow: Tensor) -> Tensor:
         return self.fc(torch.cat([self.rgb(rgb).mean((2, 3)), self.flow(flow).mean((2, 3))], dim=1))
@@ -72,7 +72,7 @@ def test_two_streams_of_torchvision_move_as_through_mmengine():
         dict(rgb='net.rgb', flow='net.flow'),
         'net.fc',
         task=dict(type='ClassificationTask', target='label'),
-        guide=dict(type='AutoGuide', in_channels=512),
+        guide=dict(type='AutoGuide', in_channels=128),
     )
     guided.guides = ModuleDict(copy.deepcopy(dict(balanced.guides.items())))
     wrapper = build_wrapper(guided, balancer=METHOD, optimizer=SGD, guide_optimizer=SGD)
@@ -94,7 +94,8 @@ def lxmert() -> LxmertForQuestionAnswering:
     torch.manual_seed(0)
     config = LxmertConfig(
         vocab_size=30, hidden_size=16, num_attention_heads=2, intermediate_size=16, l_layers=2, r_layers=1,
-        x_layers=1, visual_feat_dim=6, num_qa_labels=3, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+        x_layers=1, visual_feat_dim=6, num_qa_labels=3, hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
     )  # fmt: skip
     return LxmertForQuestionAnswering(config)
 
@@ -155,7 +156,7 @@ def test_lxmert_moves_in_the_trainer_as_in_a_plain_loop(tmp_path):
 
 @pytest.fixture
 def transchex(tmp_path) -> Transchex:
-    """A chest X-ray and its report; the network reads its text encoder's weights from a file, here of none."""
+    """A network of X-rays and reports, which reads its text encoder's weights from a file, here of none."""
     torch.save({}, tmp_path / 'pytorch_model.bin')
     torch.manual_seed(0)
     return Transchex(
