@@ -40,6 +40,7 @@ class BalanceCallback(TrainerCallback):
     def __init__(self, balanced: Balanced) -> None:
         self._balanced = balanced
         self._watching: Any = None
+        self._reached = False  # whether backward passed through the loss of the update's last pass
         self._handles: list[Any] = []
 
     def on_train_begin(
@@ -71,7 +72,7 @@ class BalanceCallback(TrainerCallback):
             self._balanced.model.register_forward_hook(self._end_pass, with_kwargs=True),
         ]
 
-    def on_pre_optimizer_step(
+    def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Check that the guides were trained.
@@ -79,12 +80,13 @@ class BalanceCallback(TrainerCallback):
         Raises:
             RuntimeError: If the loss that the model returned was not the one that backward came from.
         """
-        if not self._balanced.is_scaled:
+        if not self._reached:
             raise RuntimeError(
                 'Backward did not pass through the loss that the model returned, so nothing was balanced: '
                 'the Trainer has a `compute_loss_func` or computes the loss elsewhere. Let the model return '
                 'it.'
             )
+        self._reached = False
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -113,8 +115,12 @@ class BalanceCallback(TrainerCallback):
         watching.__exit__(None, None, None)
         loss = self._balanced.loss(loss_of(output), share=_share(kwargs))
         if GradientState().sync_gradients:
-            _at_the_end_of_backward(loss, self._balanced.scale)
+            _at_the_end_of_backward(loss, self._scale)
         return with_loss(output, loss)
+
+    def _scale(self) -> None:
+        self._balanced.scale()
+        self._reached = True
 
 
 def _share(kwargs: dict[str, Any]) -> float | Tensor:

@@ -8,6 +8,7 @@ import torchvision
 from mmengine.model import BaseModel, ModuleDict
 from monai.networks.nets import Transchex
 from torch import Tensor, nn
+from torch.utils.data import IterableDataset
 from transformers import LxmertConfig, LxmertForQuestionAnswering, Trainer, TrainingArguments
 
 import mmcggm
@@ -100,6 +101,14 @@ def lxmert() -> LxmertForQuestionAnswering:
     return LxmertForQuestionAnswering(config)
 
 
+class InOrder(IterableDataset):
+    def __init__(self, samples: list[dict[str, Tensor]]) -> None:
+        self.samples = samples
+
+    def __iter__(self):
+        return iter(self.samples)
+
+
 LXMERT = dict(
     text=dict(modules=['lxmert.embeddings', 'lxmert.encoder.layer'], representation='lxmert.encoder.layer.1'),
     image=dict(
@@ -134,9 +143,10 @@ def test_lxmert_moves_in_the_trainer_as_in_a_plain_loop(tmp_path):
                 str(tmp_path), per_device_train_batch_size=4, max_steps=10, learning_rate=0.05, optim='sgd',
                 lr_scheduler_type='constant', use_cpu=True, report_to='none', save_strategy='no',
                 logging_strategy='no', disable_tqdm=True, max_grad_norm=1.0,
-                train_sampling_strategy='sequential',
             )  # fmt: skip
-            Trainer(model, arguments, train_dataset=data, callbacks=[BalanceCallback(balanced)]).train()
+            Trainer(
+                model, arguments, train_dataset=InOrder(data), callbacks=[BalanceCallback(balanced)]
+            ).train()
         else:
             model.train()
             optimizer = balanced.prepare(torch.optim.SGD(model.parameters(), lr=0.05))

@@ -5,7 +5,7 @@ import functools
 import pytest
 import torch
 from torch import nn
-from torch.utils.data import Dataset
+from torch.utils.data import IterableDataset
 from transformers import PretrainedConfig, Trainer, TrainingArguments
 
 from mmcggm.apis.transformers import BalanceCallback
@@ -54,22 +54,22 @@ class OfLogits(WithLoss):
         return dict(loss=logits.square().mean(), logits=logits)
 
 
-class Samples(Dataset):
+class Samples(IterableDataset):
+    """Samples one by one, in order."""
+
     def __init__(self, batches):
-        self.x, self.labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
+        self.batches = batches
 
-    def __len__(self):
-        return len(self.x)
-
-    def __getitem__(self, index):
-        return dict(x=self.x[index], labels=self.labels[index])
+    def __iter__(self):
+        for x, labels in self.batches:
+            yield from (dict(x=a, labels=b) for a, b in zip(x, labels, strict=True))
 
 
 def trainer(folder, model, balanced, batches, optimizer='adamw_torch', **settings):
     arguments = dict(
         per_device_train_batch_size=16, max_steps=20, learning_rate=0.01, lr_scheduler_type='constant',
         use_cpu=True, optim=optimizer, report_to='none', save_strategy='no', logging_strategy='no',
-        disable_tqdm=True, max_grad_norm=0.0, dataloader_num_workers=0, train_sampling_strategy='sequential',
+        disable_tqdm=True, max_grad_norm=0.0, dataloader_num_workers=0,
     )  # fmt: skip
     return Trainer(
         model,
