@@ -58,15 +58,30 @@ def direction_gradient(terms: Tensor, grad: Tensor, guide_grads: Tensor) -> tupl
     return gradient.where(norm > 0, torch.zeros_like(gradient)), cosines
 
 
-def last_layer_gradients(seen: Pass) -> tuple[Tensor, list[Tensor]]:
-    """Return ``g`` with its graph and the ``g_i`` without, each flattened, of the losses of a pass."""
+def last_layer_gradients(seen: Pass) -> tuple[list[Tensor], list[Tensor]]:
+    """Return the ``g`` of each head, with their graphs, and the ``g_i`` without, each flattened."""
     guide_grads = [
         seen.gradients(loss, [weight])[0].flatten()
         for loss, weight in zip(seen.guide_losses, seen.guide_weights, strict=True)
     ]
-    return seen.gradients(seen.task_loss, [seen.head_weight], create_graph=True)[0].flatten(), guide_grads
+    grads = seen.gradients(seen.task_loss, distinct_heads(seen), create_graph=True)
+    return [grad.flatten() for grad in grads], guide_grads
 
 
-def last_layer_weights(seen: Pass) -> tuple[Tensor, list[Tensor]]:
-    """Return W with its graph and the W_i without, each flattened."""
-    return seen.head_weight.flatten(), [weight.detach().flatten() for weight in seen.guide_weights]
+def last_layer_weights(seen: Pass) -> tuple[list[Tensor], list[Tensor]]:
+    """Return the W of each head, with their graphs, and the W_i without, each flattened."""
+    weights = [weight.flatten() for weight in distinct_heads(seen)]
+    return weights, [weight.detach().flatten() for weight in seen.guide_weights]
+
+
+def distinct_heads(seen: Pass) -> list[Tensor]:
+    """Return the weights of the heads, each once, in the order of the modalities."""
+    return list({id(weight): weight for weight in seen.head_weights}.values())
+
+
+def modalities_of_heads(seen: Pass) -> list[list[int]]:
+    """Return for each of :func:`distinct_heads` the indices of its modalities."""
+    weights = seen.head_weights
+    return [
+        [index for index, weight in enumerate(weights) if weight is head] for head in distinct_heads(seen)
+    ]

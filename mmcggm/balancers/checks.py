@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from collections.abc import Sequence
+
+from torch import Tensor, nn
 
 from .pass_record import Pass
 
@@ -27,12 +29,20 @@ def measured_counts(seen: Pass, modalities: int) -> Tensor:
     return counts.detach()
 
 
-def check_guide_weights(seen: Pass) -> None:
-    """Raise a ValueError unless there is a weight of the head's shape for each guide's loss."""
-    shapes, expected = [tuple(weight.shape) for weight in seen.guide_weights], tuple(seen.head_weight.shape)
-    if len(shapes) != len(seen.guide_losses) or any(shape != expected for shape in shapes):
+def check_last_layers(seen: Pass, encoders: Sequence[Sequence[nn.Parameter]]) -> None:
+    """Raise a ValueError unless each guide has a weight of its head's shape, and no head is in an encoder."""
+    shapes = [tuple(weight.shape) for weight in seen.guide_weights]
+    expected = [tuple(weight.shape) for weight in seen.head_weights]
+    if shapes != expected:
         raise ValueError(
             f'`guide_weights` of the {type(seen).__name__} have the shapes {shapes}, but each of the '
-            f'{len(seen.guide_losses)} guides needs a last layer whose weight has the shape {expected} of '
-            "`head_weight`, since their gradients are compared (unless CGGM's `direction` is 'none')."
+            f'{len(expected)} guides needs a last layer whose weight has the shape of `head_weight`, '
+            f'{expected}, '
+            "since their gradients are compared (unless CGGM's `direction` is 'none')."
+        )
+    heads = {id(weight) for weight in seen.head_weights}
+    if any(id(parameter) in heads for parameters in encoders for parameter in parameters):
+        raise ValueError(
+            f'`head_weight` of the {type(seen).__name__} belongs to an encoder, so it is not the head of the '
+            'fused model. Take the last layer after fusion, or a smaller encoder.'
         )

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from itertools import combinations
 from typing import Any
 
 from torch import Tensor
-from torch.optim import Optimizer
 
 from mmcggm.registry import BALANCERS
 
@@ -112,12 +110,9 @@ class Combined(Balancer):
         for method in self.methods:
             method.finish_update(overflow)
 
-    @contextmanager
-    def scaled_rates(self, optimizer: Optimizer) -> Iterator[None]:
-        with ExitStack() as stack:
-            for method in self.methods:
-                stack.enter_context(method.scaled_rates(optimizer))
-            yield
+    def rate_factors(self) -> Sequence[float] | Tensor | None:
+        factors = [method.rate_factors() for method in self.methods]
+        return next((own for own in factors if own is not None), None)  # one alone may change rates
 
     def end_epoch(self) -> None:
         for method in self.methods:

@@ -40,13 +40,18 @@ class Pass:
         self._unknown('the losses of the guides')
 
     @property
-    def head_weight(self) -> nn.Parameter:
-        """``W``, the weight of the last layer of the fused model's head."""
+    def head_weight(self) -> Tensor:
+        """``W``, the weight of the last layer of the fused model's head; a parameter, or made of some."""
         self._unknown('the weight of the head')
 
     @property
+    def head_weights(self) -> Sequence[Tensor]:
+        """``W`` for each of the ``M`` modalities; different ones where each has a head of its own."""
+        return [self.head_weight] * len(self.guide_losses)
+
+    @property
     def guide_weights(self) -> Sequence[nn.Parameter]:
-        """``W_i``, the weights of the guides' last layers, each with the shape of ``W``."""
+        """``W_i``, the weights of the guides' last layers, each with the shape of the modality's ``W``."""
         self._unknown('the weights of the guides')
 
     @property
@@ -178,7 +183,7 @@ class PlainPass(Pass):
         return self._guide_losses
 
     @property
-    def head_weight(self) -> nn.Parameter:
+    def head_weight(self) -> Tensor:
         return self._head_weight
 
     @property

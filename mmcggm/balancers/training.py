@@ -50,7 +50,7 @@ class Training:
         seed: Of what is random and must be the same in all processes.
 
     Raises:
-        ValueError: If ``encoders`` has no list of parameters for each modality.
+        ValueError: If ``encoders`` has no list of parameters for each modality, or two of them share one.
     """
 
     modalities: Sequence[str]
@@ -72,6 +72,16 @@ class Training:
                 f'{list(self.modalities)}, in their order, but got {given}: '
                 '[list(encoder.parameters()) for encoder in encoders].'
             )
+        owners: dict[int, str] = {}
+        for modality, parameters in zip(self.modalities, self.encoders, strict=True):
+            for parameter in parameters:
+                other = owners.setdefault(id(parameter), modality)
+                if other != modality:
+                    raise ValueError(
+                        f"The encoders of '{other}' and '{modality}' share parameters, and one can't be "
+                        'scaled for two modalities: give each an encoder of its own, or list only the '
+                        'parameters that each has for itself.'
+                    )
 
     @property
     def device(self) -> torch.device:

@@ -1,8 +1,10 @@
 """What wraps and watches a model: guided model, passes, guides, tasks and teachers."""
 
 from .checkpoints import strip_guides
+from .function_task import FunctionTask
 from .guided_model import GuidedModel
 from .guides import AutoGuide, DecodeHeadGuide, Guide
+from .ordinal_task import OrdinalTask
 from .sequence_guide import SequenceGuide
 from .slice_dice_score import SliceDice
 from .tasks import ClassificationTask, MultiLabelTask, RegressionTask, SegmentationTask, Task
@@ -13,9 +15,11 @@ __all__ = [
     'AutoGuide',
     'ClassificationTask',
     'DecodeHeadGuide',
+    'FunctionTask',
     'Guide',
     'GuidedModel',
     'MultiLabelTask',
+    'OrdinalTask',
     'RegressionTask',
     'SegmentationTask',
     'SequenceGuide',

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from mmcggm.structures.nested import map_part, map_tensors
+from mmcggm.structures.nested import describe, map_part, map_tensors
 
 from .encoder_paths import ModalityEncoder
 
@@ -28,26 +29,35 @@ def captured(
             representation on its way into the rest of the model. What is collected is from before.
 
     Raises:
-        RuntimeError: If a representation appears twice in the pass, or is changed in place after it
-            appeared.
+        RuntimeError: If a representation appears twice in the pass, unless its encoder takes the mean of its
+            calls, or is changed in place after it appeared.
         KeyError: If a ``key`` names nothing.
+        ValueError: If representations can't be averaged, or a representation that a function picks is to be
+            changed.
     """
     found: dict[str, Any] = {}
-    versions: dict[str, list[int]] = {}
+    calls: dict[str, list[Any]] = {}
+    versions: dict[str, list[list[int]]] = {}
 
     def keep(encoder: ModalityEncoder, value: Any) -> None:
-        if encoder.modality in found:
+        own = calls.setdefault(encoder.modality, [])
+        if own and encoder.calls == 'once':
             raise RuntimeError(
                 f"`encoders.{encoder.modality}`: '{encoder.representation}' was called more than once in a "
                 'forward pass, so its representation is ambiguous. Name as `representation` a module that '
-                'is called once.'
+                "is called once, or set `calls='mean'`."
             )
-        found[encoder.modality] = encoder.pick(value)
-        versions[encoder.modality] = _versions(found[encoder.modality])
+        own.append(encoder.pick(value))
+        versions.setdefault(encoder.modality, []).append(_versions(own[-1]))
 
     handles = []
     for encoder in encoders:
         module, change = model.get_submodule(encoder.representation), (changes or {}).get(encoder.modality)
+        if change is not None and callable(encoder.key):
+            raise ValueError(
+                f'`encoders.{encoder.modality}.key` is a function, so what it picks can not be changed on '
+                'its way into fusion, which the method does: name entries, or choose another method.'
+            )
         if encoder.source == 'output':
             handles.append(module.register_forward_hook(_output_hook(encoder, keep, change)))
         else:
@@ -59,12 +69,25 @@ def captured(
         for handle in handles:
             handle.remove()
     for encoder in encoders:
-        if encoder.modality in found and versions[encoder.modality] != _versions(found[encoder.modality]):
+        own = calls.get(encoder.modality, [])
+        if versions.get(encoder.modality, []) != [_versions(value) for value in own]:
             raise RuntimeError(
                 f"`encoders.{encoder.modality}`: the {encoder.source} of '{encoder.representation}' was "
                 'changed in place after it appeared. Name as `representation` the module that changes it, '
                 'or one before it.'
             )
+        if own:
+            found[encoder.modality] = own[0] if encoder.calls == 'once' else _mean(own, encoder)
+
+
+def _mean(values: Sequence[Any], encoder: ModalityEncoder) -> Tensor:
+    shapes = {tuple(value.shape) if isinstance(value, Tensor) else describe(value) for value in values}
+    if len(shapes) > 1 or not isinstance(values[0], Tensor):
+        raise ValueError(
+            f"`encoders.{encoder.modality}.calls` is 'mean', for tensors of one shape, but the calls made "
+            f'{sorted(map(str, shapes))}: pick a tensor by `key`.'
+        )
+    return torch.stack(list(values)).mean(0)
 
 
 def _output_hook(encoder: ModalityEncoder, keep: Callable, change: Change | None) -> Callable:

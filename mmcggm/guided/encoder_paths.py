@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
 from mmcggm.structures.nested import describe, entries
+from mmcggm.structures.sequences import unpacked
 from mmcggm.utils.spelling import did_you_mean, one_of
 
 
@@ -21,14 +23,18 @@ class ModalityEncoder:
         modules: Paths of the modules whose parameters are the encoder's.
         representation: Path of the module that the representation leaves or enters.
         source: ``'output'`` or ``'input'`` of that module.
-        key: What to pick there, step by step: entries of dicts, tuples and lists, fields of dataclasses.
+        key: What to pick there, step by step: entries of dicts, tuples and lists, fields of dataclasses; or a
+            function of it.
+        calls: ``'once'``: the module is called once in a pass; ``'mean'``: the representation is the mean of
+            those of all its calls, such as one a frame.
     """
 
     modality: str
     modules: tuple[str, ...]
     representation: str
     source: str = 'output'
-    key: tuple[int | str, ...] = ()
+    key: tuple[int | str, ...] | Callable[[Any], Any] = ()
+    calls: str = 'once'
 
     @classmethod
     def from_config(cls, modality: str, config: str | Sequence[str] | dict) -> ModalityEncoder:
@@ -39,22 +45,31 @@ class ModalityEncoder:
         """
         name = f'encoders.{modality}'
         config = dict(config) if isinstance(config, Mapping) else dict(modules=config)
-        unknown = set(config) - {'modules', 'representation', 'source', 'key'}
+        unknown = set(config) - {'modules', 'representation', 'source', 'key', 'calls'}
         if unknown or not config.get('modules'):
             raise ValueError(
-                f'`{name}` needs `modules` and takes `representation`, `source` and `key`, got {config}.'
+                f'`{name}` needs `modules` and takes `representation`, `source`, `key` and `calls`, got '
+                f'{config}.'
             )
         modules, key = config['modules'], config.get('key')
         modules = (modules,) if isinstance(modules, str) else tuple(modules)
         source = config.get('source', 'output')
         if source not in ('output', 'input'):
             raise ValueError(f"`{name}.source` must be 'output' or 'input', got {source!r}.")
+        calls = config.get('calls', 'once')
+        if calls not in ('once', 'mean'):
+            raise ValueError(f"`{name}.calls` must be 'once' or 'mean', got {calls!r}.")
+        if key is None:
+            key = ()
+        elif not callable(key):
+            key = (key,) if isinstance(key, (int, str)) else tuple(key)
         return cls(
             modality=modality,
             modules=modules,
             representation=config.get('representation', modules[-1]),
             source=source,
-            key=() if key is None else (key,) if isinstance(key, (int, str)) else tuple(key),
+            key=key,
+            calls=calls,
         )
 
     def check(self, model: nn.Module) -> None:
@@ -73,13 +88,13 @@ class ModalityEncoder:
         return model.get_submodule(self.representation if self.source == 'output' else self.modules[-1])
 
     def pick(self, value: Any) -> Any:
-        """Return what ``key`` names in ``value``.
+        """Return what ``key`` names in ``value``; of packed sequences the tokens and their padding.
 
         Raises:
             KeyError: If there is nothing under it.
         """
-        part = value
-        for step in self.key:
+        part = self.key(value) if callable(self.key) else value
+        for step in () if callable(self.key) else self.key:
             found = entries(part)
             if step not in found:
                 raise KeyError(
@@ -87,7 +102,7 @@ class ModalityEncoder:
                     f"'{self.representation}' is {describe(value)}."
                 )
             part = found[step]
-        return part
+        return unpacked(part) if isinstance(part, PackedSequence) else part
 
 
 def find_module(model: nn.Module, path: str, setting: str) -> nn.Module:
@@ -104,7 +119,7 @@ def find_module(model: nn.Module, path: str, setting: str) -> nn.Module:
 
 
 def check_disjoint(model: nn.Module, encoders: Sequence[ModalityEncoder]) -> None:
-    """Raise a ValueError if two encoders share a trainable parameter."""
+    """Raise a ValueError if two encoders share a trainable parameter, or the representation."""
     owners: dict[nn.Parameter, ModalityEncoder] = {}
     for encoder in encoders:
         for parameter in encoder.parameters(model):
@@ -116,13 +131,23 @@ def check_disjoint(model: nn.Module, encoders: Sequence[ModalityEncoder]) -> Non
                     "parameter can't be scaled for two modalities: give each an encoder of its own, or "
                     'name in `encoders` only the modules that each has for itself.'
                 )
+    places: dict[Any, str] = {}
+    for encoder in encoders:
+        other_name = places.setdefault(
+            (encoder.representation, encoder.source, encoder.key), encoder.modality
+        )
+        if other_name != encoder.modality:
+            raise ValueError(
+                f"The representations of '{other_name}' and '{encoder.modality}' are the same, the "
+                f"{encoder.source} of '{encoder.representation}': name for each where its own appears."
+            )
 
 
 def check_head(model: nn.Module, path: str) -> None:
     """Raise a ValueError unless there is a layer with a trainable ``weight`` at ``path``."""
     head = find_module(model, path, 'head')
-    weight = getattr(head, 'weight', None)
-    if not isinstance(weight, nn.Parameter):
+    weight = getattr(head, 'weight', None)  # a parameter, or computed from some, as by weight norm
+    if not isinstance(weight, Tensor):
         layers = [f'{path}.{name}' for name, module in head.named_modules() if hasattr(module, 'weight')]
         raise ValueError(
             f"`head`: '{path}' is a {type(head).__name__} without a parameter `weight`. Name the last layer "
@@ -134,9 +159,9 @@ def check_head(model: nn.Module, path: str) -> None:
 
 def check_head_apart(model: nn.Module, path: str, encoders: Sequence[ModalityEncoder]) -> None:
     """Raise a ValueError if the head's last layer is part of an encoder."""
-    weight = model.get_submodule(path).weight
+    own = {parameter for parameter in model.get_submodule(path).parameters() if parameter.requires_grad}
     for encoder in encoders:
-        if any(parameter is weight for parameter in encoder.parameters(model)):
+        if own.intersection(encoder.parameters(model)):
             raise ValueError(
                 f"`head`: '{path}' belongs to the encoder of '{encoder.modality}' "
                 f'({", ".join(encoder.modules)}), so '

@@ -15,10 +15,11 @@ from torch import nn
 from mmcggm.balancers import Change
 from mmcggm.registry import MODELS, TASKS
 
-from .encoder_paths import ModalityEncoder, check_disjoint, check_head, check_head_apart, find_module
+from .encoder_paths import ModalityEncoder, check_disjoint, find_module
 from .encoder_weights import load_encoder
 from .guided_pass import GuidedPass
 from .guides import AutoGuide, build_guides
+from .heads import Heads
 from .tasks import Task
 from .teachers import Teachers
 
@@ -45,8 +46,9 @@ class GuidedModel(BaseModel):
             - a list of paths: all are the encoder, the last makes the representation;
             - a dict with ``modules`` (a path or list), ``representation`` (path of the module where the
               representation appears, default the last of ``modules``), ``source`` (``'output'``, default,
-              or ``'input'``, of several arguments by position or name) and ``key`` (what to pick there:
-              an index, a name, or a list of them for nested ones).
+              or ``'input'``, of several arguments by position or name), ``key`` (what to pick there:
+              an index, a name, a list of them for nested ones, or a function) and ``calls`` (``'once'``,
+              default, or ``'mean'`` of the calls of a module that is called several times in a pass).
 
             Or the path of a module, such as ``'backbone.encoders'``, whose children are the encoders, by
             modality.
@@ -101,13 +103,14 @@ class GuidedModel(BaseModel):
             encoders = {modality: f'{encoders}.{modality}' for modality, _ in children}
         self.encoders = tuple(ModalityEncoder.from_config(*entry) for entry in encoders.items())
         self.head_path = head
+        self.heads = Heads.from_config(head, self.modalities)
         self.only = only
         self.pretrained = pretrained or {}
         self.frozen = self._frozen(freeze)
         self._check()
         self.guides = ModuleDict(
             build_guides(
-                self.model, self.encoders, head, shared=guide or dict(type=AutoGuide), own=guides or {}
+                self.model, self.encoders, self.heads, shared=guide or dict(type=AutoGuide), own=guides or {}
             )
         )
         self.teachers = Teachers(teachers or {}, self.encoders)
@@ -243,8 +246,7 @@ class GuidedModel(BaseModel):
                     logging.WARNING,
                 )
         check_disjoint(self.model, self.encoders)
-        check_head(self.model, self.head_path)
-        check_head_apart(self.model, self.head_path, self.encoders)
+        self.heads.check(self.model, self.encoders)
         self.task.check(self.model)
 
     def _frozen(self, freeze: bool) -> tuple[nn.Module, ...]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol, cast
 
 import torch
 from mmengine.model import BaseModel
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from mmcggm.balancers import Change, Pass, differentiated_once
 from mmcggm.balancers.pass_record import sum_of_present
@@ -20,6 +21,7 @@ from mmcggm.structures.sequences import is_padded, pool_tokens
 from .capture import captured
 from .encoder_paths import ModalityEncoder
 from .guides import naming_guide
+from .heads import Heads
 from .tasks import Task
 from .teachers import Teachers
 
@@ -36,7 +38,7 @@ class Guided(Protocol):
     def guides(self) -> Any: ...  # of modules by modality
 
     @property
-    def head(self) -> nn.Module: ...
+    def heads(self) -> Heads: ...
 
     def fixed_changes(self) -> dict[str, Change]: ...
 
@@ -80,22 +82,33 @@ class GuidedPass(Pass):
         Raises:
             RuntimeError: If a representation appears more than once in the context.
         """
-        model, head = self.guided.model, self.guided.head
-        handles = [
-            model.register_forward_pre_hook(self._keep_arguments, with_kwargs=True),
-            head.register_forward_hook(self._keep_head_call, with_kwargs=True),
-        ]
+        model, heads = self.guided.model, self.guided.heads
+        handles = [model.register_forward_pre_hook(self.keep_arguments, with_kwargs=True)]
+        if len(heads.distinct) == 1:
+            head = model.get_submodule(heads.distinct[0])
+            handles.append(head.register_forward_hook(self._keep_head_call, with_kwargs=True))
+        computed = heads.compute_weights(model)
         try:
-            with captured(model, self.guided.encoders, changes) as self.found:
+            with (
+                parametrize.cached() if computed else nullcontext(),
+                captured(model, self.guided.encoders, changes) as self.found,
+            ):
                 yield
+                if computed:
+                    _ = self.head_weights  # those that the pass used
         finally:
             for handle in handles:
                 handle.remove()
 
+    def keep_arguments(self, model: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
+        """Keep what the model is called with; a forward pre-hook."""
+        self._arguments = args, kwargs
+        self.batch = _by_argument_name(model.forward, args, kwargs)
+
     def set_losses(self, losses: dict[str, Any]) -> dict[str, Any]:
         """Take the losses that the inner model returned, and return them with those of the guides."""
         self._task_loss = self.guided.model.parse_losses(losses)[0]
-        _ = self.head_weight, self.guide_weights  # now, while a sharding strategy has them gathered
+        _ = self.head_weights, self.guide_weights  # now, while a sharding strategy has them gathered
         names = (f'guide_{modality}.loss' for modality in self.modalities)
         return {**losses, **dict(zip(names, self.guide_losses, strict=True))}
 
@@ -133,9 +146,18 @@ class GuidedPass(Pass):
             for modality, guide in self.guided.guides.items()
         ]
 
+    @property
+    def head_weight(self) -> Tensor:
+        if len(self.guided.heads.distinct) > 1:
+            self._unknown('the weight of one head, and each modality has its own')
+        return self.head_weights[0]
+
     @cached_property
-    def head_weight(self) -> nn.Parameter:
-        return cast(nn.Parameter, self.guided.head.weight)
+    def head_weights(self) -> list[Tensor]:
+        heads = self.guided.heads
+        if not heads.paths:
+            self._unknown('the weight of the head, and there is no `head`')
+        return [cast(Tensor, layer.weight) for layer in heads.layers(self.guided.model)]
 
     @cached_property
     def guide_weights(self) -> list[nn.Parameter]:
@@ -205,7 +227,7 @@ class GuidedPass(Pass):
         other = GuidedPass(self.guided)
         args, kwargs = self._arguments
         all_changes = {**self.by_name(changes), **self.guided.fixed_changes()}
-        with _evaluating(self.guided.model), other.watching(all_changes):
+        with evaluating(self.guided.model), other.watching(all_changes):
             losses = self.guided.model(*args, **kwargs)
         other._task_loss = self.guided.model.parse_losses(losses)[0]
         return other
@@ -237,14 +259,12 @@ class GuidedPass(Pass):
                 losses[modality] = self.guided.task.loss(self.guided.model, prediction, self.batch)
         return losses
 
-    def _keep_arguments(self, model: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
-        self._arguments = args, kwargs
-        self.batch = _by_argument_name(model.forward, args, kwargs)
-
     def _keep_head_call(self, head: nn.Module, args: tuple, kwargs: dict[str, Any], output: Tensor) -> None:
         self._head_call = HeadCall(next(iter((*args, *kwargs.values()))), output)
 
     def _called_head(self) -> HeadCall:
+        if len(self.guided.heads.distinct) != 1:
+            self._unknown('what one head returned, and there is not one `head`')
         if self._head_call is None:
             raise ValueError(
                 'This asks what the last layer of the head was given and returned, but the model uses '
@@ -305,7 +325,7 @@ def pooled_vector(representation: Any) -> Tensor:
 
 
 @contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
+def evaluating(module: nn.Module) -> Iterator[None]:
     """Put ``module`` into evaluation mode inside the context."""
     training = [part for part in module.modules() if part.training]
     module.eval()

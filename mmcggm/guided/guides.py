@@ -16,6 +16,7 @@ from mmcggm.structures.nested import check_pyramid, describe
 from mmcggm.structures.sequences import is_padded, pool_tokens
 
 from .encoder_paths import ModalityEncoder
+from .heads import Heads
 
 
 class Guide(BaseModule):
@@ -49,12 +50,14 @@ class AutoGuide(Guide):
             ``GuidedModel`` gives it.
         encoder: The module that makes the representation; its last layer tells ``in_channels``.
             ``GuidedModel`` gives it.
-        in_channels: Channels C of the representation. Default: those of the encoder's last layer.
+        in_channels: Channels C of the representation. Default: those of ``example``, or else of the encoder's
+            last layer.
         depth: Number of hidden layers. Zero makes a linear guide.
         level: Which level of a pyramid (a tuple or list) is used.
         layout: Axes of a sequence: ``'NLC'``, ``'NCL'`` or ``'LNC'``, for batch N, positions L and
             channels C.
         pool: What is taken from a sequence: ``'mean'``, ``'first'`` or ``'last'`` position that counts.
+        example: A representation. ``mmcggm.balance`` gives it, where it has a sample.
         init_cfg: Initialisation.
 
     Raises:
@@ -71,6 +74,7 @@ class AutoGuide(Guide):
         level: int = -1,
         layout: str = 'NLC',
         pool: str = 'mean',
+        example: Any = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -82,12 +86,6 @@ class AutoGuide(Guide):
                 raise ValueError(f'AutoGuide needs `{name}` in {known}, got {value!r}.')
         if depth < 0:
             raise ValueError(f'AutoGuide needs `depth` >= 0, got {depth}.')
-        self.in_channels = output_width(encoder) if in_channels is None else in_channels
-        if self.in_channels is None:
-            raise ValueError(
-                "AutoGuide can't tell the channels of the representation from the encoder "
-                f'({type(encoder).__name__}): set its `in_channels`.'
-            )
         self.recurrent = isinstance(encoder, nn.RNNBase)
         self.level = level
         self.layout = layout
@@ -103,6 +101,14 @@ class AutoGuide(Guide):
                 f"AutoGuide needs a head whose last layer is Linear or Conv1d to Conv3d, but it's a "
                 f'{type(head).__name__}: give a guide of your own.'
             )
+        if in_channels is None and example is not None:
+            in_channels = self._selected(example).shape[1]
+        self.in_channels = output_width(encoder) if in_channels is None else in_channels
+        if self.in_channels is None:
+            raise ValueError(
+                "AutoGuide can't tell the channels of the representation from the encoder "
+                f'({type(encoder).__name__}): set its `in_channels`.'
+            )
         kernel: dict[str, Any] = {} if self.dims == 0 else dict(kernel_size=3, padding=1)
         point: dict[str, Any] = {} if self.dims == 0 else dict(kernel_size=1)
         layers: list[nn.Module] = []
@@ -110,9 +116,7 @@ class AutoGuide(Guide):
             layers.append(hidden(self.in_channels, width, **point))
         for _ in range(depth):
             layers += [hidden(width, width, **kernel), nn.ReLU()]
-        last_layer = deepcopy(head).requires_grad_(True)
-        last_layer.reset_parameters()
-        self.layers = nn.Sequential(*layers, last_layer)
+        self.layers = nn.Sequential(*layers, _anew(head))
 
     @property
     def last_layer(self) -> nn.Module:
@@ -124,6 +128,17 @@ class AutoGuide(Guide):
         Raises:
             ValueError: If the representation doesn't fit; it says what to set.
         """
+        x = self._selected(representation)
+        if x.shape[1] != self.in_channels:
+            raise ValueError(
+                f'the representation has {x.shape[1]} channels, but the guide was built for '
+                f"{self.in_channels}: set the guide's `in_channels={x.shape[1]}`, or its `layout` if another "
+                f'axis of {describe(representation)} holds the channels.'
+            )
+        return self.layers(x)
+
+    def _selected(self, representation: Any) -> Tensor:
+        """Return what the layers take of a representation: ``(N, C)``, or maps ``(N, C, *)``."""
         x, padding = representation if is_padded(representation) else (representation, None)
         self._check_pyramid(x)
         if isinstance(x, (list, tuple)) and -len(x) <= self.level < len(x):
@@ -139,13 +154,7 @@ class AutoGuide(Guide):
                 f"the representation is {describe(x)}, but the head's last layer takes {self.dims + 2} axes: "
                 'name another `representation`, or give a guide of your own.'
             )
-        if x.shape[1] != self.in_channels:
-            raise ValueError(
-                f'the representation has {x.shape[1]} channels, but the guide was built for '
-                f"{self.in_channels}: set the guide's `in_channels={x.shape[1]}`, or its `layout` if another "
-                f'axis of {describe(representation)} holds the channels.'
-            )
-        return self.layers(x)
+        return x
 
     def _check_pyramid(self, x: Any) -> None:
         if self.recurrent and isinstance(x, (list, tuple)):
@@ -191,18 +200,20 @@ class DecodeHeadGuide(Guide):
 def build_guides(
     model: nn.Module,
     encoders: Sequence[ModalityEncoder],
-    head_path: str,
+    heads: Heads,
     shared: dict | nn.Module,
     own: Mapping[str, dict | nn.Module],
+    examples: Mapping[str, Any] | None = None,
 ) -> dict[str, nn.Module]:
     """Return a guide for each modality.
 
     Args:
         model: The model that is guided.
         encoders: Of its modalities.
-        head_path: Of the last layer of its head.
+        heads: The last layers of its heads.
         shared: Config of a guide, or a guide, of which each modality gets one of its own.
         own: The same by modality, for those that differ.
+        examples: By modality, a representation, for guides that are made to fit.
 
     Raises:
         ValueError: If ``own`` names no modality, or a guide's last layer differs in shape from the head's.
@@ -211,38 +222,51 @@ def build_guides(
     unknown = [modality for modality in own if modality not in modalities]
     if unknown:
         raise ValueError(f'`guides` names {unknown}, but `encoders` names {modalities}.')
-    return {
-        e.modality: _build_guide(
-            model, e, head_path, own[e.modality] if e.modality in own else deepcopy(shared)
-        )
-        for e in encoders
-    }
+    built = {}
+    for encoder in encoders:
+        name = encoder.modality
+        guide, path = own[name] if name in own else deepcopy(shared), heads.paths.get(name)
+        if isinstance(guide, dict):
+            template = dict(encoder=encoder.last_module(model))
+            if path is not None:
+                template['head'] = model.get_submodule(path)
+            if examples is not None and name in examples:
+                template['example'] = examples[name]
+            guide = _from_config(guide, name, template)
+        if path is not None:
+            _check_last_layer(guide, name, model, path)
+        built[name] = guide
+    return built
 
 
-def _build_guide(
-    model: nn.Module, encoder: ModalityEncoder, head_path: str, guide: dict | nn.Module
-) -> nn.Module:
-    head = model.get_submodule(head_path)
-    if isinstance(guide, dict):
-        kind = MODELS.get(guide['type']) if isinstance(guide['type'], str) else guide['type']
-        template = dict(head=head, encoder=encoder.last_module(model))
-        is_auto = isinstance(kind, type) and issubclass(kind, AutoGuide)
-        with naming_guide(encoder.modality):
-            guide = cast(nn.Module, MODELS.build(guide, default_args=template if is_auto else None))
+def _from_config(config: dict, modality: str, template: dict[str, Any]) -> nn.Module:
+    kind = MODELS.get(config['type']) if isinstance(config['type'], str) else config['type']
+    if not (isinstance(kind, type) and issubclass(kind, AutoGuide)):
+        return cast(nn.Module, MODELS.build(config))
+    with naming_guide(modality):
+        if 'head' not in config and 'head' not in template:
+            raise ValueError(
+                'without a `head` of the model nothing tells what it predicts: give a layer like the last '
+                "one of the guide, `guide=dict(type='AutoGuide', head=torch.nn.Linear(64, 10))`."
+            )
+        return cast(nn.Module, MODELS.build(config, default_args=template))
+
+
+def _check_last_layer(guide: nn.Module, modality: str, model: nn.Module, head_path: str) -> None:
+    """Raise a ValueError unless the guide's last layer has a weight like the head's."""
     weight = getattr(getattr(guide, 'last_layer', None), 'weight', None)
     if not isinstance(weight, nn.Parameter):
         raise ValueError(
-            f"The guide of '{encoder.modality}', a {type(guide).__name__}, needs an attribute "
+            f"The guide of '{modality}', a {type(guide).__name__}, needs an attribute "
             '`last_layer`, which has a parameter `weight`.'
         )
-    shape, expected = tuple(weight.shape), tuple(cast(nn.Parameter, head.weight).shape)
+    shape, expected = tuple(weight.shape), tuple(cast(Tensor, model.get_submodule(head_path).weight).shape)
     if shape != expected:
         raise ValueError(
-            f"The last layer of the guide of '{encoder.modality}' has a weight of shape {shape}, but the "
+            f"The last layer of the guide of '{modality}' has a weight of shape {shape}, but the "
             f"head's ('{head_path}') has {expected}; CGGM compares their gradients, so set the "
             "guide's channels to the head's."
         )
-    return guide
 
 
 @contextmanager
@@ -252,6 +276,21 @@ def naming_guide(modality: str) -> Iterator[None]:
         yield
     except ValueError as error:
         raise ValueError(f"The guide of '{modality}': {error}") from error
+
+
+def _anew(layer: nn.Module) -> nn.Module:
+    """Return a layer like ``layer``, Linear or a convolution, with weights of its own that are parameters."""
+    if isinstance(layer.weight, nn.Parameter):
+        new = deepcopy(layer).requires_grad_(True)
+        cast(nn.Linear, new).reset_parameters()
+        return new
+    # Its weight is computed, as by weight norm; the guide's is not, so that its gradient can be compared.
+    bias = layer.bias is not None
+    if isinstance(layer, nn.Linear):
+        return nn.Linear(layer.in_features, layer.out_features, bias)
+    kind = next(kind for kind in (nn.Conv1d, nn.Conv2d, nn.Conv3d) if isinstance(layer, kind))
+    names = ('in_channels', 'out_channels', 'kernel_size', 'stride', 'padding', 'dilation', 'groups')
+    return kind(*(getattr(layer, name) for name in names), bias, layer.padding_mode)
 
 
 def _is_sequence(value: Any) -> bool:

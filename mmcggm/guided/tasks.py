@@ -58,7 +58,7 @@ class Task(ABC):
         raise ValueError(f'{type(self).__name__} has no class a sample, which this balancer needs.')
 
 
-class _TargetTask(Task):
+class TargetTask(Task):
     """A task with targets in the batch and a loss of predictions and targets.
 
     Args:
@@ -86,18 +86,33 @@ class _TargetTask(Task):
             raise ValueError(f"`task.loss`: '{self.loss_path}' returned {describe(loss)}, not a scalar.")
         return loss
 
+    def fit(self, model: BaseModel, prediction: Tensor, batch: dict[str, Any]) -> Tensor:
+        """Return a dense prediction ``(N, C, *)`` in the size of dense targets; others as they are."""
+        axes = prediction.ndim - 2
+        if axes < 1:
+            return prediction
+        target = find_target(batch, self.target)
+        size = target.shape[-axes:]
+        if not self._is_dense(target, axes) or prediction.shape[2:] == size:
+            return prediction
+        return nn.functional.interpolate(prediction, size, mode=('linear', 'bilinear', 'trilinear')[axes - 1])
+
+    def _is_dense(self, target: Tensor, axes: int) -> bool:
+        """Return whether targets are ``(N, *)`` or ``(N, C, *)`` with so many axes ``*``."""
+        return target.ndim - axes in (1, 2) and target[0].numel() > 1
+
     @abstractmethod
     def _matched(self, prediction: Tensor, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """Return prediction and target in shapes that fit each other, or raise a ValueError."""
 
 
 @TASKS.register_module()
-class ClassificationTask(_TargetTask):
+class ClassificationTask(TargetTask):
     """Classification; the score is the accuracy.
 
     Predictions are logits ``(N, C)`` or ``(N, C, *)``. Targets are class indices ``(N,)``, ``(N, 1)`` or,
-    of dense predictions, ``(N, *)``; or probabilities in the shape of the prediction. Dense predictions
-    of one class a sample are averaged.
+    of dense predictions, ``(N, *)`` or ``(N, 1, *)``; or probabilities in the shape of the prediction. Dense
+    predictions are resized to dense targets; of one class a sample they are averaged.
 
     Args:
         target: Path of the targets in the batch, which is what the model's ``forward`` was called with,
@@ -105,16 +120,33 @@ class ClassificationTask(_TargetTask):
             samples has a ``gt_label``.
         loss: ``'cross_entropy'``, or the path of a loss module in the model, such as
             ``'head.loss_module'``.
+        score: ``'accuracy'``, or ``'dice'``, the mean of the classes' Dice, for dense predictions.
+        ignore_index: Index of what does not count in dense targets.
+
+    Raises:
+        ValueError: If the score is unknown.
     """
 
     losses = {'cross_entropy': nn.CrossEntropyLoss()}
+    _checked = False
 
-    def __init__(self, target: str, loss: str = 'cross_entropy') -> None:
+    def __init__(
+        self, target: str, loss: str = 'cross_entropy', score: str = 'accuracy', ignore_index: int = -100
+    ) -> None:
         super().__init__(target, loss)
+        if score not in ('accuracy', 'dice'):
+            raise ValueError(f"`task.score` must be 'accuracy' or 'dice', got {score!r}.")
+        self.score, self.ignore_index = score, ignore_index
+        self.losses = {'cross_entropy': nn.CrossEntropyLoss(ignore_index=ignore_index)}
 
     def counts(self, model: BaseModel, prediction: Tensor, batch: dict[str, Any]) -> Tensor:
         prediction, target = self._matched(prediction, batch)
         labels = target.argmax(1) if target.is_floating_point() else target
+        if self.score == 'dice':
+            return dice_counts(prediction, labels, labels != self.ignore_index)
+        if labels.ndim > 1:
+            hits = (prediction.argmax(1) == labels) & prediction.isfinite().all(1)
+            return torch.stack([hits.sum(), (labels != self.ignore_index).sum()]).float().unsqueeze(0)
         return _ratio((prediction.argmax(1) == labels) & prediction.isfinite().all(1))
 
     def confidences(self, model: BaseModel, prediction: Tensor, batch: dict[str, Any]) -> Tensor:
@@ -140,6 +172,8 @@ class ClassificationTask(_TargetTask):
             target = target.squeeze(1)
         if prediction.ndim > 2 and target.ndim == 1:
             prediction = prediction.flatten(2).mean(2)
+        if target.is_floating_point() and target.ndim == 2:
+            self._check_one_label(target)
         indices = prediction.shape[:1] + prediction.shape[2:]
         expected = prediction.shape if target.is_floating_point() else indices
         if prediction.ndim < 2 or prediction.shape[1] < 2 or target.shape != expected:
@@ -147,15 +181,30 @@ class ClassificationTask(_TargetTask):
                 'ClassificationTask needs logits (N, C, *) of at least two classes, and class indices (N, *) '
                 f'or probabilities (N, C, *), but a guide predicts {tuple(prediction.shape)} and '
                 f"'{self.target}' holds {target.dtype} of shape {tuple(target.shape)}."
+                + (' Of several labels a sample it is a MultiLabelTask.' if target.ndim == 2 else '')
             )
         return prediction, target if target.is_floating_point() else target.long()
 
+    def _check_one_label(self, probabilities: Tensor) -> None:
+        """Raise a ValueError if rows are no probabilities; of the first batch, since that waits for the "
+        "device."""
+        if self._checked:
+            return
+        self._checked = True
+        if not torch.isclose(probabilities.sum(1), probabilities.new_ones(()), atol=1e-2).all():
+            raise ValueError(
+                f'ClassificationTask needs probabilities that add up to one, but those of a sample in '
+                f"'{self.target}' "
+                'do not: of several labels a sample it is a MultiLabelTask.'
+            )
+
 
 @TASKS.register_module()
-class MultiLabelTask(_TargetTask):
+class MultiLabelTask(TargetTask):
     """Several labels a sample, each there or not; the score is the F1 of all labels together (micro-F1).
 
-    Predictions are logits ``(N, K)``, targets 0 and 1 in the same shape. (Where most labels are absent,
+    Predictions are logits ``(N, K)`` or ``(N, K, *)``, targets 0 and 1 in the same shape; dense predictions
+    are resized to it. (Where most labels are absent,
     accuracy would call a guide good that says "no" to all.)
 
     Args:
@@ -175,17 +224,19 @@ class MultiLabelTask(_TargetTask):
 
     def _matched(self, prediction: Tensor, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
         target = find_target(batch, self.target)
-        if prediction.ndim != 2 or prediction.shape != target.shape:
+        if prediction.ndim < 2 or prediction.shape != target.shape:
             raise ValueError(
-                'MultiLabelTask needs logits (N, K) and targets of the same shape, but a guide predicts '
+                'MultiLabelTask needs logits (N, K, *) and targets of the same shape, but a guide predicts '
                 f"{tuple(prediction.shape)} and '{self.target}' holds {tuple(target.shape)}."
             )
         return prediction, target.to(torch.promote_types(prediction.dtype, torch.float32))
 
 
 @TASKS.register_module()
-class RegressionTask(_TargetTask):
-    """Regression of targets ``(N,)`` or ``(N, D)``.
+class RegressionTask(TargetTask):
+    """Regression of targets ``(N,)`` or ``(N, D)``, or dense ones, ``(N, *)`` or ``(N, D, *)``.
+
+    Dense predictions ``(N, D, *)`` are resized to the targets.
 
     Args:
         target: Path of the targets in the batch, see :class:`ClassificationTask`.
@@ -219,6 +270,8 @@ class RegressionTask(_TargetTask):
         target = target.to(torch.promote_types(prediction.dtype, torch.float32))
         if prediction.shape == (*target.shape, 1):
             target = target.unsqueeze(-1)
+        elif prediction.shape == (*target.shape[:1], 1, *target.shape[1:]):
+            target = target.unsqueeze(1)
         if prediction.shape != target.shape:
             raise ValueError(
                 f'RegressionTask needs predictions and targets of one shape, but a guide predicts '
@@ -292,7 +345,8 @@ class SegmentationTask(Task):
 def find_target(batch: dict[str, Any], path: str) -> Tensor:
     """Return the targets at ``path`` in ``batch``, stacked over samples.
 
-    A step of the path is an entry of a dict or an attribute; of a list, that of each element.
+    A step of the path is an entry of a dict or an attribute; of a list, that of each element, or, if it is a
+    number, one of them.
 
     Raises:
         ValueError: If there is nothing at ``path``; it says what the batch holds.
@@ -300,6 +354,8 @@ def find_target(batch: dict[str, Any], path: str) -> Tensor:
 
     def step_into(value: Any, step: str) -> Any:
         if isinstance(value, (list, tuple)):
+            if step.isdecimal() and int(step) < len(value):
+                return value[int(step)]
             return [step_into(element, step) for element in value]
         try:
             return value[step] if isinstance(value, Mapping) else getattr(value, step)
@@ -315,6 +371,17 @@ def find_target(batch: dict[str, Any], path: str) -> Tensor:
     if not isinstance(value, Tensor):
         raise ValueError(f"`task.target`: '{path}' is {describe(value)}, not a tensor.")
     return value
+
+
+def dice_counts(prediction: Tensor, labels: Tensor, counted: Tensor) -> Tensor:
+    """Return the Dice of each class as counts ``(C, 2)``, of logits ``(N, C, *)`` and class indices ``(N, "
+    "*)``."""
+    classes = prediction.shape[1]
+    # What does not count is a class of its own, which is left out.
+    found = nn.functional.one_hot(prediction.argmax(1).where(counted, classes), classes + 1)[..., :-1]
+    there = nn.functional.one_hot(labels.where(counted, classes), classes + 1)[..., :-1]
+    common, sizes = (found * there).flatten(0, -2).sum(0), (found + there).flatten(0, -2).sum(0)
+    return torch.stack([2 * common, sizes], dim=1).float()
 
 
 def _ratio(hits: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 # Tokens (N, L, C), alone or with where they are padding: bool (N, L), or None where none is.
 Sequences = Tensor | tuple[Tensor, Tensor | None]
@@ -31,6 +32,12 @@ def without_padding(sequences: Sequences) -> tuple[Tensor, Tensor | None]:
     """
     tokens, padding = split_padding(sequences)
     return (tokens if padding is None else tokens.masked_fill(padding.unsqueeze(-1), 0)), padding
+
+
+def unpacked(sequences: PackedSequence) -> tuple[Tensor, Tensor]:
+    """Return tokens ``(N, L, C)`` and their padding, in the order of the batch."""
+    tokens, lengths = pad_packed_sequence(sequences, batch_first=True)
+    return tokens, padding_mask(lengths.to(tokens.device), tokens.shape[1])
 
 
 def is_padded(representation: Any) -> bool:

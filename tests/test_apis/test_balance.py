@@ -4,10 +4,11 @@ import copy
 
 import pytest
 import torch
-from mmengine.model import ModuleDict
 from torch import nn
 
 import mmcggm
+from mmcggm.apis.forgotten import Guides
+from mmcggm.apis.magnitude import suited
 from tests.many import ManyClassifier, many_batches, many_guided
 from tests.tiny import build_wrapper
 
@@ -21,7 +22,7 @@ def plain(**changes):
     model = copy.deepcopy(guided.model)
     settings = dict(encoders=ENCODERS, head='classifier', task='classification', method=dict(type='CGGM'))
     balanced = mmcggm.balance(model, **{**settings, **changes})
-    model.mmcggm_guides = ModuleDict(copy.deepcopy(dict(guided.guides.items())))
+    model.mmcggm_guides = Guides(copy.deepcopy(dict(guided.guides.items())))
     return model, balanced, guided
 
 
@@ -242,15 +243,20 @@ def test_two_functions_are_a_task():
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), named.parameters(), strict=True))
 
 
-def test_it_trains_under_autocast():
-    model, balanced, _ = plain(method='CGGM')
+@pytest.mark.parametrize('loss_inside', [True, False])
+def test_it_trains_under_autocast(loss_inside):
+    model, balanced, _ = plain(method=dict(type='CGGM', lam=0.1))
     optimizer = balanced.prepare(torch.optim.SGD(model.parameters(), lr=0.05))
     for batch in many_batches(MODALITIES, 2):
-        with balanced.watch(batch['label']), torch.autocast('cpu', torch.bfloat16):
-            loss = nn.functional.cross_entropy(model(**batch), batch['label'])
-        balanced.loss(loss).backward()
+        before = [p.detach().clone() for p in balanced.guides.parameters()]
+        with torch.autocast('cpu', torch.bfloat16):
+            with balanced.watch(batch['label']):
+                loss = nn.functional.cross_entropy(model(**batch), batch['label'])
+            total = balanced.loss(loss) if loss_inside else None
+        (balanced.loss(loss) if total is None else total).backward()
         optimizer.step()
         optimizer.zero_grad()
+        assert not any(torch.equal(a, b) for a, b in zip(before, balanced.guides.parameters(), strict=True))
     assert all(p.isfinite().all() for p in model.parameters())
 
 
@@ -292,8 +298,95 @@ def test_what_is_forgotten_is_noticed():
         other_balanced.prepare(torch.optim.SGD(other.parameters(), lr=0.1))
     with pytest.raises(ValueError, match='is balanced already'):
         mmcggm.balance(model, ENCODERS, 'classifier', 'classification')
+
+
+def test_a_training_that_is_not_watched_is_noticed(monkeypatch):
+    messages = []
+    monkeypatch.setattr('mmcggm.apis.forgotten.print_log', lambda message, *_: messages.append(message))
+    model, balanced, _ = plain()
+    (batch,) = many_batches(MODALITIES, 1)
+    model.eval()(**batch)
+    with torch.no_grad():
+        model.train()(**batch)
+        model(**batch)
+    model(**batch)  # such as one that materialises lazy layers
+    assert not messages
+    for _ in range(3):
+        model(**batch)
+    assert len(messages) == 1
+    assert messages[0].startswith('ManyClassifier trains, but nothing is balanced')
+    balanced.remove()
+    assert not model._forward_pre_hooks
+
+
+def test_a_step_of_another_optimizer_is_noticed():
+    model, balanced, _ = plain()
+    balanced.prepare(torch.optim.SGD(model.parameters(), lr=0.1))
+    other = torch.optim.SGD(model.parameters(), lr=0.1)
+    first, second = many_batches(MODALITIES, 2)
+    step(model, balanced, other, first)
+    with pytest.raises(RuntimeError, match=r'not by the optimizer of `balanced.prepare'):
+        step(model, balanced, other, second)
+
+
+def test_an_optimizer_may_be_wrapped_already():
+    class Wrapped(torch.optim.Optimizer):
+        def __init__(self, optimizer):
+            self.optimizer = optimizer
+
     model, balanced, _ = plain(method='CGGM')
-    adam = torch.optim.AdamW(model.parameters(), lr=0.1)
-    torch.optim.lr_scheduler.StepLR(adam, 1)
-    with pytest.raises(ValueError, match=r'make it after `balanced\.prepare'):
-        balanced.prepare(adam)
+    inner = torch.optim.AdamW(model.parameters(), lr=0.1)
+    torch.optim.lr_scheduler.StepLR(inner, 1)
+    wrapped = Wrapped(inner)
+    assert balanced.prepare(wrapped) is wrapped
+    assert len(inner.param_groups) == 1
+    step(model, balanced, inner, many_batches(MODALITIES, 1)[0])
+    assert balanced.balancer.updates == 1
+
+
+def test_an_update_that_was_scaled_and_then_skipped_leaves_no_trace():
+    """As where gradients are unscaled, balanced and clipped, and the scaler then finds an overflow."""
+    states = []
+    for skips in (False, True):
+        model, balanced, _ = plain(method='CGGM')
+        optimizer = balanced.prepare(torch.optim.AdamW(model.parameters(), lr=0.05))
+        first, second = many_batches(MODALITIES, 2)
+        if skips:
+            with balanced.watch(first['label']):
+                loss = nn.functional.cross_entropy(model(**first), first['label'])
+            balanced.loss(loss).backward()
+            balanced.scale()
+            optimizer.zero_grad()
+        step(model, balanced, optimizer, second)
+        states.append([p.detach().clone() for p in model.parameters()])
+    for a, b in zip(*states, strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize(
+    'name', ['SGD', 'LBFGS', 'ASGD', 'AdamW', 'Adafactor', 'RMSprop', 'Rprop', 'Muon', 'Lion', 'AdamW8bit']
+)
+def test_the_magnitude_of_all_kinds_of_optimizers(name):
+    kind = getattr(torch.optim, name, type(name, (torch.optim.SGD,), {}))
+    expected = 'gradient' if name in ('SGD', 'LBFGS', 'ASGD') else 'update'
+    optimizer = kind([nn.Parameter(torch.ones(2, 2))])
+    assert suited('CGGM', optimizer, True)['magnitude'] == expected
+    assert suited(dict(type='CGGM', magnitude='none'), optimizer, True)['magnitude'] == 'none'
+    assert suited([dict(type='OGM')], optimizer, True) == [dict(type='OGM')]
+
+
+def test_updates_of_lbfgs_can_not_be_scaled():
+    model, balanced, _ = plain(method=dict(type='CGGM', magnitude='update'))
+    with pytest.raises(ValueError, match='LBFGS takes several times a step'):
+        balanced.prepare(torch.optim.LBFGS(model.parameters()))
+
+
+@pytest.mark.parametrize('found', [torch.ones(3), dict(logits=torch.ones(2)), ('loss',), None])
+def test_what_has_no_loss_is_named(found):
+    model, balanced, _ = plain()
+    balanced.prepare(torch.optim.SGD(model.parameters(), lr=0.1))
+    (batch,) = many_batches(MODALITIES, 1)
+    with balanced.watch(batch['label']):
+        model(**batch)
+    with pytest.raises(ValueError, match=r'`balanced\.loss` takes the loss of the model'):
+        balanced.loss(found)

@@ -5,9 +5,9 @@ import copy
 import pytest
 import torch
 from accelerate import Accelerator
-from torch import Tensor
+from torch import Tensor, nn
 
-from mmcggm.balancers import CGGM, OGM, Balancer, PlainPass
+from mmcggm.balancers import CGGM, OGM, Balancer, PlainPass, Training
 from tests.toy import ToyModel, groups, toy_batch, toy_batches, train
 
 OPTIMIZERS = ['SGD', 'Adam', 'AdamW', 'NAdam', 'RAdam', 'Adamax', 'Adagrad', 'Adadelta', 'RMSprop', 'ASGD']
@@ -76,7 +76,7 @@ def see(balancer: Balancer, **changes) -> Tensor | None:
         (dict(counts=lambda: [1.0, 2.0]), 'returned list, but'),
         (
             dict(guide_weights=[torch.ones(3, 5), torch.ones(3, 7)]),
-            r'`guide_weights` .*\(3, 5\), \(3, 7\)\].*shape \(3, 5\) of `head_weight`',
+            r'`guide_weights` .*\(3, 5\), \(3, 7\)\].*shape of `head_weight`, \[\(3, 5\), \(3, 5\)\]',
         ),
         (dict(guide_weights=[torch.ones(3, 5)]), r'the shapes \[\(3, 5\)\], but each of the 2 guides'),
     ],
@@ -85,6 +85,22 @@ def see(balancer: Balancer, **changes) -> Tensor | None:
 def test_what_a_pass_gets_wrong_is_named(changes, message, direction):
     with pytest.raises(ValueError, match=message):
         see(CGGM(direction=direction), **changes)
+
+
+@pytest.mark.parametrize('direction', ['gradient', 'weight'])
+def test_a_head_inside_an_encoder_is_refused(direction):
+    model = ToyModel(2).double()
+    seen = model.step(*toy_batch(2))
+    balancer = CGGM(direction=direction)
+    balancer.attach(Training(['a', 'b'], [[seen.head_weight], list(model.encoders[1].parameters())]))
+    with pytest.raises(ValueError, match='`head_weight` of the PlainPass belongs to an encoder'):
+        balancer.see(seen)
+
+
+def test_shared_parameters_are_refused():
+    shared = nn.Linear(2, 2)
+    with pytest.raises(ValueError, match="encoders of 'a' and 'b' share parameters"):
+        Training(['a', 'b'], [list(shared.parameters()), [*nn.Linear(2, 2).parameters(), shared.bias]])
 
 
 def test_weights_need_not_fit_where_nothing_compares_them():

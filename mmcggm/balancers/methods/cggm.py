@@ -14,8 +14,9 @@ from mmcggm.balancers.cggm_formulas import (
     direction_loss,
     last_layer_gradients,
     last_layer_weights,
+    modalities_of_heads,
 )
-from mmcggm.balancers.checks import check_arguments, check_guide_weights, measured_counts
+from mmcggm.balancers.checks import check_arguments, check_last_layers, measured_counts
 from mmcggm.balancers.needs import Needs, Part
 from mmcggm.balancers.pass_record import Pass
 from mmcggm.balancers.progress import Progress
@@ -145,7 +146,7 @@ class CGGM(Balancer):
         lam = self.lam(self.clock.progress)
         if lam == 0 or self.direction == 'none':
             return None
-        check_guide_weights(seen)
+        check_last_layers(seen, self.encoders)
         of_weights = self.direction == 'weight'
         if not of_weights and self._measured is None:
             return None
@@ -171,13 +172,20 @@ class CGGM(Balancer):
 
     def _direction_term(self, seen: Pass, lam: float, of_weights: bool) -> Tensor | None:
         """Return ``λ ⟨v, g⟩`` with ``v = ∂L_gm/∂ḡ``; for weights, ``λ ⟨v, W⟩`` with the last update's v."""
-        vector, guide_vectors = last_layer_weights(seen) if of_weights else last_layer_gradients(seen)
-        means = torch.stack([vector.detach(), *guide_vectors])
-        means = means.to(torch.promote_types(means.dtype, torch.float32))
-        means = self.training.over_processes(means, mean=True)
-        terms = self.terms.to(means)
-        gradient, cosines = direction_gradient(terms, means[0], means[1:])
-        self.stats |= {'cos': cosines, 'L_gm': direction_loss(terms, cosines)}
+        vectors, guide_vectors = last_layer_weights(seen) if of_weights else last_layer_gradients(seen)
+        count = len(guide_vectors)
+        gradients, by_modality = [], dict[int, Tensor]()
+        for vector, members in zip(vectors, modalities_of_heads(seen), strict=True):
+            means = torch.stack([vector.detach(), *(guide_vectors[index] for index in members)])
+            means = means.to(torch.promote_types(means.dtype, torch.float32))
+            means = self.training.over_processes(means, mean=True)
+            terms = torch.stack([self.terms[index] for index in members]).to(means)
+            gradient, found = direction_gradient(terms, means[0], means[1:])
+            gradients.append(gradient * (len(members) / count))
+            by_modality |= zip(members, found.unbind(), strict=True)
+        cosines = torch.stack([by_modality[index] for index in range(count)])
+        self.stats |= {'cos': cosines, 'L_gm': direction_loss(self.terms.to(cosines), cosines)}
+        gradient, vector = torch.cat(gradients), torch.cat(vectors)
         if of_weights:
             self._weight_gradient, gradient = gradient, self.weight_gradient
         return None if gradient is None else lam * torch.dot(gradient.to(vector), vector)

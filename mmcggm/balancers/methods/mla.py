@@ -75,9 +75,15 @@ class MLA(Balancer):
         """Add up what entered the head over the micro-batches of the update.
 
         Raises:
-            ValueError: If the head's last layer is neither linear nor a convolution of width 1.
+            ValueError: If the head's last layer is neither linear nor a convolution of width 1, or its weight
+                is computed from others.
         """
         self._weight = seen.head_weight
+        if not self._weight.is_leaf:
+            raise ValueError(
+                'MLA projects the gradient of the weight of the head, but `head` is a layer that computes '
+                'its weight from others, as by weight norm: choose a plain layer, or another method.'
+            )
         if self._weight.shape[2:].numel() != 1:
             raise ValueError(
                 'MLA needs a head whose last layer is Linear or a convolution of width 1, but `head` has a '

@@ -166,7 +166,7 @@ def test_a_wide_convolution_as_head_is_refused(monkeypatch):
     guided, (batch,) = many_guided(2), many_batches(2, 1)
     guided(**batch, mode='loss')
     seen = guided.take_pass()
-    monkeypatch.setattr(seen, 'head_weight', nn.Conv2d(8, 3, 3).weight)
+    monkeypatch.setattr(seen, 'head_weights', [nn.Conv2d(8, 3, 3).weight] * 2)
     with pytest.raises(ValueError, match='convolution of width 1'):
         attached(MLA(), guided).see(seen)
 

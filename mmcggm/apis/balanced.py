@@ -1,0 +1,327 @@
+"""The balancing of one training in a loop of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.optim import LBFGS, Optimizer
+
+from mmcggm.balancers import Balancer, Clock, Training, build_balancer
+from mmcggm.guided import Task
+from mmcggm.guided.encoder_paths import ModalityEncoder, check_disjoint, find_module
+from mmcggm.guided.guides import AutoGuide, build_guides
+from mmcggm.guided.heads import Heads
+from mmcggm.guided.teachers import Teachers
+
+from .forgotten import GUIDES, Guides, notice_unwatched, versions_of
+from .loop_pass import LoopPass, loss_of
+from .magnitude import Method, suited
+from .sample import representations_of
+from .scaled_update import ScaledUpdate
+from .task_of import TARGET, Target, find_in, task_of
+
+Encoders = Mapping[str, str | Sequence[str] | dict] | str
+Head = str | Mapping[str, str] | None
+_AS_BALANCE_SAYS = object()
+
+
+class Balanced:
+    """The balancing of one training; :func:`balance` makes it.
+
+    Attributes:
+        model: The model, with its guides.
+        balancer: The method; None before :meth:`prepare`.
+        clock: How far the training is. A loop that knows better than ``updates`` may move it.
+        updates: How many updates the training has, or None.
+        is_scaled: Whether the update is balanced, and waits for the optimizer's step.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        encoders: Encoders,
+        head: Head,
+        task: str | dict | Task | tuple[Callable, Callable],
+        method: Method,
+        guide: dict | nn.Module | None,
+        guides: Mapping[str, dict | nn.Module] | None,
+        target: Target | None,
+        sample: Any,
+        updates: int | None,
+    ) -> None:
+        if hasattr(model, GUIDES):
+            raise ValueError('The model is balanced already: call `remove()` of what `balance` returned.')
+        if isinstance(encoders, str):
+            children = find_module(model, encoders, 'encoders').named_children()
+            encoders = {name: f'{encoders}.{name}' for name, _ in children}
+        self.model = model
+        self.encoders = tuple(ModalityEncoder.from_config(*entry) for entry in encoders.items())
+        self.heads = Heads.from_config(head, self.modalities)
+        self.task = task_of(task)
+        self.teachers = Teachers({}, self.encoders)
+        self.balancer: Balancer | None = None
+        self.clock = Clock()
+        self.updates = updates
+        self._method = method
+        self._target = target
+        self._optimizer: Optimizer | None = None
+        self._handles: list[Any] = []
+        # Of the update under way:
+        self._seen: LoopPass | None = None
+        self._unfinished = False  # whether passes wait for the optimizer's step
+        self.is_scaled = False
+        self._before: dict[str, Any] = {}  # the method's state before the update was scaled
+        self._versions: list[int] = []  # of the encoders' parameters, when the last pass was seen
+        self._update: ScaledUpdate | None = None
+        self._check()
+        examples = None if sample is None else representations_of(model, self.encoders, sample)
+        built = build_guides(
+            model, self.encoders, self.heads, guide or dict(type=AutoGuide), dict(guides or {}), examples
+        )
+        like = next(iter(model.parameters()))
+        dtype = torch.promote_types(like.dtype, torch.float32)
+        model.add_module(GUIDES, Guides(built).to(like.device, dtype))
+        self._notice = model.register_forward_pre_hook(notice_unwatched)
+
+    # What a loop calls.
+
+    def prepare(self, optimizer: Optimizer) -> Optimizer:
+        """Let ``optimizer.step()`` balance, and return the optimizer.
+
+        Args:
+            optimizer: Of the model's parameters with the guides'; also one that Accelerate or Lightning has
+                wrapped.
+
+        Raises:
+            ValueError: If the optimizer has not the parameters of encoders and guides, or the method does not
+                go with a loop or with the optimizer.
+        """
+        inner = optimizer
+        while isinstance(wrapped := getattr(inner, 'optimizer', None), Optimizer):
+            inner = wrapped
+        held = {p for group in inner.param_groups for p in group['params']}
+        guides = [p for p in self.guides.parameters() if p not in held]
+        lacking = [
+            e.modality
+            for e in self.encoders
+            if (own := e.parameters(self.model)) and not held.intersection(own)
+        ]
+        if guides or lacking:
+            what = 'the guides' if guides else f'the encoders of {lacking}'
+            raise ValueError(
+                f'The optimizer has not the parameters of {what}: make it from `model.parameters()` after '
+                '`mmcggm.balance`.'
+            )
+        balancer = build_balancer(suited(self._method, inner, bool(self.heads.paths)), 'method')
+        needs = balancer.needs
+        if needs.validation or needs.survey or needs.epochs:
+            raise ValueError(
+                f'`method` is {balancer.name}, which must see epochs, validation or whole data sets: train '
+                'it through MMEngine (docs/any_model.md), or choose another.'
+            )
+        if needs.rates and isinstance(inner, LBFGS):
+            raise ValueError(
+                f'{balancer.name} scales updates here, which LBFGS takes several times a step: set '
+                "`magnitude='gradient'` in `method`, or choose another optimizer."
+            )
+        balancer.attach(
+            Training(self.modalities, [e.parameters(self.model) for e in self.encoders], self.clock)
+        )
+        self._release()
+        self.balancer = balancer
+        self._handles = [
+            inner.register_step_pre_hook(self._before_step),
+            inner.register_step_post_hook(self._after_step),
+        ]
+        return optimizer
+
+    @contextmanager
+    def watch(self, target: Any = _AS_BALANCE_SAYS) -> Iterator[LoopPass]:
+        """Watch the one forward pass of the model inside the context, in training.
+
+        Args:
+            target: What the task compares predictions with. Default: what ``target`` of :func:`balance` says.
+
+        Yields:
+            The pass, which knows what it showed once the context has ended.
+
+        Raises:
+            RuntimeError: If an encoder is called more than once in the context, there was no
+                :meth:`prepare`, or another optimizer has taken the step.
+            ValueError: If nothing says where the target is.
+        """
+        balancer = self._prepared()
+        if target is _AS_BALANCE_SAYS and self._target is None:
+            raise ValueError(
+                'Nothing says where the target is: give `watch(target)`, or `balance(target=…)`.'
+            )
+        self._forget_what_was_not_stepped(balancer)
+        seen = LoopPass(self, balancer.name)
+        self.guides.unwatched = None
+        with seen.watching(seen.by_name(balancer.pass_changes())):
+            yield seen
+        if target is _AS_BALANCE_SAYS:
+            target = find_in(seen.batch, cast(Target, self._target))
+        seen.batch[TARGET] = target
+        self._seen = seen
+
+    def loss(self, output: Any, scaler: Any = None, share: float | Tensor = 1.0) -> Tensor:
+        """Return the loss with all in it: the model's, the guides', and what the method adds.
+
+        Args:
+            output: The loss of the model, a scalar; or what the model returned, with its loss as entry or
+                attribute ``loss``. Where gradients accumulate, divide what is returned by the number of
+                micro-batches, not this.
+            scaler: The gradient scaler, if there is one. What is returned is not yet scaled.
+            share: The pass's share of the update, where the loss is already divided by the number of
+                micro-batches.
+
+        Raises:
+            RuntimeError: If no pass was watched since the last call.
+            ValueError: If there is no loss in ``output``.
+        """
+        seen, self._seen = self._seen, None
+        if seen is None or self.balancer is None:
+            raise RuntimeError(
+                'No pass was watched: run the model inside `with balanced.watch(target):` before '
+                '`balanced.loss(loss)`.'
+            )
+        loss = loss_of(output)
+        if scaler is not None and scaler.is_enabled():
+            seen.loss_scale = scaler.scale(torch.ones((), device=loss.device))
+        seen.take(loss)
+        added = self.balancer.see(seen)
+        self._unfinished = True
+        self._versions = versions_of(self.balancer.encoders)
+        self.clock.iteration += 1
+        guides = cast(Tensor, sum(seen.guide_losses))
+        return loss + share * (guides if added is None else guides + added)
+
+    def scale(self) -> None:
+        """Balance the gradients now, rather than in ``optimizer.step()``.
+
+        For loops that clip gradients, before they do; and inside a closure, after backward.
+
+        Raises:
+            RuntimeError: If there is nothing to balance.
+        """
+        if self.balancer is None or not self._unfinished:
+            raise RuntimeError(
+                'There is nothing to balance: no `balanced.loss(…)` came since the last step. '
+                + ('The loss of the watched pass was not asked for.' if self._seen is not None else '')
+            )
+        self._before = self.balancer.state_dict()
+        self.balancer.finish_update()
+        factors = self.balancer.rate_factors() if self.balancer.active else None
+        self._update = None if factors is None else ScaledUpdate(self.balancer.encoders, factors)
+        self._unfinished, self.is_scaled = False, True
+
+    def skip(self) -> None:
+        """Let the next ``optimizer.step()`` pass without a trace, where a loop drops a batch."""
+        self._seen = None
+        self._undo(self._prepared())
+        self.is_scaled, self._before = True, self._prepared().state_dict()
+
+    def stats(self) -> dict[str, float]:
+        """Return what was measured last, such as ``B/audio`` and ``score/audio``; it waits for the device."""
+        found: dict[str, float] = {}
+        for name, values in (self.balancer.stats if self.balancer is not None else {}).items():
+            if isinstance(values, Tensor) and values.ndim == 1 and len(values) == len(self.modalities):
+                pairs = zip(self.modalities, values.tolist(), strict=True)
+                found |= {f'{name}/{modality}': value for modality, value in pairs}
+            elif not isinstance(values, Tensor) or values.numel() == 1:
+                found[name] = float(values)
+        return found
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of the method and of the clock; the guides are in the model's."""
+        return dict(balancer=self._prepared().state_dict(), clock=vars(self.clock).copy())
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what :meth:`state_dict` returned."""
+        self._prepared().load_state_dict(state['balancer'])
+        vars(self.clock).update(state['clock'])
+
+    def remove(self) -> nn.Module:
+        """Take guides and hooks out, and return the model as it was before."""
+        self._release()
+        self._notice.remove()
+        delattr(self.model, GUIDES)
+        return self.model
+
+    # What a pass asks, see `guided_pass.Guided`.
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Names of the modalities, in the order of all that the method sees."""
+        return tuple(encoder.modality for encoder in self.encoders)
+
+    @property
+    def guides(self) -> Guides:
+        """The guides, by modality."""
+        return getattr(self.model, GUIDES)
+
+    def fixed_changes(self) -> dict:
+        """Return none: nothing is done to representations in every pass."""
+        return {}
+
+    def _check(self) -> None:
+        if len(self.encoders) < 2:
+            raise ValueError(f'`encoders` must name at least two modalities, got {list(self.modalities)}.')
+        for encoder in self.encoders:
+            encoder.check(self.model)
+        check_disjoint(self.model, self.encoders)
+        self.heads.check(self.model, self.encoders)
+
+    def _prepared(self) -> Balancer:
+        if self.balancer is None:
+            raise RuntimeError('Call `balanced.prepare(optimizer)` first, before the first pass.')
+        return self.balancer
+
+    def _release(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+    def _forget_what_was_not_stepped(self, balancer: Balancer) -> None:
+        """Leave no trace of an update that a gradient scaler skipped, or that a closure evaluates once more.
+
+        Raises:
+            RuntimeError: If the step was taken, but not by the optimizer that was prepared.
+        """
+        if self._unfinished and self._versions != versions_of(balancer.encoders):
+            raise RuntimeError(
+                'The encoders were updated, but not by the optimizer of `balanced.prepare(optimizer)`, so '
+                'nothing was balanced: prepare the optimizer that takes the step.'
+            )
+        gone = all(p.grad is None for parameters in balancer.encoders for p in parameters)
+        if self.is_scaled or (self._unfinished and gone):
+            self._undo(balancer)
+
+    def _undo(self, balancer: Balancer) -> None:
+        if self.is_scaled:
+            balancer.load_state_dict(self._before)
+        elif self._unfinished:
+            balancer.finish_update(torch.ones(()))
+        self._unfinished = self.is_scaled = False
+        self._update = None
+
+    def _before_step(self, optimizer: Optimizer, args: tuple, kwargs: dict[str, Any]) -> None:
+        closure = kwargs.get('closure', args[1] if len(args) > 1 else None)  # the first is the optimizer
+        if closure is None and not self.is_scaled:
+            self.scale()
+
+    def _after_step(self, optimizer: Optimizer, args: tuple, kwargs: dict[str, Any]) -> None:
+        if not self.is_scaled:
+            raise RuntimeError(
+                'Backward ran inside `optimizer.step(closure)`, and nothing was balanced: call '
+                '`balanced.scale()` after it.'
+            )
+        if self._update is not None:
+            self._update.finish()
+        self._update, self._before, self.is_scaled = None, {}, False
+        if self.updates is not None:
+            self.clock.progress = min(1.0, self.clock.progress + 1 / self.updates)

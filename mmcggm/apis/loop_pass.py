@@ -1,0 +1,88 @@
+"""What one pass in a loop of one's own showed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import copy
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor
+
+from mmcggm.guided.guided_pass import Guided, GuidedPass
+from mmcggm.structures.nested import describe, map_tensors
+
+
+class LoopPass(GuidedPass):
+    """A pass of a model whose loss the loop computes.
+
+    Args:
+        guided: The balancing that watches it.
+        asker: Name of the method that will ask, for messages.
+    """
+
+    def __init__(self, guided: Guided, asker: str) -> None:
+        super().__init__(guided)
+        self._asker = asker
+
+    def take(self, loss: Tensor) -> None:
+        """Take the model's loss, a scalar."""
+        if not self.found:
+            raise RuntimeError(f'No encoder of {self.modalities} was called inside `balanced.watch`.')
+        self._task_loss = loss
+        _ = self.guide_losses  # with their graphs, whoever asks for scores first
+
+    def rerun(self, changes: Mapping[int, Any]) -> GuidedPass:
+        self._unknown('what the model would predict otherwise')
+
+    def _unknown(self, what: str) -> NoReturn:
+        raise ValueError(
+            f'{self._asker} needs {what}, which a loop with `mmcggm.balance` and these settings does not '
+            'show. Choose another `method`, or train it through MMEngine (docs/any_model.md).'
+        )
+
+    @property
+    def _inputs(self) -> dict[str, Any]:
+        if '_leaves' not in self.__dict__:
+            self._leaves = {m: map_tensors(_leaf, value) for m, value in self.found.items()}
+        return self._leaves
+
+
+def _leaf(tensor: Tensor) -> Tensor:
+    """Return ``tensor`` without its graph; in single precision, unless it is under autocast."""
+    if not tensor.is_floating_point():
+        return tensor.detach()
+    if not torch.is_autocast_enabled(tensor.device.type):
+        tensor = tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+    return tensor.detach().requires_grad_(torch.is_grad_enabled())
+
+
+def loss_of(output: Any) -> Tensor:
+    """Return the loss in what a model returned: the scalar itself, or its entry or attribute ``loss``.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    if isinstance(output, Mapping):
+        found = output.get('loss')
+    else:
+        found = output if isinstance(output, Tensor) else getattr(output, 'loss', None)
+    if not isinstance(found, Tensor) or found.numel() != 1:
+        raise ValueError(
+            '`balanced.loss` takes the loss of the model, a scalar, or what the model returns with its loss '
+            f"at 'loss', got {describe(output)}."
+        )
+    return found.reshape(())
+
+
+def with_loss(output: Any, loss: Tensor) -> Any:
+    """Return ``output`` with ``loss`` in the place where :func:`loss_of` finds it."""
+    if isinstance(output, Tensor):
+        return loss
+    if isinstance(output, Mapping):
+        changed = copy(output)
+        changed['loss'] = loss  # type: ignore[index]
+        return changed
+    changed = copy(output)
+    changed.loss = loss
+    return changed
