@@ -208,7 +208,9 @@ class GuidedModel(BaseModel):
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         """Load weights; those of an inner model alone get the names that they have in this one."""
-        inside = OrderedDict((n.removeprefix(prefix), v) for n, v in state_dict.items() if n.startswith(prefix))
+        inside = OrderedDict(
+            (n.removeprefix(prefix), v) for n, v in state_dict.items() if n.startswith(prefix)
+        )
         versions = getattr(state_dict, '_metadata', {})  # of modules; the loader reads on in this dict
         inside._metadata = versions  # type: ignore[attr-defined]
         named = names_in_guided(self, inside)
