@@ -33,8 +33,8 @@ def balanced_type(settings: Mapping[str, Any]) -> type[BalancingMixin]:
     if lost and not issubclass(kind, AmpOptimWrapper):
         raise TypeError(
             f'`optim_wrapper.{lost[0]}` is a setting of mixed precision, in which the inherited config '
-            f'trains, but `optim_wrapper.type` is {kind.__name__}, which has none. To keep it leave `type` out, as '
-            '`balancer` is enough, or take BalancedAmpOptimWrapper. To train without it set '
+            f'trains, but `optim_wrapper.type` is {kind.__name__}, which has none. To keep it leave `type` '
+            'out, as `balancer` is enough, or take BalancedAmpOptimWrapper. To train without it set '
             f'`optim_wrapper=dict(_delete_=True, type={kind.__name__!r}, optimizer=..., ...)`.'
         )
     return kind
