@@ -21,8 +21,10 @@ from typing import Any
 from mmengine import load
 from mmengine.config import Config
 from mmengine.config.config import BASE_KEY
+from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+from mmengine.utils import is_installed
 
 from mmcggm.utils.spelling import did_you_mean
 
@@ -46,6 +48,7 @@ PICKED = {
     'env_cfg.mp_cfg': ('mp_start_method', 'opencv_num_threads'),
     'auto_scale_lr': ('base_batch_size', 'enable'),
 }
+OWN_SCOPES = ('mmcggm', 'mmengine')
 MISSPELT = 0.85  # how alike, of 1, a name and a setting are that are taken for the same
 BASE_REFERENCE = re.compile(r'\{\{\s*_base_\.(\w+)|\b_base_\.(\w+)')
 
@@ -60,7 +63,9 @@ def read_config(
     """Read a config and apply overrides, one after another.
 
     A name at the top level of a config is a setting that is read by name, or a variable that the file itself
-    (or one that inherits it) uses. Names that begin with an underscore are left alone.
+    (or one that inherits it) uses. Names that begin with an underscore are left alone. Of a config with the
+    ``default_scope`` of another library, whose files are not the reader's to mend, the file itself is checked
+    and not those that it inherits.
 
     Args:
         path: The file, in Python (text or pure Python style), YAML or JSON.
@@ -73,10 +78,12 @@ def read_config(
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"There is no config '{path}'.")
+    _find_packages()
     cfg = Config.fromfile(path)
     known = set(read_by_runner(cfg) if known is None else known)
     files = _Tree(Path(path)).files
-    for number, file in enumerate(files):
+    is_own = cfg.get('default_scope', OWN_SCOPES[0]) in OWN_SCOPES
+    for number, file in enumerate(files if is_own else files[:1]):
         for name in sorted(file.assigned - file.used - known):
             bases = files[number + 1 :]
             # A base may have variables for those that inherit it, of which this config uses some; and what
@@ -94,6 +101,16 @@ def read_config(
     _check_picked(cfg)
     _check_hooks(cfg)
     return cfg
+
+
+def _find_packages() -> None:
+    """Let ``_base_ = 'mmseg::...'`` find packages that are installed under another name than OpenMMLab's own.
+
+    As those of its maintained continuation are, which have the same import names.
+    """
+    for module, package in MODULE2PACKAGE.items():
+        if not is_installed(package) and is_installed(module):
+            MODULE2PACKAGE[module] = module
 
 
 def read_by_runner(cfg: Mapping[str, Any]) -> set[str]:

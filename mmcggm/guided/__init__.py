@@ -3,6 +3,7 @@
 from .checkpoints import strip_guides
 from .guided_model import GuidedModel
 from .guides import AutoGuide, DecodeHeadGuide, Guide
+from .pixel_accuracy_score import PixelAccuracy
 from .sequence_guide import SequenceGuide
 from .slice_dice_score import SliceDice
 from .tasks import ClassificationTask, MultiLabelTask, RegressionTask, SegmentationTask, Task
@@ -16,6 +17,7 @@ __all__ = [
     'Guide',
     'GuidedModel',
     'MultiLabelTask',
+    'PixelAccuracy',
     'RegressionTask',
     'SegmentationTask',
     'SequenceGuide',

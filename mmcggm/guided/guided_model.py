@@ -128,6 +128,11 @@ class GuidedModel(BaseModel):
         """The last layer of the model's head."""
         return self.model.get_submodule(self.head_path)
 
+    @property
+    def out_channels(self) -> int:
+        """Channels of the inner model's logits, which mmseg's test-time augmentation asks for."""
+        return self.model.out_channels
+
     def encoder_parameters(self) -> list[list[nn.Parameter]]:
         """Return the trainable parameters of each modality's encoder."""
         return [encoder.parameters(self.model) for encoder in self.encoders]
