@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import logging
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,6 +23,8 @@ from mmengine import load
 from mmengine.config import Config
 from mmengine.config.config import BASE_KEY
 from mmengine.config.utils import MODULE2PACKAGE
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from mmengine.utils import is_installed
@@ -100,6 +103,7 @@ def read_config(
         cfg.merge_from_dict(dict(options or {}))
     _check_picked(cfg)
     _check_hooks(cfg)
+    _report_lost_hooks(cfg, files)
     return cfg
 
 
@@ -143,6 +147,30 @@ def _check_hooks(cfg: Config) -> None:
             raise SettingError(
                 f'`default_hooks.{name}` has no `type`, so it is no hook.{did_you_mean(name, others)}'
             )
+
+
+def _report_lost_hooks(cfg: Config, files: list[_File]) -> None:
+    """Warn of hooks of an inherited config that this one's `custom_hooks` replaces, as it does any list."""
+    here = {_hook_name(hook) for hook in cfg.get('custom_hooks') or ()}
+    for base in files[1:] if 'custom_hooks' in files[0].assigned else ():
+        if 'custom_hooks' not in base.assigned:
+            continue
+        theirs = [_hook_name(hook) for hook in Config.fromfile(base.path).get('custom_hooks') or ()]
+        lost = [name for name in theirs if name not in here]
+        if lost:
+            print_log(
+                f'`custom_hooks` in {files[0].path} replaces those of {base.path}, of which '
+                f'{", ".join(lost)} will not run. Keep them by `custom_hooks = [*_base_.custom_hooks, ...]`. '
+                '(A BalancingHook need not be there: what names a balancer has one.)',
+                'current',
+                logging.WARNING,
+            )
+
+
+def _hook_name(hook: Mapping[str, Any] | Hook) -> str:
+    """Return the name of a hook's type, without the library's."""
+    kind = hook.get('type') if isinstance(hook, Mapping) else type(hook)
+    return kind.rpartition('.')[2] if isinstance(kind, str) else getattr(kind, '__name__', str(kind))
 
 
 def _check_picked(cfg: Config) -> None:

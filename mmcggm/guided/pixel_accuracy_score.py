@@ -20,6 +20,8 @@ class PixelAccuracy:
             target: Labels ``(N, H, W)``.
             ignore_index: Label of pixels that don't count, if any.
         """
-        counted = torch.ones_like(target, dtype=torch.bool) if ignore_index is None else target != ignore_index
+        counted = (
+            torch.ones_like(target, dtype=torch.bool) if ignore_index is None else target != ignore_index
+        )
         right = (logits.max(dim=1).indices == target) & counted
         return torch.stack([right.sum(), counted.sum()]).float().unsqueeze(0)
