@@ -27,8 +27,8 @@ class LoadDepth(BaseTransform):
         if depth is None or depth.shape != results['img'].shape[:2]:
             found = 'no image' if depth is None else f'of shape {depth.shape}'
             raise ValueError(
-                f"'{results['img_path2']}' is {found}, but depth must be an image of one channel in the size of "
-                f"'{results['img_path']}', {results['img'].shape[:2]}."
+                f"'{results['img_path2']}' is {found}, but depth must be an image of one channel in the size "
+                f"of '{results['img_path']}', {results['img'].shape[:2]}."
             )
         depth = np.clip(depth / self.farthest, 0, 1) * 2 - 1
         results['img'] = np.dstack([results['img'], depth]).astype(np.float32)
