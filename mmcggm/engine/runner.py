@@ -13,13 +13,17 @@ from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel
 from mmengine.runner import BaseLoop, CheckpointLoader, FlexibleRunner, Runner
+from torch import nn
 from torch.utils.data import DataLoader
 
 from mmcggm.guided.weights import WRAPPER, load_weights, weights_for
 from mmcggm.registry import RUNNERS
 from mmcggm.utils.checkpoints import CheckpointError
 
+from .balanced_type import balances
 from .checkpoint_files import is_local, newest_checkpoint, writing_checkpoint
+from .hooks import BalancingHook
+from .inherited_settings import guided_settings
 from .optim_wrapper import unwrapped
 from .resumable_data import resumable
 from .training_state import check_training_state, kept_settings
@@ -63,6 +67,14 @@ class _InterruptibleMixin:
         runner.logger.addFilter(_is_news)
         super().register_default_hooks(hooks)  # type: ignore[misc]
         runner.register_hook(dict(type='mmcggm.NonFiniteGradientHook'))
+
+    def train(self) -> nn.Module:
+        """Train; a config that names a balancer needs no constructor, no hook, and no type for it."""
+        runner: Any = self
+        runner.optim_wrapper = guided_settings(runner.optim_wrapper, runner.model)
+        if balances(runner.optim_wrapper) and not any(isinstance(h, BalancingHook) for h in runner.hooks):
+            runner.register_hook(BalancingHook())
+        return super().train()  # type: ignore[misc]
 
     @classmethod
     def build_dataloader(cls, dataloader: DataLoader | dict, *args: Any, **kwargs: Any) -> DataLoader:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import logging
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,8 +22,12 @@ from typing import Any
 from mmengine import load
 from mmengine.config import Config
 from mmengine.config.config import BASE_KEY
+from mmengine.config.utils import MODULE2PACKAGE
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+from mmengine.utils import is_installed
 
 from mmcggm.utils.spelling import did_you_mean
 
@@ -46,6 +51,7 @@ PICKED = {
     'env_cfg.mp_cfg': ('mp_start_method', 'opencv_num_threads'),
     'auto_scale_lr': ('base_batch_size', 'enable'),
 }
+OWN_SCOPES = ('mmcggm', 'mmengine')
 MISSPELT = 0.85  # how alike, of 1, a name and a setting are that are taken for the same
 BASE_REFERENCE = re.compile(r'\{\{\s*_base_\.(\w+)|\b_base_\.(\w+)')
 
@@ -60,7 +66,9 @@ def read_config(
     """Read a config and apply overrides, one after another.
 
     A name at the top level of a config is a setting that is read by name, or a variable that the file itself
-    (or one that inherits it) uses. Names that begin with an underscore are left alone.
+    (or one that inherits it) uses. Names that begin with an underscore are left alone. Of a config with the
+    ``default_scope`` of another library, whose files are not the reader's to mend, the file itself is checked
+    and not those that it inherits.
 
     Args:
         path: The file, in Python (text or pure Python style), YAML or JSON.
@@ -73,10 +81,12 @@ def read_config(
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"There is no config '{path}'.")
+    _find_packages()
     cfg = Config.fromfile(path)
     known = set(read_by_runner(cfg) if known is None else known)
     files = _Tree(Path(path)).files
-    for number, file in enumerate(files):
+    is_own = cfg.get('default_scope', OWN_SCOPES[0]) in OWN_SCOPES
+    for number, file in enumerate(files if is_own else files[:1]):
         for name in sorted(file.assigned - file.used - known):
             bases = files[number + 1 :]
             # A base may have variables for those that inherit it, of which this config uses some; and what
@@ -93,7 +103,18 @@ def read_config(
         cfg.merge_from_dict(dict(options or {}))
     _check_picked(cfg)
     _check_hooks(cfg)
+    _report_lost_hooks(cfg, files)
     return cfg
+
+
+def _find_packages() -> None:
+    """Let ``_base_ = 'mmseg::...'`` find packages that are installed under another name than OpenMMLab's own.
+
+    As those of its maintained continuation are, which have the same import names.
+    """
+    for module, package in MODULE2PACKAGE.items():
+        if not is_installed(package) and is_installed(module):
+            MODULE2PACKAGE[module] = module
 
 
 def read_by_runner(cfg: Mapping[str, Any]) -> set[str]:
@@ -126,6 +147,30 @@ def _check_hooks(cfg: Config) -> None:
             raise SettingError(
                 f'`default_hooks.{name}` has no `type`, so it is no hook.{did_you_mean(name, others)}'
             )
+
+
+def _report_lost_hooks(cfg: Config, files: list[_File]) -> None:
+    """Warn of hooks of an inherited config that this one's `custom_hooks` replaces, as it does any list."""
+    here = {_hook_name(hook) for hook in cfg.get('custom_hooks') or ()}
+    for base in files[1:] if 'custom_hooks' in files[0].assigned else ():
+        if 'custom_hooks' not in base.assigned:
+            continue
+        theirs = [_hook_name(hook) for hook in Config.fromfile(base.path).get('custom_hooks') or ()]
+        lost = [name for name in theirs if name not in here]
+        if lost:
+            print_log(
+                f'`custom_hooks` in {files[0].path} replaces those of {base.path}, of which '
+                f'{", ".join(lost)} will not run. Keep them by `custom_hooks = [*_base_.custom_hooks, ...]`. '
+                '(A BalancingHook need not be there: what names a balancer has one.)',
+                'current',
+                logging.WARNING,
+            )
+
+
+def _hook_name(hook: Mapping[str, Any] | Hook) -> str:
+    """Return the name of a hook's type, without the library's."""
+    kind = hook.get('type') if isinstance(hook, Mapping) else type(hook)
+    return kind.rpartition('.')[2] if isinstance(kind, str) else getattr(kind, '__name__', str(kind))
 
 
 def _check_picked(cfg: Config) -> None:

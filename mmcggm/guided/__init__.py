@@ -5,6 +5,7 @@ from .function_task import FunctionTask
 from .guided_model import GuidedModel
 from .guides import AutoGuide, DecodeHeadGuide, Guide
 from .ordinal_task import OrdinalTask
+from .pixel_accuracy_score import PixelAccuracy
 from .sequence_guide import SequenceGuide
 from .slice_dice_score import SliceDice
 from .tasks import ClassificationTask, MultiLabelTask, RegressionTask, SegmentationTask, Task
@@ -20,6 +21,7 @@ __all__ = [
     'GuidedModel',
     'MultiLabelTask',
     'OrdinalTask',
+    'PixelAccuracy',
     'RegressionTask',
     'SegmentationTask',
     'SequenceGuide',

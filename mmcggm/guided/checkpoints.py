@@ -6,6 +6,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from torch import nn
+
 INNER, GUIDES = 'model.', 'guides.'  # prefixes in the state_dict of a GuidedModel
 
 
@@ -32,6 +34,12 @@ def strip_guides(checkpoint: dict[str, Any]) -> dict[str, Any]:
 def with_inner(state: Mapping[str, Any]) -> OrderedDict[str, Any]:
     """Return an inner model's weights under their names in a guided model."""
     return _renamed(state, lambda name: INNER + name)
+
+
+def names_in_guided(guided: nn.Module, state: OrderedDict[str, Any]) -> OrderedDict[str, Any]:
+    """Return weights of a guided model as they are, and those of its inner model under their names in it."""
+    own, inner = guided.state_dict().keys(), with_inner(state)
+    return inner if len(own & inner.keys()) > len(own & state.keys()) else state
 
 
 def without_inner(state: Mapping[str, Any]) -> OrderedDict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +16,7 @@ from torch import nn
 from mmcggm.balancers import Change
 from mmcggm.registry import MODELS, TASKS
 
+from .checkpoints import names_in_guided
 from .encoder_paths import ModalityEncoder, check_disjoint, find_module
 from .encoder_weights import load_encoder
 from .guided_pass import GuidedPass
@@ -66,6 +68,11 @@ class GuidedModel(BaseModel):
         only: The one modality that reaches fusion, in training and in prediction: the representations of the
             others are zero. It tells what a modality can reach alone. (The other encoders get no gradient;
             with several processes the config needs ``find_unused_parameters = True``.)
+        data_preprocessor: What MMEngine's runners hand to the model out of the top level of a config, where
+            mmpretrain and mmseg have it. As without guides, it is for a model's config that has none.
+
+    Weights of the inner model alone, under their names there, load as well, whoever loads them; the guides
+    then stay as they are.
 
     Raises:
         ValueError: If a path names no module, fewer than two modalities are given, two of them share
@@ -93,8 +100,11 @@ class GuidedModel(BaseModel):
         pretrained: dict[str, str] | None = None,
         freeze: bool = False,
         only: str | None = None,
+        data_preprocessor: dict | nn.Module | None = None,
     ) -> None:
-        model = MODELS.build(model) if isinstance(model, dict) else model
+        if isinstance(model, dict):
+            given = {} if data_preprocessor is None else dict(data_preprocessor=data_preprocessor)
+            model = MODELS.build({**given, **model})
         super().__init__(model.data_preprocessor)
         self.model = model
         self.task = TASKS.build(task) if isinstance(task, dict) else task
@@ -128,6 +138,11 @@ class GuidedModel(BaseModel):
     def head(self) -> nn.Module:
         """The last layer of the model's head."""
         return self.model.get_submodule(self.head_path)
+
+    @property
+    def out_channels(self) -> int:
+        """Channels of the inner model's logits, which mmseg's test-time augmentation asks for."""
+        return self.model.out_channels
 
     def init_weights(self) -> None:
         """Initialise the weights, and load those of ``pretrained``.
@@ -225,6 +240,21 @@ class GuidedModel(BaseModel):
         """Return what is done to representations in every pass, by modality: what ``only`` asks for."""
         others = [] if self.only is None else [name for name in self.modalities if name != self.only]
         return dict.fromkeys(others, torch.zeros_like)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """Load weights; those of an inner model alone get the names that they have in this one."""
+        inside = OrderedDict(
+            (n.removeprefix(prefix), v) for n, v in state_dict.items() if n.startswith(prefix)
+        )
+        versions = getattr(state_dict, '_metadata', {})  # of modules; the loader reads on in this dict
+        inside._metadata = versions  # type: ignore[attr-defined]
+        named = names_in_guided(self, inside)
+        if named is not inside:
+            for name in inside:
+                del state_dict[prefix + name]
+            state_dict.update({prefix + name: value for name, value in named.items()})
+            versions.update(named._metadata)  # type: ignore[attr-defined]
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _check(self) -> None:
         """Raise a ValueError unless the settings fit the model; report frozen encoders."""

@@ -40,7 +40,8 @@ class SliceDice:
             raise ValueError(
                 f"SliceDice without `regions` scores BraTS's regions, of {BRATS_CLASSES} classes, but the "
                 f'prediction has {logits.shape[1]}. Name yours, for example '
-                "`score=dict(type='SliceDice', regions=dict(road=(1,), car=(2, 3)))`."
+                "`score=dict(type='SliceDice', regions=dict(road=(1,), car=(2, 3)))`, or take "
+                "`score='PixelAccuracy'`, which needs none."
             )
         prediction = logits.max(dim=1).indices  # the same as argmax, and ten times as fast on a CPU
         if ignore_index is not None:

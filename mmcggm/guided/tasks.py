@@ -287,7 +287,8 @@ class SegmentationTask(Task):
     Args:
         head: Path of the decode head in the model; its ``loss_decode``, with its sampler, judges the
             guides as well.
-        score: Config of the score. Default: Dice of WT, TC and ET.
+        score: Config of the score, or its type. Default: Dice of WT, TC and ET of BraTS. For other classes
+            ``SliceDice`` with ``regions``, or ``'PixelAccuracy'``.
     """
 
     def __init__(self, head: str = 'decode_head', score: dict | str = 'SliceDice') -> None:

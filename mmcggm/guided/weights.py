@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mmcggm.utils.checkpoints import CheckpointError, weights_of
 
-from .checkpoints import GUIDES, INNER, with_inner, without_inner
+from .checkpoints import GUIDES, INNER, names_in_guided, without_inner
 from .guided_model import GuidedModel
 
 SHOWN = 4  # names of tensors in a message, of each kind
@@ -47,15 +47,15 @@ def weights_for(
     for pattern, replacement in revise_keys:
         renamed = OrderedDict((re.sub(pattern, replacement, name), value) for name, value in renamed.items())
     renamed._metadata = getattr(state, '_metadata', OrderedDict())  # type: ignore[attr-defined]
-    is_guided = isinstance(model, GuidedModel)
-    other = with_inner(renamed) if is_guided else without_inner(renamed)
+    if isinstance(model, GuidedModel):
+        return names_in_guided(model, renamed)
+    inner = without_inner(renamed)
     own = model.state_dict().keys()
-    if len(own & other.keys()) <= len(own & renamed.keys()):
+    if len(own & inner.keys()) <= len(own & renamed.keys()):
         return renamed
-    if not is_guided:
-        dropped = sorted({name.split('.')[0] for name in renamed if not name.startswith(INNER)})
-        print_log(f"'{source}' is of a guided model; left out are its {' and '.join(dropped)}.", 'current')
-    return other
+    dropped = sorted({name.split('.')[0] for name in renamed if not name.startswith(INNER)})
+    print_log(f"'{source}' is of a guided model; left out are its {' and '.join(dropped)}.", 'current')
+    return inner
 
 
 def load_weights(
