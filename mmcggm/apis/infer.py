@@ -33,8 +33,8 @@ from mmcggm.utils.launch_arguments import add_trust
 from .inference_model import read_inference_config, tested_data
 from .prediction import KINDS, PredictionInferencer
 from .run_record import RunRecord, settings_of
-from .segmentation import DATASETS, SegmentationInferencer
 from .segment_folder import segment_folder
+from .segmentation import DATASETS, SegmentationInferencer
 
 SEGMENTATION = ('labels', 'out_labels', 'probabilities', 'allow_missing', 'no_overlays')
 
@@ -84,7 +84,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help='cases that are read ahead, 1 GB each (default: 2)',
     )
     others = parser.add_argument_group('prediction')
-    others.add_argument('--task', choices=KINDS, help="what is predicted (default: what the model's loss is for)")
+    others.add_argument(
+        '--task', choices=KINDS, help="what is predicted (default: what the model's loss is for)"
+    )
     args = parser.parse_args(argv)
     for name in ('batch_size', 'workers'):
         if getattr(args, name) is not None and getattr(args, name) < 1:

@@ -70,7 +70,9 @@ class PredictionInferencer:
         self.batch_size = batch_size
         inner = getattr(self.model, 'model', self.model)  # of a guided model, or itself
         criterion = type(getattr(inner, 'criterion', None))
-        self.task = task or next((kinds[0] for known, kinds in LOSSES.items() if issubclass(criterion, known)), None)
+        self.task = task or next(
+            (kinds[0] for known, kinds in LOSSES.items() if issubclass(criterion, known)), None
+        )
         if self.task is None:
             raise ValueError(
                 f'The loss of the model is {criterion.__name__}, which does not tell what it predicts: set '
@@ -79,7 +81,9 @@ class PredictionInferencer:
         encoders = getattr(getattr(inner, 'backbone', None), 'encoders', None)
         self.modalities = tuple(getattr(self.model, 'modalities', None) or encoders or ())
         if not self.modalities:
-            raise ValueError(f'{type(inner).__name__} does not tell its modalities: wrap it in a GuidedModel.')
+            raise ValueError(
+                f'{type(inner).__name__} does not tell its modalities: wrap it in a GuidedModel.'
+            )
         self._data = tested_data(self.model.cfg)
         self._sources = {
             modality: self._configured(modality) if self._data.get('type') in FEATURES else None
@@ -116,7 +120,7 @@ class PredictionInferencer:
             FileNotFoundError: If a file is missing.
             ValueError: If a modality is missing, or what it holds does not fit.
         """
-        if isinstance(inputs, (str, Path)) or isinstance(inputs, Mapping):
+        if isinstance(inputs, (str, Path, Mapping)):
             parts = [self._part(inputs, lengths)]
         else:
             parts = [self._part(item, None) for item in self._joined(list(inputs), lengths)]
@@ -246,7 +250,12 @@ class _Column:
     """
 
     def __init__(
-        self, values: Values, where: str, is_features: bool, finds_padding: bool, lengths: Sequence[int] | None
+        self,
+        values: Values,
+        where: str,
+        is_features: bool,
+        finds_padding: bool,
+        lengths: Sequence[int] | None,
     ) -> None:
         if isinstance(values, torch.Tensor):
             values = values.detach().cpu().numpy()
@@ -282,7 +291,9 @@ class _Column:
         return len(self._rows if self._rows is not None else self._values)
 
     def batch(self, rows: np.ndarray) -> torch.Tensor:
-        values = self._rows.batch(rows) if self._rows is not None else np.ascontiguousarray(self._values[rows])
+        values = (
+            self._rows.batch(rows) if self._rows is not None else np.ascontiguousarray(self._values[rows])
+        )
         return torch.from_numpy(values)
 
     def lengths(self, rows: np.ndarray) -> torch.Tensor:
@@ -319,7 +330,9 @@ def _source(path: Path, modality: str, configured: Source | None) -> Source:
     key, header = (configured.key, configured.header) if configured is not None else ('', None)
     if not path.is_dir():
         if path.suffix not in SUFFIXES:
-            raise ValueError(f"'{path}' must be a folder, or a file that ends in one of {', '.join(SUFFIXES)}.")
+            raise ValueError(
+                f"'{path}' must be a folder, or a file that ends in one of {', '.join(SUFFIXES)}."
+            )
         return Source(path, key or modality, modality, header)
     files = [path / f'{modality}{suffix}' for suffix in SUFFIXES]
     there = [file for file in files if file.is_file()]
@@ -328,4 +341,4 @@ def _source(path: Path, modality: str, configured: Source | None) -> Source:
         raise FileNotFoundError(
             f"'{path}' must hold one file for '{modality}', such as {modality}.npy; it has {found}."
         )
-    return Source(there[0], key, modality, header)
+    return Source(there[0], '', modality, header)

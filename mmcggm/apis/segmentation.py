@@ -240,7 +240,9 @@ class SegmentationInferencer:
         for case, reason in found.bad.items():
             raise CaseError(f'{case}: {reason}')
         jobs = [*self.jobs(found.cases), *self._jobs_of_arrays(arrays)]
-        bar = tqdm(self.read_ahead(jobs), total=len(jobs), desc='Segmenting', unit='case', disable=not progress)
+        bar = tqdm(
+            self.read_ahead(jobs), total=len(jobs), desc='Segmenting', unit='case', disable=not progress
+        )
         for job, read in bar:
             try:
                 yield self.segment(read.result(), probabilities)
@@ -306,7 +308,9 @@ class SegmentationInferencer:
         Raises:
             CaseError: If something is wrong with it.
         """
-        reading: Callable = read_case if isinstance(job.source, SourceCase) else partial(_read_arrays, job.case)
+        reading: Callable = (
+            read_case if isinstance(job.source, SourceCase) else partial(_read_arrays, job.case)
+        )
         try:
             prepared = CaseInMemory(job.case, volumes := reading(job.source, job.convention), job.convention)
         except MemoryError:
@@ -424,8 +428,8 @@ def _read_arrays(case: str, arrays: Arrays, convention: LabelConvention) -> Any:
 def _notes(prepared: CaseInMemory, missing: Sequence[str]) -> Iterator[str]:
     if missing:
         yield (
-            f'{", ".join(missing)} is missing and counts as 0 everywhere, which is the mean of the brain: the '
-            'model did not learn from such cases'
+            f'{", ".join(missing)} is missing and counts as 0 everywhere, which is the mean of the brain: '
+            'the model did not learn from such cases'
         )
     if prepared.brain_share > FULL:
         yield (

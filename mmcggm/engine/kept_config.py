@@ -2,7 +2,8 @@
 
 MMEngine keeps the text of a config and runs it as Python where it needs it. Here the text is parsed, and may
 hold numbers, text and containers alone. Since a config names what is built (``type='os.system'`` would be
-called), it may name components of this package, of MMEngine, mmcv and mmseg and layers of ``torch.nn`` alone.
+called), it may name components of this package, of MMEngine, mmcv and mmseg, and layers of ``torch.nn`` and
+``torchvision.ops`` alone.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
+import torchvision.ops
 from mmengine import registry as mmengine_registry
 from mmengine.config import Config
 from mmengine.registry import Registry
@@ -21,6 +23,7 @@ from mmcggm import registry as own_registry
 from mmcggm.utils.checkpoints import CheckpointError
 
 SCOPES = ('mmcggm', 'mmengine', 'mmcv', 'mmseg')
+LAYERS = {'torch.nn': torch.nn, 'torchvision.ops': torchvision.ops}
 NUMBERS = {'inf': float('inf'), 'nan': float('nan')}  # as MMEngine writes them
 GIVE_IT = 'Give the config of its training instead.'
 
@@ -97,7 +100,7 @@ def _check_names(settings: Mapping[str, Any], source: str) -> None:
     if foreign:
         raise CheckpointError(
             f"The config in '{source}' names {', '.join(foreign[:5])}, beyond what this package, MMEngine, "
-            f'mmcv, mmseg and torch.nn have: building it could run any code. {GIVE_IT}'
+            f'mmcv, mmseg, {" and ".join(LAYERS)} have: building it could run any code. {GIVE_IT}'
         )
 
 
@@ -131,8 +134,8 @@ def _components() -> dict[str, Any]:
 
 def _is_known(name: str, known: Mapping[str, Any]) -> bool:
     scope, _, last = name.rpartition('.')
-    if scope == 'torch.nn':
-        layer = vars(torch.nn).get(last)
+    if scope in LAYERS:
+        layer = vars(LAYERS[scope]).get(last)
         return isinstance(layer, type) and issubclass(layer, torch.nn.Module)
     if scope in ('', *SCOPES):
         return last in known

@@ -42,7 +42,8 @@ def draw_cases(cases: Sequence[tuple[PreparedCase, np.ndarray]]) -> Figure:
     of the brain. Dice is that of the whole volume.
 
     Args:
-        cases: Cases, stored or in memory, of the same modalities, each with its predicted training labels (D, H, W).
+        cases: Cases, stored or in memory, of the same modalities, each with its predicted training labels
+            (D, H, W).
 
     Raises:
         ValueError: If there is no case, or a prediction is not of its case's shape.

@@ -103,6 +103,7 @@ def volume_of_array(array: np.ndarray, affine: np.ndarray, name: str) -> Volume:
             f'{array.shape} and {affine.shape}'
         )
     header = nib.Nifti1Image(np.broadcast_to(np.float32(0), array.shape), affine).header
+    header['vox_offset'] = header.single_vox_offset  # as in a file
     _checked_shape(header, name)
     return _oriented(array, header, name)
 
