@@ -1,9 +1,8 @@
 """What a user calls from Python: balance a model of one's own in any loop, and predict."""
 
+from typing import Any
+
 from .balance import Balanced, balance
-from .inference_model import init_model
-from .prediction import PredictionInferencer
-from .segmentation import Segmentation, SegmentationInferencer
 
 __all__ = [
     'Balanced',
@@ -13,3 +12,20 @@ __all__ = [
     'balance',
     'init_model',
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what predicts when it is first asked for: it needs mmseg, nibabel and matplotlib."""
+    if name == 'init_model':
+        from .inference_model import init_model
+
+        return init_model
+    if name == 'PredictionInferencer':
+        from .prediction import PredictionInferencer
+
+        return PredictionInferencer
+    if name in ('Segmentation', 'SegmentationInferencer'):
+        from . import segmentation
+
+        return getattr(segmentation, name)
+    raise AttributeError(f"module 'mmcggm.apis' has no attribute '{name}'")

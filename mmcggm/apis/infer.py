@@ -17,7 +17,6 @@ refused, DIR cannot be written, or no case is good.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -80,8 +79,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     brats.add_argument(
         '--workers',
         type=int,
-        default=min(2, os.cpu_count() or 1),
-        help='cases that are read ahead, 1 GB each (default: 2)',
+        help='cases that are read ahead, 1 GB each (default: 1; 4 where the model runs on an accelerator)',
     )
     others = parser.add_argument_group('prediction')
     others.add_argument(
@@ -128,7 +126,7 @@ def _segment(args: argparse.Namespace, common: dict[str, Any], settings: dict[st
         probabilities=args.probabilities,
         overlays=not args.no_overlays,
         overwrite=args.overwrite,
-        workers=args.workers,
+        workers=args.workers or (1 if inferencer.device.type == 'cpu' else 4),
     )
     if summary.segmented:
         print(summary.spent.describe())

@@ -263,7 +263,7 @@ class _Column:
             values = [np.asarray(value) for value in values]
             if not values:
                 raise ValueError(f'{where} holds no sample.')
-            if len({value.shape for value in values}) == 1 and not finds_padding:
+            if len({value.shape for value in values}) == 1:
                 values = np.stack(values)
         spans = None
         if lengths is not None:
@@ -271,8 +271,9 @@ class _Column:
             if ends.shape != (len(values),) or ends.min(initial=1) < 1:
                 raise ValueError(f'`lengths` of {where} must be {len(values)} numbers of tokens, at least 1.')
             spans = np.stack([np.zeros_like(ends), ends], axis=1)
-        elif finds_padding and not isinstance(values, list):
-            spans = find_padding(values, where)
+        elif finds_padding:
+            parts = [value[None] for value in values] if isinstance(values, list) else [values]
+            spans = np.concatenate([find_padding(part, where) for part in parts])
         self._rows = self._values = None
         if is_features or spans is not None or isinstance(values, list):
             self._rows = FeatureRows(values, where, spans=spans)

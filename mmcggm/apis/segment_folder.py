@@ -18,6 +18,7 @@ from mmcggm.datasets.brats.cases import Found, printable
 from mmcggm.datasets.brats.nifti import CaseError
 from mmcggm.datasets.brats.survey import Seen, see_labels
 from mmcggm.evaluation.brats.label_files import read_labels
+from mmcggm.utils import import_optional
 from mmcggm.utils.atomic import remove_stale
 from mmcggm.utils.csv_files import write_csv
 
@@ -128,6 +129,8 @@ def segment_folder(
             summary.present.append(job.case)
         else:
             todo[job] = fingerprint
+    if overlays and any('seg' in job.source.files for job in todo):
+        import_optional('panoptica.metrics', extra='brats')  # takes seconds, which are not the first case's
     _segment(inferencer, todo, out, record, summary, volumes, probabilities, overlays, workers)
     for job in jobs:
         if job.case in summary.present:

@@ -30,6 +30,8 @@ from mmcggm.datasets.brats.prepared_case import CaseInMemory
 from mmcggm.datasets.brats.survey import Seen, decide, see_labels
 from mmcggm.registry import TRANSFORMS
 from mmcggm.utils.ahead import ahead
+from mmcggm.visualization.figures import save_figure
+from mmcggm.visualization.slices import draw_cases
 
 from .inference_model import in_scope, init_model, tested_data
 
@@ -104,9 +106,6 @@ class Segmentation:
                 self.training_probabilities, folder / 'probabilities' / f'{self.case}.nii.gz'
             )
         if overlay:
-            from mmcggm.visualization.figures import save_figure
-            from mmcggm.visualization.slices import draw_cases
-
             figure = draw_cases([(self.prepared, self.training_labels)])
             save_figure(figure, folder / 'overlays' / f'{self.case}.png')
         folder.mkdir(parents=True, exist_ok=True)
@@ -211,6 +210,11 @@ class SegmentationInferencer:
         )
         if batch_size is not None:
             self._segmentor.test_cfg.slices_per_pass = batch_size
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model runs."""
+        return next(self.model.parameters()).device
 
     def __call__(
         self, inputs: Input | Sequence[Input], probabilities: bool = False, progress: bool = True
