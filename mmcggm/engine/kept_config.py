@@ -23,6 +23,7 @@ from mmcggm import registry as own_registry
 from mmcggm.utils.checkpoints import CheckpointError
 
 SCOPES = ('mmcggm', 'mmengine', 'mmcv', 'mmseg')
+KINDS = ('MODELS', 'TASKS', 'TRANSFORMS', 'WEIGHT_INITIALIZERS')  # registries of what is built to predict
 LAYERS = {'torch.nn': torch.nn, 'torchvision.ops': torchvision.ops}
 NUMBERS = {'inf': float('inf'), 'nan': float('nan')}  # as MMEngine writes them
 GIVE_IT = 'Give the config of its training instead.'
@@ -89,12 +90,13 @@ def _value(node: ast.expr) -> Any:
 
 
 def _check_names(settings: Mapping[str, Any], source: str) -> None:
-    """Raise a CheckpointError if model or pipeline name anything but components of the known packages."""
-    names = set(_named(dict(model=settings.get('model'), test_dataloader=settings.get('test_dataloader'))))
+    """Raise a CheckpointError if what is built to predict is anything but components of known packages."""
+    built = [settings.get('model'), *_named(settings.get('test_dataloader'), 'pipeline')]
+    names = {str(name) for name in _named(built, 'type')}
     known = _components()
     foreign = sorted(name for name in names if not _is_known(name, known))
-    scopes = {settings.get('default_scope', 'mmcggm'), *_scopes(settings.get('model'))}
-    foreign += sorted(str(scope) for scope in scopes if scope not in SCOPES)
+    scopes = {str(scope) for scope in (settings.get('default_scope', 'mmcggm'), *_named(built, '_scope_'))}
+    foreign += sorted(scopes - set(SCOPES))
     if settings.get('custom_imports'):
         foreign.append('custom_imports')
     if foreign:
@@ -104,28 +106,23 @@ def _check_names(settings: Mapping[str, Any], source: str) -> None:
         )
 
 
-def _named(value: Any, key: str = 'type') -> Iterator[str]:
+def _named(value: Any, key: str) -> Iterator[Any]:
     """Yield all that stands under ``key`` in nested containers."""
     if isinstance(value, Mapping):
         for name, entry in value.items():
             if name == key:
-                yield str(entry)
-            else:
-                yield from _named(entry, key)
+                yield entry
+            yield from _named(entry, key)
     elif isinstance(value, (list, tuple)):
         for entry in value:
             yield from _named(entry, key)
 
 
-def _scopes(value: Any) -> Iterator[str]:
-    return _named(value, '_scope_')
-
-
 def _components() -> dict[str, Any]:
-    """Return all that the registries hold, by name."""
+    """Return all that may be built, by name."""
     found: dict[str, Any] = {}
     for module in (mmengine_registry, mmseg_registry, own_registry):
-        for registry in vars(module).values():
+        for registry in (vars(module).get(name) for name in KINDS):
             if isinstance(registry, Registry):
                 registry.import_from_location()
                 found |= registry.module_dict
