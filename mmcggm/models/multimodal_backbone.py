@@ -80,3 +80,24 @@ class MultimodalBackbone(BaseModule):
         if missing:
             raise KeyError(f'The batch lacks the modalities {missing}; it holds {list(inputs)}.')
         return self.fusion([encoder(inputs[modality]) for modality, encoder in self.encoders.items()])
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
+        """Bring the modalities into the order of the weights, in which the fusion was learned.
+
+        A config that names them by ``in_channels`` alone loses it when MMEngine saves it: it sorts all names.
+        """
+        start = f'{prefix}encoders.'
+        names = (name.removeprefix(start).partition('.')[0] for name in state_dict if name.startswith(start))
+        learned = [modality for modality in dict.fromkeys(names) if modality in self.encoders]
+        if learned != [modality for modality in self.encoders if modality in learned]:
+            if len(learned) < len(self.encoders):  # the others have no weights
+                error_msgs = args[-1]
+                error_msgs.append(
+                    f'the weights have the modalities in the order {learned}, the config in '
+                    f'{list(self.encoders)}: set `backbone.modalities` as in the training'
+                )
+            else:
+                encoders = {modality: self.encoders[modality] for modality in learned}
+                self.encoders.clear()
+                self.encoders.update(encoders)
+        super()._load_from_state_dict(state_dict, prefix, *args)

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from mmcggm.registry import MODELS
 
+Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+
 
 @MODELS.register_module()
 class MultimodalSegmentor(EncoderDecoder):
@@ -19,7 +21,7 @@ class MultimodalSegmentor(EncoderDecoder):
     volumes ``{modality: (N, C, D, H, W)}`` slice by slice.
 
     ``test_cfg`` takes ``slices_per_pass``, the number of a volume's slices in one forward pass
-    (default 16), beside ``mode``.
+    (default 16), and ``probabilities``, whether the prediction of a volume holds them, beside ``mode``.
     """
 
     def predict(
@@ -35,32 +37,49 @@ class MultimodalSegmentor(EncoderDecoder):
 
         Returns:
             The samples with ``pred_sem_seg``. For a volume: uint8 labels ``(D, H, W)`` in full
-            size, background outside the crop.
+            size, background outside the crop; where they are asked for, ``probabilities`` as well, float32
+            ``(K, D, H, W)``.
         """
         if next(iter(inputs.values())).ndim == 4:
             return super().predict(inputs, data_samples)
         if data_samples is None:
             data_samples = [SegDataSample() for _ in next(iter(inputs.values()))]
         for index, sample in enumerate(data_samples):
-            labels = self._segment_volume({m: volume[index] for m, volume in inputs.items()})
+            labels, probabilities = self._segment_volume({m: volume[index] for m, volume in inputs.items()})
             box = sample.metainfo.get('crop_box')
             if box is not None:
-                (d0, d1), (h0, h1), (w0, w1) = box
-                full = labels.new_zeros(sample.metainfo['ori_shape'])
-                full[d0:d1, h0:h1, w0:w1] = labels[: d1 - d0, : h1 - h0, : w1 - w0]
-                labels = full
+                labels = _uncrop(labels[None], box, sample.metainfo['ori_shape'])[0]
             sample.set_data({'pred_sem_seg': PixelData(data=labels)})
+            if probabilities is not None:
+                if box is not None:
+                    probabilities = _uncrop(probabilities, box, sample.metainfo['ori_shape'], background=1.0)
+                sample.set_data({'probabilities': probabilities})
         return data_samples
 
-    def _segment_volume(self, volume: dict[str, Tensor]) -> Tensor:
-        """Return labels ``(D, H, W)``, uint8, of a volume ``{modality: (C, D, H, W)}``."""
+    def _segment_volume(self, volume: dict[str, Tensor]) -> tuple[Tensor, Tensor | None]:
+        """Return labels ``(D, H, W)``, uint8, of a volume ``{modality: (C, D, H, W)}``, and probabilities."""
         slices = {modality: v.transpose(0, 1) for modality, v in volume.items()}
         depth, _, height, width = next(iter(slices.values())).shape
-        step = self.test_cfg.get('slices_per_pass', 16) if self.test_cfg else 16
-        labels = []
+        cfg = self.test_cfg or {}
+        step = cfg.get('slices_per_pass', 16)
+        labels, probabilities = [], []
         for start in range(0, depth, step):
             chunk = {modality: s[start : start + step] for modality, s in slices.items()}
             size = len(next(iter(chunk.values())))
             logits = self.encode_decode(chunk, [dict(img_shape=(height, width))] * size)
             labels.append(logits.max(dim=1).indices.to(torch.uint8))
-        return torch.cat(labels)
+            if cfg.get('probabilities', False):
+                probabilities.append(logits.float().softmax(dim=1).transpose(0, 1))
+        return torch.cat(labels), torch.cat(probabilities, dim=1) if probabilities else None
+
+
+def _uncrop(crop: Tensor, box: Box, shape: tuple[int, int, int], background: float = 0) -> Tensor:
+    """Put a crop ``(K, D', H', W')``, padded at its ends, back into a volume ``(K, D, H, W)``.
+
+    Outside it the first channel, the background's, is ``background``, and the others are 0.
+    """
+    (d0, d1), (h0, h1), (w0, w1) = box
+    full = crop.new_zeros((len(crop), *shape))
+    full[0] = background
+    full[:, d0:d1, h0:h1, w0:w1] = crop[:, : d1 - d0, : h1 - h0, : w1 - w0]
+    return full

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from mmcggm.datasets.brats.label_conventions import Scheme
-from mmcggm.datasets.brats.volume_store import StoredCase
+from mmcggm.datasets.brats.prepared_case import PreparedCase
 from mmcggm.evaluation.brats.regions import get_rule, region_scores
 
 SEQUENCE_NAMES = dict(flair='FLAIR', t1='T1', t1ce='T1ce', t2='T2')
@@ -35,14 +35,15 @@ def radiological(plane: np.ndarray) -> np.ndarray:
     return plane.T
 
 
-def draw_cases(cases: Sequence[tuple[StoredCase, np.ndarray]]) -> Figure:
+def draw_cases(cases: Sequence[tuple[PreparedCase, np.ndarray]]) -> Figure:
     """Draw a row a case: its sequences, the ground truth and the prediction on the first sequence.
 
     The slice is the one with most tumour in the ground truth, else in the prediction, else the middle
     of the brain. Dice is that of the whole volume.
 
     Args:
-        cases: Stored cases of the same modalities, each with its predicted training labels (D, H, W).
+        cases: Cases, stored or in memory, of the same modalities, each with its predicted training labels
+            (D, H, W).
 
     Raises:
         ValueError: If there is no case, or a prediction is not of its case's shape.
@@ -79,7 +80,7 @@ def draw_cases(cases: Sequence[tuple[StoredCase, np.ndarray]]) -> Figure:
 
 
 def _draw_case(
-    axes: Sequence[Axes], stored: StoredCase, labels: np.ndarray, modalities: Sequence[str]
+    axes: Sequence[Axes], stored: PreparedCase, labels: np.ndarray, modalities: Sequence[str]
 ) -> None:
     truth = stored.read_seg()
     candidates = (most_tumour(volume) for volume in (truth, labels) if volume is not None)

@@ -1,5 +1,6 @@
 """What a case's files hold, once they are known to describe one head."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,8 @@ class CaseVolumes:
     """A case in the orientation LPS, with axes (D, H, W) = (Z, X, Y): a slice is axial.
 
     Attributes:
-        image: float32, shape (M, D, H, W), intensities of the source in the order of ``MODALITIES``.
+        image: float32, shape (M, D, H, W), intensities of the source in the order of ``modalities``.
+        modalities: The M sequences that are there, in the order of ``MODALITIES``.
         seg: Training labels, uint8, shape (D, H, W), or None.
         spacing: Voxel size in mm along (D, H, W).
         header: Binary NIfTI header that describes a segmentation of this case in the source's orientation.
@@ -26,6 +28,7 @@ class CaseVolumes:
     """
 
     image: np.ndarray
+    modalities: tuple[str, ...]
     seg: np.ndarray | None
     spacing: tuple[float, float, float]
     header: bytes
@@ -39,8 +42,17 @@ def read_case(case: SourceCase, convention: LabelConvention) -> CaseVolumes:
         CaseError: If a file cannot be read, lies elsewhere than the others, or holds labels that are not
             the convention's. The message names the file.
     """
-    volumes = {sequence: read_nifti(path) for sequence, path in case.files.items()}
-    reference = volumes[MODALITIES[0]]
+    return join_volumes({sequence: read_nifti(path) for sequence, path in case.files.items()}, convention)
+
+
+def join_volumes(volumes: Mapping[str, Volume], convention: LabelConvention) -> CaseVolumes:
+    """Return what a case's volumes, by sequence, hold together; ``'seg'`` may be one of them.
+
+    Raises:
+        CaseError: If one lies elsewhere than the others, or holds labels that are not the convention's.
+    """
+    modalities = tuple(modality for modality in MODALITIES if modality in volumes)
+    reference = volumes[modalities[0]]
     for volume in volumes.values():
         check_same_geometry(volume, reference)
     seg = None
@@ -53,7 +65,8 @@ def read_case(case: SourceCase, convention: LabelConvention) -> CaseVolumes:
         header['cal_min'] = header['cal_max'] = 0  # the display window of a sequence hides labels
     x, y, z = (float(size) for size in nib.affines.voxel_sizes(reference.affine))
     return CaseVolumes(
-        image=np.stack([axial(volumes[modality].array).astype(np.float32) for modality in MODALITIES]),
+        image=np.stack([axial(volumes[modality].array).astype(np.float32) for modality in modalities]),
+        modalities=modalities,
         seg=seg,
         spacing=(z, x, y),
         header=header.binaryblock,

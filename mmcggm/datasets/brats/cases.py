@@ -69,7 +69,7 @@ def printable(text: object) -> str:
 
 @dataclass(frozen=True)
 class SourceCase:
-    """A case whose four sequences are there.
+    """A case whose four sequences are there, or those that it has where some may be missing.
 
     Attributes:
         case: Its id.
@@ -80,6 +80,11 @@ class SourceCase:
     case: str
     naming: str
     files: dict[str, Path]
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Sequences that the case lacks."""
+        return tuple(modality for modality in MODALITIES if modality not in self.files)
 
     def fingerprint(self) -> list:
         """Return name, size in bytes and modification time in ns of each file.
@@ -110,12 +115,13 @@ class Found:
     notes: list[str] = field(default_factory=list)
 
 
-def find_cases(source: str | Path) -> Found:
+def find_cases(source: str | Path, allow_missing: bool = False) -> Found:
     """Find all cases below a folder.
 
     Args:
         source: Searched at any depth; links are followed unless they lead back up, and each folder is read
             once; hidden files and folders are left out.
+        allow_missing: Whether a case may lack sequences, though not all.
 
     Raises:
         FileNotFoundError: If there is no such folder, or no case in it.
@@ -140,7 +146,7 @@ def find_cases(source: str | Path) -> Found:
 
     for case in sorted(found):
         try:
-            result.cases.append(_assemble(check_case_id(case), found[case]))
+            result.cases.append(_assemble(check_case_id(case), found[case], allow_missing))
         except CaseError as error:
             result.bad[printable(case)] = str(error)
     _note_unexplained(result, sorted(unexplained))
@@ -202,7 +208,7 @@ def _note_unexplained(result: Found, unexplained: list[Path]) -> None:
             )
 
 
-def _assemble(case: str, found: list[tuple[str, str, Path]]) -> SourceCase:
+def _assemble(case: str, found: list[tuple[str, str, Path]], allow_missing: bool) -> SourceCase:
     namings = {naming for naming, _, _ in found}
     if len(namings) > 1:
         folders = sorted({printable(path.parent) for _, _, path in found})
@@ -215,6 +221,6 @@ def _assemble(case: str, found: list[tuple[str, str, Path]]) -> SourceCase:
             raise CaseError(f'has {sequence} twice: {first} and {second}; keep one of them')
         files[sequence] = path
     missing = [NAMINGS[naming].file_name(case, modality) for modality in MODALITIES if modality not in files]
-    if missing:
+    if len(missing) == len(MODALITIES) or (missing and not allow_missing):
         raise CaseError(f'lacks {", ".join(missing)}')
     return SourceCase(case, naming, {name: files[name] for name in (*MODALITIES, 'seg') if name in files})

@@ -87,6 +87,29 @@ def read_nifti(path: Path) -> Volume:
             raise CaseError(f'{name} cannot be read: it {found} the {total} bytes that its header names')
         array = np.frombuffer(content, dtype, offset=_offset(header)).reshape(shape, order='F')
         array = nib.volumeutils.apply_read_scaling(array, *header.get_slope_inter())
+    return _oriented(array, header, name)
+
+
+def volume_of_array(array: np.ndarray, affine: np.ndarray, name: str) -> Volume:
+    """Return the volume that an array (X, Y, Z) is which lies as ``affine``, to mm, says.
+
+    Raises:
+        CaseError: If it is no volume of finite real numbers, or the affine says nonsense.
+    """
+    array, affine = np.asarray(array), np.asarray(affine, dtype=np.float64)
+    if array.ndim != 3 or array.dtype.kind not in 'iuf' or affine.shape != (4, 4):
+        raise CaseError(
+            f'{name} must be real numbers of shape (X, Y, Z) with an affine (4, 4), got {array.dtype} '
+            f'{array.shape} and {affine.shape}'
+        )
+    header = nib.Nifti1Image(np.broadcast_to(np.float32(0), array.shape), affine).header
+    header['vox_offset'] = header.single_vox_offset  # as in a file
+    _checked_shape(header, name)
+    return _oriented(array, header, name)
+
+
+def _oriented(array: np.ndarray, header: nib.Nifti1Header, name: str) -> Volume:
+    """Check the values of a volume, in a file's orientation, and bring it to LPS."""
     if array.dtype.kind == 'f' and not np.isfinite(array).all():
         raise CaseError(
             f'{name} holds NaN or infinite values; if they are the background, make them a number, such as 0'
@@ -100,7 +123,7 @@ def read_nifti(path: Path) -> Volume:
     return Volume(
         name=name,
         array=apply_orientation(array, turn),
-        affine=affine @ inv_ornt_aff(turn, shape),
+        affine=affine @ inv_ornt_aff(turn, array.shape),
         header=header,
         oblique=bool(nib.affines.obliquity(affine).max() > OBLIQUE),
     )

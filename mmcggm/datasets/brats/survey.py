@@ -41,6 +41,11 @@ def see_case(case: SourceCase, store: Path) -> Seen:
         return Seen(stored=stored, reason=str(error))
     except (OSError, ValueError):  # not there, of an older version or damaged: it is converted again
         stored = None
+    return see_labels(case, stored)
+
+
+def see_labels(case: SourceCase, stored: str | None = None) -> Seen:
+    """Look at the labels of one case's segmentation, if it has one."""
     try:
         labels = tuple(present_labels(read_labels(case.files['seg']))) if 'seg' in case.files else ()
         return Seen(labels, stored)

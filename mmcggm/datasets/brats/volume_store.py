@@ -31,14 +31,12 @@ from mmcggm.utils.atomic import replacing
 
 from .cases import check_case_id
 from .label_conventions import LabelConvention, get_convention, present_labels
-from .nifti import parse_header, to_source
+from .nifti import parse_header
+from .prepared_case import Box, PreparedCase, cut_to_brain, slices
 
 FORMAT = 2  # raise when the layout or the normalisation changes: older files are then converted again
 CHUNKS = dict(compression='lzf', fletcher32=True)
 AGAIN = 'Convert it again with tools/dataset_converters/brats.py.'
-IMAGES = {nib.Nifti1Header: nib.Nifti1Image, nib.Nifti2Header: nib.Nifti2Image}
-
-Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
 
 def case_path(store: str | Path, case: str) -> Path:
@@ -82,15 +80,8 @@ def write_case(
             f'{path}: image {image.shape} must be (M, D, H, W) with the {len(modalities)} modalities '
             f'{list(modalities)}, and seg (D, H, W), got {None if seg is None else seg.shape}.'
         )
-    brain = (image != 0).any(axis=0)
-    if not brain.any():
-        raise ValueError(f'{path}: image is 0 everywhere.')
-    brain_box = _bounding_box(brain)
-    depth, height, width = _slices(brain_box)
-    with np.errstate(over='ignore'):
-        half = np.moveaxis(image, 0, 1)[depth, :, height, width].astype(np.float16, order='C')
-    if not np.isfinite(half).all():
-        raise ValueError(f'{path}: image holds values that float16 cannot; normalise it first.')
+    half, brain_box = cut_to_brain(image, str(path))
+    box = (slice(None), *slices(brain_box))
     meta = dict(
         format=FORMAT,
         modalities=list(modalities),
@@ -101,7 +92,7 @@ def write_case(
         has_seg=seg is not None,
         labels=labels,
         present=[] if seg is None else present_labels(seg),
-        scan=_scan(image[:, depth, height, width], brain[depth, height, width]),
+        scan=_scan(image[box]),
         source=source,
     )
     h5py = import_optional('h5py', extra='brats')
@@ -117,12 +108,13 @@ def write_case(
         raise OSError(f'{path} cannot be written: {reason_of(error)}.') from error
 
 
-def _scan(image: np.ndarray, brain: np.ndarray) -> str:
-    """Return a digest of a scan within the brain's box, (M, D, H, W) and (D, H, W).
+def _scan(image: np.ndarray) -> str:
+    """Return a digest of a scan within the brain's box, (M, D, H, W).
 
     It is made of the brain's shape and of where each sequence is brightest and darkest: none of that changes
     with the scale of the intensities, and no two scans have it in common.
     """
+    brain = (image != 0).any(axis=0)
     extremes = [(int(channel.argmax()), int(channel.argmin())) for channel in image]
     digest = hashlib.blake2b(np.packbits(brain), digest_size=16)
     digest.update(repr((brain.shape, extremes)).encode())
@@ -134,7 +126,7 @@ def reason_of(error: OSError) -> str:
     return os.strerror(error.errno) if error.errno else str(error)
 
 
-class StoredCase:
+class StoredCase(PreparedCase):
     """One case of the store. The file is opened for each read, so objects are cheap and fork-safe.
 
     Args:
@@ -183,75 +175,26 @@ class StoredCase:
 
     def read_slice(self, z: int, modalities: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:
         """Read axial slice ``z``: float32 image (M, H, W) and uint8 labels (H, W) or None."""
-        channels = self._channels(modalities)
+        channels = self.channels_of(modalities)
         z = range(self.shape[0])[z]
-        depth, height, width = _slices(self.brain_box)
+        depth, height, width = slices(self.brain_box)
         image = np.zeros((len(channels), *self.shape[1:]), dtype=np.float32)
         with _open(self.path) as file:
             if depth.start <= z < depth.stop:
                 image[:, height, width] = file['image'][z - depth.start][channels]
             return image, file['seg'][z] if self.has_seg else None
 
-    def read_volume(
-        self, modalities: Sequence[str], box: Box | None = None
-    ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Read a volume or the part in ``box``: float32 (M, D, H, W) and uint8 (D, H, W) or None."""
-        channels = self._channels(modalities)
-        image = np.zeros((len(channels), *self.shape), dtype=np.float32)
-        depth, height, width = _slices(self.brain_box)
+    def read_half(self) -> np.ndarray:
+        """Read what the brain's box holds of all modalities: float16 (D, M, H, W)."""
         with _open(self.path) as file:
-            image[:, depth, height, width] = np.moveaxis(file['image'][:], 1, 0)[channels]
-        depth, height, width = _slices(box)
-        return image[:, depth, height, width], self.read_seg(box)
+            return file['image'][:]
 
     def read_seg(self, box: Box | None = None) -> np.ndarray | None:
         """Read the labels, or the part in ``box``: uint8 (D, H, W), or None if the case has none."""
         if not self.has_seg:
             return None
         with _open(self.path) as file:
-            return file['seg'][_slices(box)]
-
-    def write_nifti(self, labels: np.ndarray, out_path: str | Path, convention: str | None = None) -> None:
-        """Write ``labels`` as the source would: its geometry, header, data type and labels.
-
-        Args:
-            labels: Training labels, shape (D, H, W).
-            out_path: Ends in ``.nii`` or ``.nii.gz``; written whole or not at all.
-            convention: Whose labels, of the same classes. Default: the source's.
-
-        Raises:
-            ValueError: If the shape, a label, the convention or the file's name is wrong.
-        """
-        labels = np.asarray(labels)
-        if labels.shape != self.shape:
-            raise ValueError(
-                f'{out_path}: labels have shape {labels.shape}, case {self.case} has {self.shape}.'
-            )
-        chosen = get_convention(convention) if convention else self.convention
-        if chosen.scheme != self.convention.scheme:
-            raise ValueError(
-                f'{out_path}: case {self.case} has the classes of {self.convention.name}, '
-                f'{list(self.convention.scheme.classes)}, which {chosen.name} cannot write.'
-            )
-        try:
-            on_disk = chosen.to_disk(labels)
-        except ValueError as error:
-            raise ValueError(f'{out_path}: {error}.') from None
-        if not str(out_path).endswith(('.nii', '.nii.gz')):
-            raise ValueError(f"{out_path}: the name must end in '.nii' or '.nii.gz'.")
-        volume = to_source(np.moveaxis(on_disk, 0, 2), self.header).astype(self.header.get_data_dtype())
-        image = IMAGES[type(self.header)](volume, self.header.get_best_affine(), self.header)
-        with replacing(out_path) as temporary:
-            image.to_filename(temporary)
-
-    def _channels(self, modalities: Sequence[str]) -> list[int]:
-        missing = [modality for modality in modalities if modality not in self.modalities]
-        if missing:
-            raise ValueError(
-                f'{self.path} has no modality {missing}; it has {list(self.modalities)}. '
-                'Correct `modalities` in the config.'
-            )
-        return [self.modalities.index(modality) for modality in modalities]
+            return file['seg'][slices(box)]
 
 
 @contextmanager
@@ -287,16 +230,3 @@ def _read_meta(path: Path, modified: int) -> dict:
     if not current:
         raise ValueError(f'{path} is not a case of the store in format {FORMAT}. {AGAIN}')
     return meta
-
-
-def _slices(box: Sequence[tuple[int, int]] | None) -> tuple[slice, ...]:
-    return tuple(slice(*bounds) for bounds in box) if box else (slice(None),) * 3
-
-
-def _bounding_box(mask: np.ndarray) -> Box:
-    """Return the half-open box around the true voxels of a mask that has some."""
-    box = []
-    for axis in range(mask.ndim):
-        inside = np.flatnonzero(mask.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
-        box.append((int(inside[0]), int(inside[-1]) + 1))
-    return tuple(box)

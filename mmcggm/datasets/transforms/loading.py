@@ -32,7 +32,7 @@ class LoadBraTSSlice(BaseTransform):
 class LoadBraTSVolume(BaseTransform):
     """Read a volume, cropped to the brain and padded so that a network accepts its slices.
 
-    Required keys: ``case_path``, ``modalities``.
+    Required keys: ``modalities``, and ``case_path`` or, of a case that is in memory, ``prepared_case``.
 
     Added keys: ``img`` float32 (D, H, W, M), zeros appended to H and W; ``img_shape`` (H, W);
     ``crop_box``, the brain's box ((d0, d1), (h0, h1), (w0, w1)); ``seg_fields`` and, if the case
@@ -46,7 +46,7 @@ class LoadBraTSVolume(BaseTransform):
         self.size_divisor = size_divisor
 
     def transform(self, results: dict) -> dict:
-        case = StoredCase(results['case_path'])
+        case = results.get('prepared_case') or StoredCase(results['case_path'])
         image, _ = case.read_volume(results['modalities'], case.brain_box)
         height, width = (-size % self.size_divisor for size in image.shape[2:])
         image = np.pad(image, ((0, 0), (0, 0), (0, height), (0, width)))

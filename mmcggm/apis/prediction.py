@@ -1,0 +1,345 @@
+"""Predict classes, labels or numbers from arrays or files by modality."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from tqdm import tqdm
+
+from mmcggm.datasets.features.rows import FeatureRows, find_padding
+from mmcggm.datasets.readers.sources import SUFFIXES, Source, read_source
+from mmcggm.models.predictor import LOSSES
+
+from .inference_model import init_model, tested_data
+
+Values = Any  # (N, ...), or N arrays that differ in length
+Samples = Mapping[str, Values]
+Input = str | Path | Samples
+KINDS = ('class', 'multilabel', 'regression')
+FEATURES = ('FeatureDataset', 'mmcggm.FeatureDataset')
+
+
+class PredictionInferencer:
+    """Predicts with a model that makes one prediction a sample, such as :class:`MultimodalPredictor`.
+
+    Args:
+        config: Path of the config, or the config; None: that which the checkpoint keeps.
+        checkpoint: Path of the checkpoint.
+        device: Such as ``'cuda:0'`` or ``'cpu'``. Default: an accelerator if there is one.
+        task: ``'class'``, ``'multilabel'`` or ``'regression'``. Default: what the model's loss is for.
+        classes: Names of the classes or labels. Default: those that the checkpoint or the config tell.
+        batch_size: How many samples go through the model at once.
+        options: Overrides of the config's settings.
+        trust: Whether a checkpoint may hold more than data, and so run any code.
+
+    Attributes:
+        model: The model.
+        modalities (tuple[str, ...]): What it takes.
+
+    Raises:
+        ValueError: If nothing tells the task, or a setting is wrong.
+
+    Example:
+        >>> inferencer = PredictionInferencer('configs/cggm/mfeat.py', 'epoch_12.pth')
+        >>> for prediction in inferencer('samples.npz'):
+        >>>     print(prediction['pred_class'], prediction['pred_score'])
+    """
+
+    def __init__(
+        self,
+        config: str | Path | Config | None,
+        checkpoint: str | Path | None,
+        device: str | None = None,
+        *,
+        task: str | None = None,
+        classes: Sequence[str] | None = None,
+        batch_size: int = 64,
+        options: Mapping[str, Any] | None = None,
+        trust: bool = False,
+    ) -> None:
+        if task not in (None, *KINDS):
+            raise ValueError(f"`task` is '{task}'; it must be one of {list(KINDS)}.")
+        if batch_size < 1:
+            raise ValueError(f'`batch_size` is {batch_size}; it must be at least 1.')
+        self.model = init_model(config, checkpoint, device, options, trust)
+        self.batch_size = batch_size
+        inner = getattr(self.model, 'model', self.model)  # of a guided model, or itself
+        criterion = type(getattr(inner, 'criterion', None))
+        self.task = task or next(
+            (kinds[0] for known, kinds in LOSSES.items() if issubclass(criterion, known)), None
+        )
+        if self.task is None:
+            raise ValueError(
+                f'The loss of the model is {criterion.__name__}, which does not tell what it predicts: set '
+                f'`task` (--task) to one of {list(KINDS)}.'
+            )
+        encoders = getattr(getattr(inner, 'backbone', None), 'encoders', None)
+        self.modalities = tuple(getattr(self.model, 'modalities', None) or encoders or ())
+        if not self.modalities:
+            raise ValueError(
+                f'{type(inner).__name__} does not tell its modalities: wrap it in a GuidedModel.'
+            )
+        self._data = tested_data(self.model.cfg)
+        self._sources = {
+            modality: self._configured(modality) if self._data.get('type') in FEATURES else None
+            for modality in self.modalities
+        }
+        known = self.model.dataset_meta.get('classes') or (self._data.get('metainfo') or {}).get('classes')
+        given = self._data.get('classes')
+        self.classes = classes or known or (given if isinstance(given, (list, tuple)) else None)
+
+    def __call__(
+        self,
+        inputs: Input | Sequence[Input],
+        lengths: Mapping[str, Sequence[int]] | None = None,
+        progress: bool = True,
+    ) -> list[dict[str, Any]]:
+        """Predict each sample.
+
+        Args:
+            inputs: By modality an array ``(N, ...)`` of N samples, or N sequences ``(L_i, C)``; or the path
+                of a file that holds these under the modalities' names (see
+                :class:`~mmcggm.datasets.FeatureDataset` for the kinds of files), or of a folder of a file a
+                modality, such as ``audio.npy``; or a list of these, in which a mapping is *one* sample,
+                without the axis N.
+            lengths: By modality, how many tokens of each sequence ``(N, L, C)`` count.
+            progress: Whether to show how far it is.
+
+        Returns:
+            A dict a sample. Classification: ``pred_label``, the index; ``pred_class``, its name;
+            ``pred_score`` and ``pred_scores``, probabilities. Several labels: ``pred_label`` and
+            ``pred_class``, lists of those of a probability above 0.5, and ``pred_scores``. Regression:
+            ``pred_value``, an array ``(D,)``. With each, ``sample``: its name in a table, else its place.
+
+        Raises:
+            FileNotFoundError: If a file is missing.
+            ValueError: If a modality is missing, or what it holds does not fit.
+        """
+        if isinstance(inputs, (str, Path, Mapping)):
+            parts = [self._part(inputs, lengths)]
+        else:
+            parts = [self._part(item, None) for item in self._joined(list(inputs), lengths)]
+        total = sum(part.number for part in parts)
+        results = []
+        with tqdm(total=total, desc='Predicting', unit='sample', disable=not progress) as bar:
+            for part in parts:
+                for start in range(0, part.number, self.batch_size):
+                    rows = np.arange(start, min(start + self.batch_size, part.number))
+                    for row, prediction in zip(rows, self._predict(part.batch(rows)), strict=True):
+                        results.append(dict(sample=part.name_of(int(row)), **self._describe(prediction)))
+                    bar.update(len(rows))
+        return results
+
+    def _configured(self, modality: str) -> Source | None:
+        """Return where the config finds a modality: an input of the same kind has it under the same key."""
+        value = (self._data.get('inputs') or {}).get(modality)
+        return value and Source.of(value, '', self._data.get('split'), f'inputs.{modality}')
+
+    def _joined(self, items: list[Input], lengths: Any) -> Iterator[Input]:
+        """Yield paths as they are, and mappings, which are samples, together."""
+        if lengths is not None:
+            raise ValueError('`lengths` goes with arrays (N, L, C), not with a list.')
+        samples = [item for item in items if isinstance(item, Mapping)]
+        if not samples:
+            yield from items
+            return
+        if len(samples) < len(items):
+            raise ValueError('A list holds either paths or samples, not both.')
+        lacking = [place for place, item in enumerate(samples) if not set(self.modalities) <= set(item)]
+        if lacking:
+            raise ValueError(
+                f'Sample {lacking[0]} lacks {sorted(set(self.modalities) - set(samples[lacking[0]]))}: the '
+                f'model takes {list(self.modalities)}.'
+            )
+        yield {modality: [item[modality] for item in samples] for modality in self.modalities}
+
+    def _part(self, inputs: Input, lengths: Mapping[str, Sequence[int]] | None) -> _Part:
+        names = None
+        where = ''
+        if isinstance(inputs, (str, Path)):
+            values, names = read_samples(Path(inputs), self._sources)
+            where = f' of {inputs}'
+        else:
+            values = inputs
+        lacking = [modality for modality in self.modalities if modality not in values]
+        if lacking:
+            raise ValueError(f'The input lacks {lacking}: the model takes {list(self.modalities)}.')
+        unknown = sorted(set(lengths or {}) - set(self.modalities))
+        if unknown:
+            raise ValueError(f'`lengths` names {unknown}, but the model takes {list(self.modalities)}.')
+        is_features = self._data.get('type') in FEATURES
+        padding = self._data.get('padding') or () if is_features else ()
+        columns = {
+            modality: _Column(
+                values[modality],
+                f"'{modality}'{where}",
+                is_features,
+                modality in padding,
+                (lengths or {}).get(modality),
+            )
+            for modality in self.modalities
+        }
+        counts = {modality: len(column) for modality, column in columns.items()}
+        if len(set(counts.values())) > 1:
+            raise ValueError(f'The modalities{where} must have as many samples each, but have {counts}.')
+        return _Part(columns, next(iter(counts.values())), names)
+
+    @torch.no_grad()
+    def _predict(self, batch: dict[str, Any]) -> list[torch.Tensor]:
+        samples = self.model.test_step(batch)
+        return [sample.prediction.float().cpu() for sample in samples]
+
+    def _describe(self, prediction: torch.Tensor) -> dict[str, Any]:
+        if not torch.isfinite(prediction).all():
+            raise ValueError('A prediction is not finite: check the checkpoint and the input.')
+        if self.task == 'regression':
+            return dict(pred_value=prediction.numpy())
+        if self.task == 'multilabel':
+            scores = prediction.sigmoid()
+            named = torch.nonzero(prediction > 0).flatten().tolist()
+            return dict(
+                pred_label=named,
+                pred_class=[self.name_of_class(label) for label in named],
+                pred_scores=scores.numpy(),
+            )
+        scores = prediction.softmax(dim=0)
+        label = int(prediction.argmax())
+        return dict(
+            pred_label=label,
+            pred_class=self.name_of_class(label),
+            pred_score=float(scores[label]),
+            pred_scores=scores.numpy(),
+        )
+
+    def name_of_class(self, label: int) -> str:
+        """Return the name of a class; its index where there are no names."""
+        return str(self.classes[label]) if self.classes and label < len(self.classes) else str(label)
+
+
+class _Part:
+    """Samples that belong together."""
+
+    def __init__(self, columns: dict[str, _Column], number: int, names: np.ndarray | None) -> None:
+        self._columns = columns
+        self.number = number
+        self._names = names
+
+    def name_of(self, row: int) -> str | int:
+        return row if self._names is None else str(self._names[row])
+
+    def batch(self, rows: np.ndarray) -> dict[str, Any]:
+        batch: dict[str, Any] = dict(inputs={m: column.batch(rows) for m, column in self._columns.items()})
+        lengths = {m: column.lengths(rows) for m, column in self._columns.items() if column.padded}
+        return dict(batch, lengths=lengths) if lengths else batch
+
+
+class _Column:
+    """The samples of one modality: features as :class:`FeatureDataset` has them, or anything else as it is.
+
+    Args:
+        values: ``(N, ...)``, or N arrays.
+        where: What messages call them.
+        is_features: Whether they are numbers that become float32, as features do.
+        finds_padding: Whether rows of zeros at either end are padding.
+        lengths: How many tokens count.
+    """
+
+    def __init__(
+        self,
+        values: Values,
+        where: str,
+        is_features: bool,
+        finds_padding: bool,
+        lengths: Sequence[int] | None,
+    ) -> None:
+        if isinstance(values, torch.Tensor):
+            values = values.detach().cpu().numpy()
+        if isinstance(values, (list, tuple)):
+            values = [np.asarray(value) for value in values]
+            if not values:
+                raise ValueError(f'{where} holds no sample.')
+            if len({value.shape for value in values}) == 1:
+                values = np.stack(values)
+        spans = None
+        if lengths is not None:
+            ends = np.asarray(lengths, dtype=np.int64)
+            if ends.shape != (len(values),) or ends.min(initial=1) < 1:
+                raise ValueError(f'`lengths` of {where} must be {len(values)} numbers of tokens, at least 1.')
+            spans = np.stack([np.zeros_like(ends), ends], axis=1)
+        elif finds_padding:
+            parts = [value[None] for value in values] if isinstance(values, list) else [values]
+            spans = np.concatenate([find_padding(part, where) for part in parts])
+        self._rows = self._values = None
+        if is_features or spans is not None or isinstance(values, list):
+            self._rows = FeatureRows(values, where, spans=spans)
+            self.padded = self._rows.padded
+        else:
+            self._values = np.asarray(values)
+            self.padded = False
+            if self._values.ndim == 0 or self._values.dtype.kind not in 'biuf':
+                raise ValueError(f'{where} must be an array of numbers (N, ...), got {self._values.dtype}.')
+            if self._values.dtype.kind == 'f':
+                self._values = self._values.astype(np.float32, copy=False)
+                if not np.isfinite(self._values).all():
+                    raise ValueError(f'{where} holds NaN or infinite values.')
+
+    def __len__(self) -> int:
+        return len(self._rows if self._rows is not None else self._values)
+
+    def batch(self, rows: np.ndarray) -> torch.Tensor:
+        values = (
+            self._rows.batch(rows) if self._rows is not None else np.ascontiguousarray(self._values[rows])
+        )
+        return torch.from_numpy(values)
+
+    def lengths(self, rows: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(np.asarray(self._rows.lengths(rows), dtype=np.int64))
+
+
+def read_samples(
+    path: Path, configured: Mapping[str, Source | None]
+) -> tuple[dict[str, Values], np.ndarray | None]:
+    """Read samples from a file of arrays by modality, or from a folder of a file a modality.
+
+    Args:
+        path: The file or folder.
+        configured: By modality, where the config finds it: the key in that file, where it names one, and the
+            channels are those here. Without a key, that is the modality's name.
+
+    Returns:
+        Arrays by modality, and the samples' names, where a table has any.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If a file is of no known kind or holds no such array.
+    """
+    values, names = {}, None
+    for modality, source in configured.items():
+        read = read_source(_source(path, modality, source))
+        channels = slice(None) if source is None else source.channels
+        values[modality] = read.values if channels == slice(None) else np.asarray(read.values)[..., channels]
+        names = read.names if names is None else names
+    return values, names
+
+
+def _source(path: Path, modality: str, configured: Source | None) -> Source:
+    key, header = (configured.key, configured.header) if configured is not None else ('', None)
+    if not path.is_dir():
+        if path.suffix not in SUFFIXES:
+            raise ValueError(
+                f"'{path}' must be a folder, or a file that ends in one of {', '.join(SUFFIXES)}."
+            )
+        return Source(path, key or modality, modality, header)
+    files = [path / f'{modality}{suffix}' for suffix in SUFFIXES]
+    there = [file for file in files if file.is_file()]
+    if len(there) != 1:
+        found = f'several: {", ".join(map(str, there))}' if there else 'none'
+        raise FileNotFoundError(
+            f"'{path}' must hold one file for '{modality}', such as {modality}.npy; it has {found}."
+        )
+    return Source(there[0], '', modality, header)

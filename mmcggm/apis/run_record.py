@@ -1,0 +1,86 @@
+"""What a folder of results was made with and from, so that a later call knows what is there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mmcggm.utils.atomic import replacing
+
+NAME = 'inference.json'
+
+
+class RunRecord:
+    """The file ``inference.json`` in a folder of results; written anew, whole, whenever a result is added.
+
+    Args:
+        folder: The folder, which exists.
+        settings: What all results depend on, JSON-able.
+        overwrite: Whether results that were made with other settings, or by others, may be replaced.
+        targets: Names of the files that will be written.
+
+    Raises:
+        ValueError: If the folder holds results that were made with other settings, or targets of which
+            nothing tells how they were made.
+    """
+
+    def __init__(
+        self, folder: Path, settings: Mapping[str, Any], overwrite: bool, targets: Iterable[str]
+    ) -> None:
+        self.path = folder / NAME
+        self.settings = dict(settings)
+        self.done: dict[str, Any] = {}
+        if not overwrite and self.path.exists():
+            self.done = self._read()
+        elif not overwrite:
+            there = next((name for name in targets if (folder / name).exists()), None)
+            if there is not None:
+                raise ValueError(
+                    f"'{folder / there}' is there, and nothing tells what it was made with: name another "
+                    'folder with --out, or replace it with --overwrite.'
+                )
+        self._write()
+
+    def is_done(self, name: str, fingerprint: Any) -> bool:
+        """Whether a result was made from what ``fingerprint`` describes."""
+        return name in self.done and self.done[name] == fingerprint
+
+    def add(self, name: str, fingerprint: Any) -> None:
+        """Note that a result is there."""
+        self.done[name] = fingerprint
+        self._write()
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            content = json.loads(self.path.read_text(encoding='utf-8'))
+            settings, done = dict(content['settings']), dict(content['done'])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"'{self.path}' is damaged ({error!r}): name another folder with --out, or replace what is "
+                'there with --overwrite.'
+            ) from error
+        differing = [key for key, value in self.settings.items() if settings.get(key) != value]
+        if differing:
+            raise ValueError(
+                f"'{self.path.parent}' holds results that were made with another "
+                f'{" and another ".join(differing)}: name another folder with --out, or replace them with '
+                '--overwrite.'
+            )
+        return done
+
+    def _write(self) -> None:
+        with replacing(self.path) as temporary:
+            content = dict(settings=self.settings, done=self.done)
+            temporary.write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8')
+
+
+def settings_of(checkpoint: str | Path, cfg: Mapping[str, Any]) -> dict[str, str]:
+    """Return what tells a model and its input from others: digests of the weights and of the config."""
+    from hashlib import sha256
+
+    from mmcggm.utils.file_hash import hash_file
+
+    text = json.dumps([cfg.get('model'), cfg.get('test_dataloader')], default=str, sort_keys=True)
+    return dict(checkpoint=hash_file(Path(checkpoint)), config=sha256(text.encode()).hexdigest())

@@ -1,0 +1,187 @@
+"""Predicting samples from arrays and files, one by one or in batches."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mmengine.config import Config
+from safetensors.numpy import save_file
+
+from mmcggm.apis import PredictionInferencer, init_model
+from mmcggm.apis.infer import main
+from mmcggm.utils.checkpoints import CheckpointError
+from tests.hostile import FORMS
+from tests.segmentors import build
+
+ROOT = Path(__file__).parents[2]
+TASKS = dict(classification='class', regression='regression', multilabel='multilabel')
+CONFIG = """
+_base_ = ['{root}/configs/_base_/guided/features_{task}.py']
+model = dict(
+    model=dict(
+        backbone=dict(
+            _delete_=True,
+            type='MultimodalBackbone',
+            encoders=dict(
+                a=dict(type='torch.nn.Linear', in_features=5, out_features=8),
+                b=dict(type='SequenceEncoder', in_channels=3, dim=8, num_layers=1, num_heads=2),
+            ),
+            modalities=('a', 'b'),
+            fusion=dict(type='SumFusion', dim=8),
+        ),
+        dim=8,
+        outputs=3,
+        data_preprocessor=dict(_delete_=True, type='MultimodalDataPreprocessor'),
+    )
+)
+custom_hooks = []
+test_dataloader = dict(dataset=dict(inputs=dict(a='x.npz:a', b='x.npz:b'), labels='x.npz:y', padding=['b']))
+"""
+
+
+def files_of(folder: Path, task: str) -> tuple[Path, Path]:
+    config = folder / f'{task}.py'
+    config.write_text(CONFIG.format(root=ROOT, task=task))
+    torch.manual_seed(0)
+    model = build(Config.fromfile(config).model)
+    meta = dict(dataset_meta=dict(classes=('x', 'y', 'z')))
+    torch.save(dict(meta=meta, state_dict=model.state_dict()), folder / f'{task}.pth')
+    return config, folder / f'{task}.pth'
+
+
+@pytest.fixture(scope='module')
+def model_files(tmp_path_factory) -> dict[str, tuple[Path, Path]]:
+    folder = tmp_path_factory.mktemp('models')
+    return {task: files_of(folder, task) for task in TASKS}
+
+
+@pytest.fixture(scope='module')
+def inferencers(model_files) -> dict[str, PredictionInferencer]:
+    return {task: PredictionInferencer(*files, device='cpu') for task, files in model_files.items()}
+
+
+def samples(number: int, seed: int = 0) -> dict[str, np.ndarray]:
+    """Vectors, and sequences padded with zeros to six tokens."""
+    rng = np.random.default_rng(seed)
+    sequences = rng.normal(size=(number, 6, 3))
+    for sequence, length in zip(sequences, rng.integers(1, 7, number), strict=True):
+        sequence[length:] = 0
+    return dict(a=rng.normal(size=(number, 5)), b=sequences)
+
+
+def numbers(results: list[dict]) -> np.ndarray:
+    return np.array([result.get('pred_scores', result.get('pred_value')) for result in results])
+
+
+@settings(max_examples=15)
+@given(
+    number=st.integers(1, 9),
+    batch_size=st.integers(1, 9),
+    seed=st.integers(0, 99),
+    task=st.sampled_from([*TASKS]),
+)
+def test_batches_equal_single_samples(inferencers, number, batch_size, seed, task):
+    inferencer, inputs = inferencers[task], samples(number, seed)
+    inferencer.batch_size = batch_size
+    batched = numbers(inferencer(inputs, progress=False))
+    singles = [{name: values[row] for name, values in inputs.items()} for row in range(number)]
+    each = np.concatenate([numbers(inferencer([sample], progress=False)) for sample in singles])
+    np.testing.assert_allclose(batched, each, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(batched, numbers(inferencer(singles, progress=False)), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize('kind', ['npz', 'npy', 'csv', 'safetensors'])
+def test_files_equal_arrays(inferencers, tmp_path, kind):
+    inferencer, inputs = inferencers['classification'], samples(7)
+    path = tmp_path / f'in.{kind}'
+    if kind == 'npz':
+        np.savez(path, labels=np.arange(7), **inputs)
+    elif kind == 'safetensors':
+        save_file(inputs, path)
+    else:
+        path = tmp_path
+        np.save(path / 'b.npy', inputs['b'])
+        if kind == 'csv':
+            np.savetxt(path / 'a.csv', inputs['a'], delimiter=',', header='v,w,x,y,z', comments='')
+        else:
+            np.save(path / 'a.npy', inputs['a'])
+    np.testing.assert_array_equal(
+        numbers(inferencer(path, progress=False)), numbers(inferencer(inputs, progress=False))
+    )
+
+
+def test_what_is_predicted_has_the_names_of_the_field(inferencers):
+    found = {task: inferencer(samples(4), progress=False) for task, inferencer in inferencers.items()}
+    for result in found['classification']:
+        assert result['pred_scores'].sum() == pytest.approx(1)
+        assert result['pred_label'] == result['pred_scores'].argmax()
+        assert result['pred_class'] == 'xyz'[result['pred_label']]
+    for result in found['multilabel']:
+        assert result['pred_label'] == np.flatnonzero(result['pred_scores'] > 0.5).tolist()
+    assert all(result['pred_value'].shape == (3,) for result in found['regression'])
+
+
+def test_lengths_and_zeros_at_the_end_mean_one_thing(model_files):
+    inputs = samples(5)
+    lengths = dict(b=[int(np.flatnonzero(s.any(axis=1))[-1]) + 1 for s in inputs['b']])
+    inferencer = PredictionInferencer(*model_files['regression'], device='cpu')
+    by_zeros = numbers(inferencer(inputs, progress=False))
+    filled = dict(inputs, b=np.where(inputs['b'] == 0, 9.0, inputs['b']))
+    np.testing.assert_array_equal(numbers(inferencer(filled, lengths, progress=False)), by_zeros)
+
+
+@pytest.mark.parametrize(
+    ('inputs', 'message'),
+    [
+        (dict(a=np.ones((2, 5))), r"lacks \['b'\]"),
+        (dict(a=np.ones((2, 5)), b=np.ones((3, 6, 3))), 'as many samples each'),
+        (dict(a=np.full((2, 5), np.nan), b=np.ones((2, 6, 3))), "'a' holds 10 values that are missing"),
+        ([dict(a=np.ones(5))], r"Sample 0 lacks \['b'\]"),
+        ('nothing.npz', 'no file'),
+        ('picture.jpg', 'must be a folder, or a file that ends in'),
+    ],
+)
+def test_wrong_input_is_named(inferencers, inputs, message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        inferencers['classification'](inputs, progress=False)
+
+
+def test_the_tool_writes_a_table_and_keeps_it(model_files, inferencers, tmp_path, capsys):
+    np.savez(tmp_path / 'in.npz', **samples(6))
+    call = [
+        *map(str, model_files['classification']),
+        str(tmp_path / 'in.npz'),
+        '--out',
+        str(tmp_path / 'out'),
+    ]
+    assert main([*call, '--device', 'cpu']) == 0
+    with (tmp_path / 'out' / 'predictions.csv').open() as file:
+        rows = list(csv.DictReader(file))
+    expected = inferencers['classification'](samples(6), progress=False)
+    assert [row['pred_class'] for row in rows] == [result['pred_class'] for result in expected]
+    scores = [[float(row[f'score {name}']) for name in 'xyz'] for row in rows]
+    np.testing.assert_allclose(scores, numbers(expected), rtol=1e-5)
+    assert main(call) == 0 and 'Already there' in capsys.readouterr().out
+    np.savez(tmp_path / 'in.npz', **samples(3))
+    assert main(call) == 0 and '3 predictions' in capsys.readouterr().out
+    with pytest.raises(ValueError, match=r'--probabilities is for models that segment'):
+        main([*call, '--probabilities'])
+
+
+@pytest.mark.parametrize('form', FORMS)
+def test_code_in_a_checkpoint_does_not_run(form, model_files, tmp_path):
+    proof, path = tmp_path / 'proof', tmp_path / 'hostile.pth'
+    checkpoint = dict(state_dict={}, optimizer=dict(state={}), message_hub={})
+    FORMS[form](checkpoint, proof, path)
+    with pytest.raises(CheckpointError):
+        init_model(model_files['regression'][0], path, 'cpu')
+    assert not proof.exists()
+
+
+def test_neither_config_nor_checkpoint():
+    with pytest.raises(ValueError, match='Give a config'):
+        init_model(None, None)
