@@ -7,6 +7,7 @@ import gzip
 import html
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +53,8 @@ class ViewedCase:
         for name, labels in self.labels.items():
             if labels.shape != self.image.shape[1:]:
                 raise ValueError(
-                    f"The {name} of '{self.name}' has shape {labels.shape}, the case has {self.image.shape[1:]}."
+                    f"The {name} of '{self.name}' has shape {labels.shape}, the case has "
+                    f'{self.image.shape[1:]}.'
                 )
 
     @property
@@ -96,12 +98,10 @@ def case_page(case: ViewedCase, niivue: str) -> str:
         '@LEGEND@': _legend(case, layers),
         '@TABLE@': _table(case),
         '@DATA@': json.dumps(content).replace('</', r'<\/'),
-        '@NIIVUE@': niivue,  # last, since its text is its own
+        '@NIIVUE@': niivue,
     }
-    page = TEMPLATE.read_text(encoding='utf-8')
-    for mark, part in parts.items():
-        page = page.replace(mark, part, 1)
-    return page
+    template = TEMPLATE.read_text(encoding='utf-8')
+    return re.sub('|'.join(parts), lambda mark: parts[mark[0]], template)  # what is put in stays as it is
 
 
 def region_table(case: ViewedCase) -> list[dict[str, float | str]]:

@@ -16,7 +16,7 @@ def niivue_script(umd: str | Path | None = None) -> str:
     """Return JavaScript, for a ``<script type="module">``, that defines ``globalThis.niivue.Niivue``.
 
     Args:
-        umd: Path of ``niivue.umd.js`` of the npm package. Default: NiiVue as the package ipyniivue carries it.
+        umd: Path of ``niivue.umd.js`` of the npm package. Default: as the package ipyniivue carries it.
 
     Raises:
         FileNotFoundError: If there is none.
