@@ -50,7 +50,7 @@ def read_curves(work_dir: str | Path) -> Curves:
     Returns:
         Array ``(points, 2)`` of iterations and values by quantity and modality: ``'B'``, ``'score'`` and,
         where the direction term was used, ``'cos'``; of GradientStatsHook ``'agreement'``, and ``'norm'`` and
-        ``'score'`` also of ``'fused'``.
+        ``'score'`` also of ``'fused'``. What another method logs by modality has its name there.
 
     Raises:
         FileNotFoundError: If there is no run, or none with curves of modalities.
@@ -73,7 +73,7 @@ def _joined(earlier: Curves, later: Curves) -> Curves:
     start = min(line[:, 0].min() for lines in later.values() for line in lines.values())
     result: Curves = {}
     for quantity, lines in later.items():
-        before = {modality: line[line[:, 0] < start] for modality, line in earlier[quantity].items()}
+        before = {modality: line[line[:, 0] < start] for modality, line in earlier.get(quantity, {}).items()}
         before = {modality: line for modality, line in before.items() if len(line)}
         both = {m: np.concatenate([before[m], line]) if m in before else line for m, line in lines.items()}
         result[quantity] = {**before, **both}
@@ -92,9 +92,11 @@ def _read_run(path: Path) -> Curves:
             name, _, modality = key.rpartition('/')
             if name in LOGGED:
                 found[LOGGED[name], modality] = value
+            elif name.startswith('balance/'):  # what other methods than CGGM tell of each modality
+                found[name.removeprefix('balance/'), modality] = value
         iteration = scalars.get('iter', scalars.get('step'))
         for (quantity, modality), value in found.items():
-            points[quantity].setdefault(modality, []).append((iteration, value))
+            points.setdefault(quantity, {}).setdefault(modality, []).append((iteration, value))
     return {
         quantity: {modality: np.array(line, dtype=float) for modality, line in lines.items()}
         for quantity, lines in points.items()
@@ -143,7 +145,8 @@ def draw_runs(runs: Mapping[str, Sequence[Curves]], smooth: float = 0.9) -> Figu
     if not runs or not all(runs.values()):
         raise ValueError('There is no training to draw.')
     every = [curves for seeds in runs.values() for curves in seeds]
-    quantities = [quantity for quantity in PANELS if any(quantity in curves for curves in every)]
+    logged = dict.fromkeys(quantity for curves in every for quantity in curves)
+    quantities = [quantity for quantity in dict.fromkeys([*PANELS, *logged]) if quantity in logged]
     modalities = _modalities(every)
     colours = {modality: COLOURS[i % len(COLOURS)] for i, modality in enumerate(modalities)} | {FUSED: '0.1'}
     size = (7 if len(runs) == 1 else 1 + 4 * len(runs), 0.9 + 1.9 * len(quantities))
@@ -162,7 +165,7 @@ def draw_runs(runs: Mapping[str, Sequence[Curves]], smooth: float = 0.9) -> Figu
             grid[0, column].set_title(f'{name}, {len(seeds)} seeds' if len(seeds) > 1 else name)
         grid[-1, column].set_xlabel('Iteration')
     for ax, quantity in zip(grid[:, 0], quantities, strict=True):
-        ax.set_ylabel(PANELS[quantity])
+        ax.set_ylabel(PANELS.get(quantity, quantity))
     if 'B' in quantities:
         neutral = (len(modalities) - 1) / len(modalities)
         for ax in grid[quantities.index('B')]:

@@ -119,6 +119,13 @@ def test_figure(tmp_path):
     assert len(draw_curves(read_curves(tmp_path), smooth=0).axes[1].lines) == 2
 
 
+def test_other_methods_have_panels_of_their_own(tmp_path):
+    lines = [{'iter': i, 'balance/turn/a': 1.0, 'balance/turn/b': 0.0, 'balance/kept': 1.0} for i in range(3)]
+    write_run(tmp_path, 'run', lines)
+    (panel,) = draw_curves(read_curves(tmp_path)).axes
+    assert panel.get_ylabel() == 'turn'
+
+
 def test_panels_follow_what_was_logged(tmp_path):
     write_run(tmp_path, 'run', training(('B', 'score')))
     assert len(draw_curves(read_curves(tmp_path)).axes) == 2
