@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmcggm.visualization.curves import draw_curves, read_curves, smoothed
+from mmcggm.visualization.curves import draw_curves, draw_runs, read_curves, smoothed
 from tests.tiny import tiny_runner
 from tests.tool import exit_status
 
@@ -119,6 +119,13 @@ def test_figure(tmp_path):
     assert len(draw_curves(read_curves(tmp_path), smooth=0).axes[1].lines) == 2
 
 
+def test_other_methods_have_panels_of_their_own(tmp_path):
+    lines = [{'iter': i, 'balance/turn/a': 1.0, 'balance/turn/b': 0.0, 'balance/kept': 1.0} for i in range(3)]
+    write_run(tmp_path, 'run', lines)
+    (panel,) = draw_curves(read_curves(tmp_path)).axes
+    assert panel.get_ylabel() == 'turn'
+
+
 def test_panels_follow_what_was_logged(tmp_path):
     write_run(tmp_path, 'run', training(('B', 'score')))
     assert len(draw_curves(read_curves(tmp_path)).axes) == 2
@@ -150,6 +157,46 @@ def test_smooth_out_of_range(tmp_path):
         draw_curves(read_curves(tmp_path), smooth=1.0)
 
 
+def gradients(value=0.5, steps=30):
+    lines = []
+    for step in range(10, 10 * steps + 1, 10):
+        line = dict(loss=1.0, iter=step, step=step)
+        for quantity, names in dict(
+            norm=(*MODALITIES, 'fused'), score=(*MODALITIES, 'fused'), cos=MODALITIES
+        ).items():
+            line |= {f'gradient/{quantity}/{name}': value for name in names}
+        lines.append(line)
+    return lines
+
+
+def test_fused_and_modalities_without_a_balancer(tmp_path):
+    write_run(tmp_path, 'run', gradients())
+    curves = read_curves(tmp_path)
+    assert list(curves) == ['score', 'norm', 'agreement']
+    assert list(curves['norm']) == [*MODALITIES, 'fused'] and list(curves['agreement']) == list(MODALITIES)
+    figure = draw_curves(curves)
+    assert len(figure.axes) == 3
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [*MODALITIES, 'fused']
+
+
+def test_runs_side_by_side_with_bands_over_seeds(tmp_path):
+    for seed, value in enumerate((0.2, 0.4, 0.6)):
+        write_run(tmp_path / f'joint{seed}', 'run', gradients(value, steps=30 - seed))
+    write_run(tmp_path / 'cggm', 'run', training())
+    joint = [read_curves(tmp_path / f'joint{seed}') for seed in range(3)]
+    figure = draw_runs({'joint': joint, 'CGGM': [read_curves(tmp_path / 'cggm')]}, smooth=0.5)
+    grid = np.array(figure.axes).reshape(5, 2)
+    assert [ax.get_title() for ax in grid[0]] == ['joint, 3 seeds', 'CGGM']
+    score = grid[1, 0]
+    (line,) = [line for line in score.lines if line.get_label() == 'fused']
+    np.testing.assert_array_equal(line.get_xdata(), np.arange(10, 281, 10))  # where all seeds have values
+    np.testing.assert_allclose(line.get_ydata(), 0.4)
+    low, high = score.collections[0].get_paths()[0].get_extents().get_points()[:, 1]
+    assert (low, high) == pytest.approx((0.2, 0.6))
+    with pytest.raises(ValueError, match='no training'):
+        draw_runs({'joint': []})
+
+
 def test_tool(tmp_path, capsys):
     main = runpy.run_path(str(TOOL))['main']
     out = tmp_path / 'figures' / 'balance.png'
@@ -158,3 +205,14 @@ def test_tool(tmp_path, capsys):
     write_run(tmp_path, 'run', training())
     assert exit_status(lambda: main([str(tmp_path), '--out', str(out)])) == 0
     assert out.read_bytes().startswith(b'\x89PNG')
+
+
+def test_tool_draws_runs_side_by_side(tmp_path):
+    main = runpy.run_path(str(TOOL))['main']
+    for name in 'abc':
+        write_run(tmp_path / name, 'run', training())
+    a, b, c, out = (str(tmp_path / name) for name in ('a', 'b', 'c', 'runs.svg'))
+    assert exit_status(lambda: main([a, '--run', 'seeds', b, c, '--out', out])) == 0
+    text = (tmp_path / 'runs.svg').read_text()
+    assert 'seeds, 2 seeds' in text
+    assert exit_status(lambda: main(['--out', out])) == 2

@@ -6,12 +6,10 @@ python tools/analysis_tools/plot_slices.py data/brats results/ --out figures/sli
 import argparse
 from pathlib import Path
 
-from mmcggm.datasets.brats.label_conventions import CONVENTIONS, get_convention
-from mmcggm.datasets.brats.volume_store import StoredCase, case_path
-from mmcggm.evaluation.brats.label_files import read_labels
+from mmcggm.datasets.brats.label_conventions import CONVENTIONS
 from mmcggm.utils.run_tool import run_tool
 from mmcggm.visualization.figures import save_figure
-from mmcggm.visualization.slices import draw_cases
+from mmcggm.visualization.sample_cases import draw_sample_cases, predicted_cases
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -32,20 +30,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    cases = (
-        args.cases or sorted(path.name.removesuffix('.nii.gz') for path in args.pred_dir.glob('*.nii.gz'))[:4]
-    )
-    if not cases:
-        raise FileNotFoundError(
-            f'{args.pred_dir} holds no {{case}}.nii.gz. tools/test.py --out DIR writes them.'
-        )
-    stored = [StoredCase(case_path(args.store, case)) for case in cases]
-    conventions = [get_convention(args.labels) if args.labels else case.convention for case in stored]
-    predictions = [
-        read_labels(args.pred_dir / f'{case}.nii.gz', convention).array
-        for case, convention in zip(cases, conventions, strict=True)
-    ]
-    save_figure(draw_cases(list(zip(stored, predictions, strict=True))), args.out)
+    cases = args.cases or predicted_cases(args.pred_dir)
+    save_figure(draw_sample_cases(args.store, args.pred_dir, cases, args.labels), args.out)
     print(f'Drew {", ".join(cases)}: {args.out}')
     return 0
 

@@ -10,7 +10,7 @@ from mmengine.hooks import Hook, LoggerHook
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from mmcggm.balancers import Pass
+from mmcggm.balancers import Pass, scores_from_counts
 from mmcggm.balancers.flat_gradients import gradient_of
 from mmcggm.balancers.pass_record import sum_of_present
 from mmcggm.balancers.sharding import is_sharded
@@ -18,6 +18,7 @@ from mmcggm.balancers.training import over_processes
 from mmcggm.engine.log_scalars import log_as_measured
 from mmcggm.engine.optim_wrapper import find_guided
 from mmcggm.guided import GuidedModel
+from mmcggm.guided.guided_pass import GuidedPass
 from mmcggm.registry import HOOKS
 
 
@@ -30,7 +31,10 @@ class GradientStatsHook(Hook):
 
     - ``gradient/norm/{modality}``: ``‖g_i‖``;
     - ``gradient/cos/{modality}``: ``cos(g_i, u_i)``. Near one, fusion teaches the encoder what its modality
-      alone would; below zero, the opposite. A vanishing gradient has no direction, its cosine is zero.
+      alone would; below zero, the opposite. A vanishing gradient has no direction, its cosine is zero;
+    - ``gradient/norm/fused``: the norm of all the ``g_i`` together;
+    - ``gradient/score/{modality}`` and ``gradient/score/fused``: the task's score of each guide and, where
+      the model calls its head, of the fused model.
 
     They are of one batch, in the iterations that are logged, which cost two more backward passes each; the
     others cost nothing, and training goes the way that it goes without. In float16, small gradients vanish,
@@ -77,7 +81,10 @@ class GradientStatsHook(Hook):
     def _measure(self, guided: GuidedModel, args: tuple, output: dict[str, Tensor]) -> None:
         """Measure between the forward pass and whatever the balancer does."""
         if guided.last_pass is not None:
-            self._stats = gradient_stats(guided.last_pass, guided.encoder_parameters())
+            seen = guided.last_pass
+            stats = gradient_stats(seen, guided.encoder_parameters())
+            norms = torch.cat([stats['norm'], stats['norm'].norm().unsqueeze(0)])  # last that of all together
+            self._stats = {**stats, 'norm': norms, 'score': _scores(seen)}
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
@@ -85,7 +92,7 @@ class GradientStatsHook(Hook):
         self._watch.close()
         modalities = find_guided(runner.model).modalities
         for name, values in self._stats.items():
-            for modality, value in zip(modalities, values.tolist(), strict=True):
+            for modality, value in zip([*modalities, 'fused'], values.tolist(), strict=False):
                 runner.message_hub.update_scalar(f'train/gradient/{name}/{modality}', value)
         self._stats = {}
 
@@ -105,3 +112,12 @@ def gradient_stats(seen: Pass, encoders: Sequence[Sequence[nn.Parameter]]) -> di
         for g, u in zip(fused, unimodal, strict=True)
     ]
     return {'norm': torch.stack([g.norm() for g in fused]), 'cos': torch.stack(cosines)}
+
+
+@torch.no_grad()
+def _scores(seen: GuidedPass) -> Tensor:
+    """Return the scores of the guides and, if it has called its head, of the fused model: ``(M + 1,)``."""
+    counts = seen.counts()
+    if seen.called_head:
+        counts = torch.cat([counts, seen.fused_counts().unsqueeze(0)])
+    return scores_from_counts(over_processes(counts))

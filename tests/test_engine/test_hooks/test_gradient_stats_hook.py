@@ -94,6 +94,11 @@ def test_logs_and_leaves_training_as_it_is(tmp_path, balancer):
         norms, cosines = (scalars[1][f'train/gradient/{stat}/{name}'].data[0] for stat in ('norm', 'cos'))
         assert len(norms) == len(cosines) == 4
         assert (norms > 0).all() and (abs(cosines) <= 1 + 1e-6).all()
+    left, right, fused = (scalars[1][f'train/gradient/norm/{name}'].data[0] for name in (*NAMES, 'fused'))
+    assert (left**2 + right**2) ** 0.5 == pytest.approx(fused, rel=1e-5)
+    for name in (*NAMES, 'fused'):
+        scores = scalars[1][f'train/gradient/score/{name}'].data[0]
+        assert len(scores) == 4 and ((scores >= 0) & (scores <= 1)).all()
 
 
 def test_first_iteration_is_measured_before_the_step(tmp_path):
