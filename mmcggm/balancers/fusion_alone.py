@@ -48,4 +48,9 @@ def carried(seen: Pass, value: Tensor, flows: Sequence[Sequence[Tensor] | None])
 def _giving(tensors: Sequence[Tensor], change: Change | None) -> Change:
     """Return a change that gives ``tensors`` one after the other, in the order of a representation's."""
     given = iter(tensors)
-    return lambda _: next(given) if change is None else change(next(given))
+
+    def give(x: Tensor) -> Tensor:
+        tensor = next(given).to(x.dtype)  # the pass before may have been in half precision, this one is not
+        return tensor if change is None else change(tensor)
+
+    return give
