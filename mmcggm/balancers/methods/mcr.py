@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mmcggm.balancers.balancer import Balancer
-from mmcggm.balancers.fusion_alone import Leaves, carried, fused_again, leaves_of
+from mmcggm.balancers.fusion_alone import carried, fused_again, leaves_of
 from mmcggm.balancers.needs import acting_on
 from mmcggm.balancers.pass_record import Pass, sample_logits, sum_of_present
 from mmcggm.registry import BALANCERS
@@ -91,20 +91,22 @@ class MCR(Balancer):
     def _competition(self, seen: Pass, order: Tensor) -> Tensor:
         """Return ``Σ_i D_i``, whose gradient goes to the encoders as said above."""
         leaves = leaves_of(seen)
-        there = [index for index, tensors in enumerate(leaves) if tensors is not None]
+        there = {index: tensors for index, tensors in enumerate(leaves) if tensors is not None}
         whole = fused_again(seen, leaves).output
         found = [
             -prediction_shift(whole, fused_again(seen, leaves, {i: lambda h: h[order]}).output) for i in there
         ]
         self.stats = {'shift': -torch.stack([d.detach() for d in found]).mean()}
-        flat = [leaf for i in there for leaf in leaves[i]]
+        owners = [i for i, tensors in there.items() for _ in tensors]
+        flat = [leaf for tensors in there.values() for leaf in tensors]
         share = self.k / max(len(there) - 1, 1)
         total = [torch.zeros_like(leaf) for leaf in flat]
         for i, divergence in zip(there, found, strict=True):
-            owners = [j for j in there for _ in leaves[j]]
-            for sum_, owner, grad in zip(total, owners, seen.gradients(divergence, flat), strict=True):
-                sum_ += grad if owner == i else share * grad
-        return carried(seen, sum_of_present(found), _by_modality(total, leaves))
+            for flow, owner, grad in zip(total, owners, seen.gradients(divergence, flat), strict=True):
+                flow += grad if owner == i else share * grad
+        rest = iter(total)
+        flows = [None if tensors is None else [next(rest) for _ in tensors] for tensors in leaves]
+        return carried(seen, sum_of_present(found), flows)
 
 
 def prediction_shift(first: Tensor, second: Tensor) -> Tensor:
@@ -132,9 +134,3 @@ def supervised_contrast(first: Tensor, second: Tensor, labels: Tensor, temperatu
     logs = (F.normalize(first) @ F.normalize(second).T / temperature).log_softmax(1)
     same = (labels.unsqueeze(1) == labels).to(logs)
     return -((logs * same).sum(1) / same.sum(1)).mean()
-
-
-def _by_modality(flat: list[Tensor], leaves: Leaves) -> list[list[Tensor] | None]:
-    """Return a flat list of tensors grouped as ``leaves`` are."""
-    rest = iter(flat)
-    return [None if tensors is None else [next(rest) for _ in tensors] for tensors in leaves]

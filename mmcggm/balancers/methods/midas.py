@@ -79,8 +79,8 @@ class MIDAS(Balancer):
         other = F.cross_entropy(logits, labels[partners], reduction='none')
         losses = (shares.sum(0) - swapped) * own + swapped * other
         if self.hard:
-            features = (pass_.head_input.detach().flatten(1).float() for pass_ in (mixed, seen))
-            losses = losses * (1 + torch.cosine_similarity(*features))
+            first, second = (p.head_input.detach().flatten(1).to(logits) for p in (mixed, seen))
+            losses = losses * (1 + torch.cosine_similarity(first, second))
         self.stats = {'swapped_share': swapped.mean(), 'misaligned_loss': losses.detach().mean()}
         return self.lam * (losses * found).mean()
 

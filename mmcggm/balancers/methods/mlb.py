@@ -1,4 +1,4 @@
-"""Multi-Loss gradient modulation, MLB (Kontras et al., BMVC 2024, arXiv 2405.07930)."""
+"""Multi-Loss Balanced learning, MLB (Kontras et al., BMVC 2024 and IJCV 2025, arXiv 2405.07930)."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class MLB(EncoderScaling):
       squared errors.
 
     Published for two modalities, and in the authors' code for three, with the mean over the others, as
-    here. None of their released configs sets β, which makes it 2, the default here. That code also scales
-    the parts of the head that belong to a modality, where it has three; here encoders alone are scaled. A
-    modality that the batch lacks has ``c_i = 1``.
+    here. None of the configs that they released at first sets β, which makes it 2, the default here. That
+    code also scales the parts of the head that belong to a modality, where it has three; here encoders
+    alone are scaled. A modality that the batch lacks has ``c_i = 1``.
 
     Args:
         alpha: α, positive; 0.8 in all of the authors' configs.
