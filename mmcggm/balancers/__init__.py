@@ -1,19 +1,28 @@
 """Balancing in pure PyTorch: the interface of methods, what they share, and the methods."""
 
 from mmcggm.balancers.methods.agm import AGM
+from mmcggm.balancers.methods.ags import AGS
 from mmcggm.balancers.methods.amco import AMCo
 from mmcggm.balancers.methods.cggm import CGGM
 from mmcggm.balancers.methods.cml import CML
+from mmcggm.balancers.methods.data_remixing import DataRemixing
+from mmcggm.balancers.methods.dgl import DGL
 from mmcggm.balancers.methods.gradient_blending import GradientBlending, blend_weights
 from mmcggm.balancers.methods.greedy import Greedy
+from mmcggm.balancers.methods.inforeg import InfoReg
 from mmcggm.balancers.methods.lfm import LFM
 from mmcggm.balancers.methods.mbsd import MBSD
+from mmcggm.balancers.methods.mcr import MCR
+from mmcggm.balancers.methods.midas import MIDAS
+from mmcggm.balancers.methods.mimo import MIMO
 from mmcggm.balancers.methods.mla import MLA
+from mmcggm.balancers.methods.mlb import MLB
 from mmcggm.balancers.methods.mmpareto import MMPareto
 from mmcggm.balancers.methods.mses import MSES
 from mmcggm.balancers.methods.mslr import MSLR
 from mmcggm.balancers.methods.ogm import OGM
 from mmcggm.balancers.methods.opm import OPM
+from mmcggm.balancers.methods.pdmp import PDMP
 from mmcggm.balancers.methods.pmr import PMR
 from mmcggm.balancers.methods.reconboost import ReconBoost
 from mmcggm.balancers.methods.relearning import ReLearning
@@ -36,15 +45,22 @@ from .training import Clock, Training
 
 __all__ = [
     'AGM',
+    'AGS',
     'CGGM',
     'CML',
+    'DGL',
     'LFM',
     'MBSD',
+    'MCR',
+    'MIDAS',
+    'MIMO',
     'MLA',
+    'MLB',
     'MSES',
     'MSLR',
     'OGM',
     'OPM',
+    'PDMP',
     'PMR',
     'SMV',
     'UMT',
@@ -54,9 +70,11 @@ __all__ = [
     'Clock',
     'Coalition',
     'Combined',
+    'DataRemixing',
     'EncoderScaling',
     'GradientBlending',
     'Greedy',
+    'InfoReg',
     'LevelProgress',
     'MMPareto',
     'Memory',

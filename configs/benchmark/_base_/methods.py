@@ -52,6 +52,22 @@ methods = {
         config='configs/smv/{data}.py', space={'optim_wrapper.balancer.level': ['sample', 'modality']}
     ),
     'LFM': dict(config='configs/lfm/{data}.py'),
+    'DGL': dict(config='configs/dgl/{data}.py', space={'optim_wrapper.balancer.alpha': [1.0, 2.0, 4.0]}),
+    'MLB': dict(config='configs/mlb/{data}.py', space={'optim_wrapper.balancer.alpha': [0.3, 0.8, 2.0]}),
+    'MIMO': dict(
+        config='configs/mimo/{data}.py',
+        space={'optim_wrapper.balancer.lam': [0.5, 1.0, 3.0], 'optim_wrapper.balancer.mu': [0.3, 1.0, 5.0]},
+    ),
+    'InfoReg': dict(
+        config='configs/inforeg/{data}.py', space={'optim_wrapper.balancer.beta': [0.1, 1.0, 2.0]}
+    ),
+    'MCR': dict(config='configs/mcr/{data}.py', space={'optim_wrapper.balancer.lam_mipd': [0.1, 1.0, 3.0]}),
+    'MIDAS': dict(config='configs/midas/{data}.py', space={'optim_wrapper.balancer.lam': [0.3, 1.0]}),
+    'Data Remixing': dict(
+        config='configs/data_remixing/{data}.py', space={'optim_wrapper.balancer.gamma': [0.3, 1.0, 2.0]}
+    ),
+    'AGS': dict(config='configs/ags/{data}.py', space={'optim_wrapper.balancer.alpha': [0.01, 0.1, 1.0]}),
+    'PDMP': dict(config='configs/pdmp/{data}.py', space={'optim_wrapper.balancer.gamma_r': [0.25, 0.5, 0.8]}),
     'AMCo': dict(config='configs/amco/{data}.py', space={'optim_wrapper.balancer.sigma': [0.3, 0.5, 0.7]}),
     'CML': dict(config='configs/cml/{data}.py', space={'optim_wrapper.balancer.lam': [0.1, 1.0, 6.4]}),
     'MBSD': dict(config='configs/mbsd/{data}.py'),

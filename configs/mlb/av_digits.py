@@ -1,0 +1,6 @@
+"""MLB on spoken and handwritten digits, with the authors' α."""
+
+_base_ = ['../_base_/guided/av_digits.py']
+
+optim_wrapper = dict(balancer=dict(type='MLB', alpha=0.8))
+custom_hooks = [dict(type='BalancingHook'), dict(type='GuideScoreHook')]
