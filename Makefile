@@ -40,7 +40,6 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(VENV)/bin/mypy
 
-# All data sets are imported, so that their docstrings can be read.
 docs: $(VENV)/.docs
 	$(PY) -m sphinx --fail-on-warning --keep-going -b html docs build/docs/html
 

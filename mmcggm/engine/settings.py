@@ -74,7 +74,10 @@ def read_config(
     if not Path(path).is_file():
         raise FileNotFoundError(f"There is no config '{path}'.")
     cfg = Config.fromfile(path)
-    known = set(read_by_runner(cfg) if known is None else known)
+    if known is None:
+        given = {key: value for options in overrides for key, value in (options or {}).items()}
+        known = read_by_runner({**cfg, **given})
+    known = set(known)
     files = _Tree(Path(path)).files
     for number, file in enumerate(files):
         for name in sorted(file.assigned - file.used - known):
