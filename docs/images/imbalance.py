@@ -28,9 +28,10 @@ COLOURS = {
 
 
 def read_table(page: Path, title: str) -> dict[str, dict[str, tuple[float, float]]]:
-    """Return by method and column the mean and standard deviation in the table under a title of the page."""
+    """Return by method and column the mean and standard deviation in the table under a title."""
     section = page.read_text(encoding='utf-8').split(f'### {title}\n')[1]
-    lines = [line.strip('| ').split(' | ') for line in section.split('\n#')[0].splitlines() if line[:1] == '|']
+    rows = (line for line in section.split('\n#')[0].splitlines() if line.startswith('|'))
+    lines = [row.strip('| ').split(' | ') for row in rows]
     header, _, *rows = lines
     return {
         name: {
@@ -43,7 +44,7 @@ def read_table(page: Path, title: str) -> dict[str, dict[str, tuple[float, float
 
 
 def encoders(table: dict[str, dict[str, tuple[float, float]]]) -> dict[str, list[float]]:
-    """Return by training what the guide of each view scores; an untrained encoder's where others are alone."""
+    """Return by training what the guide of each view scores, untrained where other views are alone."""
     found = {
         UNTRAINED: [
             mean(

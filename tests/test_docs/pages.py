@@ -8,8 +8,8 @@ A mark is a comment in the line above a block:
     <!-- needs: WHAT -->   it cannot be run here, for it needs this; the site shows the line to its readers
     <!-- installs -->      it changes the environment
 
-A block whose first line is the comment `# configs/….py` is that file, and is read as a config. Every block of a
-page that has a test file of its own name, `test_{page}.py`, may be left to that file.
+A block whose first line is the comment `# configs/….py` is that file, and is read as a config. Every block of
+a page that has a test file of its own name, `test_{page}.py`, may be left to that file.
 """
 
 from __future__ import annotations
