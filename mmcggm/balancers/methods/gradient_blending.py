@@ -38,7 +38,7 @@ class GradientBlending(Balancer):
     each loss, trained on it alone for a super-epoch, ``M + 1`` times the price of training (its published
     code takes weights as given); here the losses are those of the blended training itself, ``T`` the
     mean over the passes since the last validation. A loss that did not generalise weighs nothing, since
-    a negative weight would raise it; overfitting below ``tolerance`` counts as that. The guides' own
+    a negative weight would raise it; overfitting below ``tolerance`` counts as ``tolerance``. The guides' own
     weights learn from ``L_k`` at their own rate, unweighted.
 
     Limits: needs GuideScoreHook, unless ``weights`` are given. ``V`` of the fused model is the task's loss
