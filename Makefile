@@ -1,11 +1,12 @@
 # make demo: see the whole pipeline on a phantom, without any data. make test: run the tests.
+# make docs: build the documentation's site into build/docs/html; warnings are errors.
 # make test-lowest: run them with the oldest versions that pyproject.toml admits, in an environment of their own.
 # Every step is done once; `make clean` forgets the demo, `make distclean` the environment too.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test test-lowest lint types clean distclean
+.PHONY: demo test test-lowest lint types docs clean distclean
 
 PYTHON ?= python3
 VENV := .venv
@@ -39,7 +40,10 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(VENV)/bin/mypy
 
-$(VENV)/.demo $(VENV)/.dev: $(VENV)/.%: pyproject.toml
+docs: $(VENV)/.docs
+	$(PY) -m sphinx --fail-on-warning --keep-going -b html docs build/docs/html
+
+$(VENV)/.demo $(VENV)/.dev $(VENV)/.docs: $(VENV)/.%: pyproject.toml
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --upgrade pip
 	$(PY) -m pip install --quiet --editable '.[$*]'

@@ -69,18 +69,18 @@ class SmoothedProgress(Progress):
 
         ``Δ_i = max((fast_i - slow_i) / c, floor)``,  ``c = (1/M) Σ_k mean |ε_k^t - ε_k^(t-1)|``
 
-    The unit ``c`` is how much scores change from update to update, most of it by chance. All modalities share
-    it, so B compares their progress as the scores have it, and stays the same if all scores are multiplied by
-    a number or shifted by one: accuracy, Dice and a negative loss of any size need no floor of their own.
-    Since Δ is positive, B is in [0, 1].
+    The unit ``c`` is how much scores change from update to update, which is mostly chance. All modalities
+    share it, so B compares their progress in units of the score. B stays the same if all scores are
+    multiplied by one number, or shifted by one: accuracy, Dice and a negative loss of any size need no floor
+    of their own. Since Δ is positive, B is in [0, 1].
 
-    The means are those of the scores so far, weighted by ``decay^age`` and divided by the sum of the weights.
-    So they don't begin at zero: scores that stand still give ``Δ_i = floor`` (the neutral B) from the first
-    on, and B follows slopes wherever scores begin.
+    The means are taken over the scores so far, weighted by ``decay^age`` and divided by the sum of the
+    weights. They therefore do not begin at zero. Scores that stand still give ``Δ_i = floor`` (the neutral B)
+    from the first one on, and B follows slopes wherever scores begin.
 
     Args:
         fast: Decay of the fast mean, in [0, 1).
-        slow: Decay of the slow mean, and of that in ``c``, in (fast, 1). Where a rise has ended, B still
+        slow: Decay of the slow mean and of the mean in ``c``, in (fast, 1). Where a rise has ended, B still
             reflects it for some ``1 / (1 - slow)`` updates.
         floor: Smallest progress, positive, in units of ``c``. Where scores stand still, the distance of the
             means strays by 0.1 of them with the default decays; twice that keeps B neutral there.
@@ -115,7 +115,7 @@ class SmoothedProgress(Progress):
 
 @BALANCERS.register_module()
 class LevelProgress(Progress):
-    """Not progress but level: the weaker a modality's guide, the larger its B.
+    """The level of the scores instead of progress: a modality with a weaker guide has a larger B.
 
         ``Δ = softmax(mean / temperature)``,  so that  ``B_i = 1 - Δ_i``
 

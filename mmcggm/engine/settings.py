@@ -83,7 +83,10 @@ def read_config(
         raise FileNotFoundError(f"There is no config '{path}'.")
     _find_packages()
     cfg = Config.fromfile(path)
-    known = set(read_by_runner(cfg) if known is None else known)
+    if known is None:
+        given = {key: value for options in overrides for key, value in (options or {}).items()}
+        known = read_by_runner({**cfg, **given})
+    known = set(known)
     files = _Tree(Path(path)).files
     is_own = cfg.get('default_scope', OWN_SCOPES[0]) in OWN_SCOPES
     for number, file in enumerate(files if is_own else files[:1]):

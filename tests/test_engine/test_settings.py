@@ -176,3 +176,11 @@ def test_what_an_option_asks_for_must_be_there(config, option, message):
     text = "val_evaluator = [dict(type='A')]\ndefault_hooks = dict(checkpoint=dict(type='CheckpointHook'))"
     with pytest.raises(SettingError, match=message):
         read_config(config(INHERITS + text), option)
+
+
+def test_an_option_that_chooses_the_runner_brings_its_settings(config):
+    path = config("_base_ = ['./base.py']\n")
+    options = {'runner_type': 'FlexibleRunner', 'strategy.type': 'mmcggm.FSDP2Strategy'}
+    assert read_config(path, options).strategy.type == 'mmcggm.FSDP2Strategy'
+    with pytest.raises(SettingError, match='strategy'):
+        read_config(path, {'strategy.type': 'mmcggm.FSDP2Strategy'})

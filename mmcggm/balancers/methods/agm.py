@@ -26,13 +26,13 @@ class AGM(Balancer):
         ``r_i = exp(mean_{k≠i} s_k - s_i)``,  ``τ_i = exp(mean_{k≠i} s̄_k - s̄_i)``
 
     the gradient that reaches ``φ_i`` is multiplied by ``κ_i = exp(α (τ_i - r_i))``: a modality that is
-    further ahead of the others than it used to be is slowed. So with any fusion, all parameters behind
-    ``φ_i`` are modulated: those of the fusion and the head as well as the encoder's, which alone makes up
-    ``φ_i`` if the fusion is a sum.
+    further ahead of the others than it used to be is slowed. With any fusion, this modulates all parameters
+    behind ``φ_i``: the encoder, the fusion and the head. If the fusion is a sum, the encoder alone makes up
+    ``φ_i``.
 
-    Published, and released by the authors, for two and for three modalities; this is the same for ``M``.
+    The authors published and released it for two and for three modalities; it is the same here for ``M``.
     As in their code, ``τ_i - r_i`` is capped (at 7), a probability is at least 1e-8, and masked passes run
-    in evaluation mode. They mask a modality's input, here its representation becomes zero.
+    in evaluation mode. They mask the input of a modality; here its representation becomes zero.
 
     It costs ``2^M - 2`` more passes, forward and backward, and the memory of all of them: 2 with two
     modalities, 6 with three, 62 with six. For tasks with probabilities. A modality that the batch lacks

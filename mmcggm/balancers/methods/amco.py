@@ -19,15 +19,15 @@ from mmcggm.registry import BALANCERS
 
 @BALANCERS.register_module()
 class AMCo(Balancer):
-    """Masks features of the modality that the others lean on, more and more as training goes on.
+    """Masks features of the modality that leads, and masks more of them as training goes on.
 
     With the logits ``z_i`` of modality ``i``, its share of the batch is the mean over samples of
 
         ``q_i = Σ_c exp z_ic / Σ_k Σ_c exp z_kc``
 
     If it exceeds σ, a part ``ρ = sin(π/2 · min(t, ε) / ε)`` of the modality's features, drawn anew for
-    each batch, is zero in the next step. (Co-optimization:) the losses of the modalities alone are added
-    to that of the task, so that a masked encoder goes on learning.
+    each batch, is zero in the next step. The losses of the modalities alone are added to the loss of the
+    task, so that a masked encoder goes on learning (co-optimization).
 
     The paper has three modalities and is not freely available; the terms are those of BalanceBenchmark
     (arXiv 2502.10816), also for two. There the mask is on the modality's part of the fused logits, and

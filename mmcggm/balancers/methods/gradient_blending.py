@@ -38,7 +38,7 @@ class GradientBlending(Balancer):
     code takes weights as given); here the losses are those of the blended training itself. ``T`` and ``V``
     are of the same weights: both ends of a super-epoch take one more pass through the training set, without
     gradient and with its augmentation. A loss that did not generalise weighs nothing, since
-    a negative weight would raise it; overfitting below ``tolerance`` counts as that. The guides' own
+    a negative weight would raise it; overfitting below ``tolerance`` counts as ``tolerance``. The guides' own
     weights learn from ``L_k`` at their own rate, unweighted.
 
     Limits: needs GuideScoreHook, unless ``weights`` are given. ``V`` of the fused model is the task's loss

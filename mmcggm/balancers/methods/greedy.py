@@ -23,14 +23,14 @@ class Greedy(Balancer):
 
         ``s_i = log10(Σ_t μ(θ'_i) / Σ_t μ(θ_i))``
 
-    Where ``max_i s_i - min_i s_i > ε``, the next ``Q`` updates are for the branch of the largest ``s_i``
-    alone, whose own modality is the slow one. Sums run over the other updates.
+    Where ``max_i s_i - min_i s_i > ε``, the next ``Q`` updates are only for the branch with the largest
+    ``s_i``: its own modality is the slow one. Sums run over the other updates.
 
     Published for two modalities and for networks fused by MMTM, which have ``θ'_i``, and where such an
     update replaces the gates of the slow branch, all that it sees of the other modality, by their running
     mean. Here fusion is any: its parameters are everybody's ``θ'``, so they cancel in ``s_i - s_j``, and the
-    slow modality is that of the encoder with the smallest ``Σ_t μ(θ_i)``, of any number; in its updates,
-    fusion sees the running mean over samples and positions of each other representation. Their encoders
+    slow modality is the one whose encoder has the smallest ``Σ_t μ(θ_i)``, among any number. In its updates,
+    fusion sees the running mean of each other representation, over samples and positions. Their encoders
     get a gradient of zero, where the published branches go on learning. (Momentum and weight decay still
     move them.)
 

@@ -34,9 +34,10 @@ class LFM(Balancer):
 
     ``L_match`` is a mean over all pairs of modalities, of which the paper has one, of
 
-    - ``matching='contrastive'``, as in the paper: of two samples' representations, as vectors averaged over
-      positions, those of one sample are to be the most similar, ``½ (CE(s) + CE(sᵀ))`` with the cosines
-      ``s`` ``(N, N)`` over the temperature, from CLIP (Radford et al., ICML 2021). They must have one width;
+    - ``matching='contrastive'``, as in the paper: the two representations of one sample, as vectors averaged
+      over positions, are to be more similar than representations of different samples. The loss is
+      ``½ (CE(s) + CE(sᵀ))`` with the cosines ``s`` ``(N, N)`` over the temperature, from CLIP (Radford et
+      al., ICML 2021). Representations must have one width;
     - ``matching='divergence'``, as in the authors' code: Jensen-Shannon divergence of the probabilities that
       the modalities' guides predict, of any encoders, for tasks with classes.
 

@@ -27,9 +27,9 @@ class MBSD(Balancer):
 
     The paper names the strategy and is not freely available; the terms are those of BalanceBenchmark
     (arXiv 2502.10816), whose code has a Kullback-Leibler divergence of the two numbers ``p(y)``, without
-    the logarithm of one: here it is that of the distributions. For more than two modalities the mean
-    over the pairs is taken, as there. There the logits are those of the fused linear layer, split by
-    modality; here the guides give them, and learn from their own losses alone. For classification with
+    the logarithm of one; here the divergence compares the distributions. For more than two modalities it is
+    the mean over the pairs, as there. There the logits come from the fused linear layer, split by modality.
+    Here they come from the guides, which learn from their own losses alone. For classification with
     one label a sample.
     """
 

@@ -28,8 +28,8 @@ class MMPareto(Balancer):
     cancel exactly have no common direction, and their encoder stays.
 
     Each encoder has its own two losses, so the method is the same for any number of modalities, and for
-    any task. Norms are those of the whole encoder, so that the direction is that of ``h``; the authors'
-    code rescales each parameter by itself, and never down. Guides train on their own losses.
+    any task. Norms are taken over the whole encoder, so that the result has the direction of ``h``; the
+    authors' code rescales each parameter by itself, and never down. Guides train on their own losses.
 
     The price is a second backward pass through the encoders and, over several processes, one more sum of
     their gradients. Not for sharded parameters, whose gradients only the framework's backward pass finds.

@@ -25,7 +25,8 @@ class MSES(Balancer):
 
     where ``i`` is stopped for good once its validation score has not exceeded its best for ``patience``
     validations in a row. A stopped encoder gets no gradient, so that momentum and weight decay don't move it
-    either. Its weights are those of the last epoch, not of the best; running statistics of batch norm go on.
+    either. It keeps the weights of the last epoch, not of the best one; running statistics of batch norm go
+    on.
 
     For any number of modalities and any task with scores. The modalities' classifiers are the guides, which
     learn at their own rate and are not stopped. This follows the paper's abstract ("Modality-Specific

@@ -14,9 +14,9 @@ from mmcggm.registry import BALANCERS
 
 @BALANCERS.register_module()
 class MSLR(Balancer):
-    """Gives each encoder a learning rate of its own: ``f_i`` times that of the optimizer.
+    """Gives each encoder a learning rate of its own: ``f_i`` times the optimizer's rate.
 
-    - ``'keep'``: ``f_i`` stays; in the paper such that the rate is the best one of the modality alone.
+    - ``'keep'``: ``f_i`` stays. In the paper, the rate is the best one for a training of the modality alone.
     - ``'dynamic'``: after every ``H`` validations, with the validation scores ``s_i`` of guide ``i``,
 
         ``f_i ← f_i · s_i / mean(the last H of s_i)``
@@ -24,8 +24,8 @@ class MSLR(Balancer):
       so that an encoder that still improves is sped up, and one that gets worse is slowed.
 
     For any number of modalities and any fusion; published for additive late fusion of fine-tuned encoders,
-    whose own predictions give ``s_i``, as the guides do here. The rule of ``'dynamic'`` and H are those of a
-    re-implementation, as the authors' code was not found. The paper's third strategy, ``'smart'``, is not
+    whose own predictions give ``s_i``, as the guides do here. The rule of ``'dynamic'`` and H come from a
+    re-implementation, since the authors' code was not found. The paper's third strategy, ``'smart'``, is not
     here. Learning rate schedules go on as they would.
 
     Args:

@@ -13,15 +13,15 @@ from mmcggm.registry import BALANCERS
 
 @BALANCERS.register_module()
 class MultiLoss(Balancer):
-    """Adds the losses of the modalities alone to the fused one's.
+    """Adds the loss of each modality alone to the loss of the fused model.
 
         ``L = L_task + weight Σ_i L_i``
 
     where ``L_i`` is the loss of guide ``i``, whose gradient reaches the encoder; guides train on their own
-    losses as ever. The baseline of MCR's comparison (Kontras et al., NeurIPS 2025, arXiv 2411.07335), which
-    most balancing methods do not beat. Beside another method it is that method with lessons from the guides:
-    ``balancer=[dict(type='OGM'), dict(type='MultiLoss')]``. For any task and number of modalities; one that
-    the batch lacks adds nothing.
+    losses as ever. This is the baseline in the comparison of MCR (Kontras et al., NeurIPS 2025, arXiv
+    2411.07335), which most balancing methods do not beat. Beside another method, it adds lessons from the
+    guides: ``balancer=[dict(type='OGM'), dict(type='MultiLoss')]``. For any task and number of modalities;
+    one that the batch lacks adds nothing.
 
     Args:
         weight: A number or a schedule's points, not negative.

@@ -27,8 +27,8 @@ class OPM(Balancer):
     and all that is kept grows by ``1 / (1 - mean_i q_i)``. It happens in a fraction ``p_exe`` of the passes.
 
     Published for two modalities; as in :class:`OGM`, ``r_i`` compares with the mean over the others. So
-    one of them always has ``q_i = 0``, and no sample loses everything (but one that lacks that one). The
-    authors' code finds ``r_i`` in the same pass, from the fused linear layer, split by modality; here the
+    one of them always has ``q_i = 0``, and no sample loses everything (unless it lacks just this modality).
+    The authors' code finds ``r_i`` in the same pass, from the fused linear layer, split by modality; here the
     guides of the last update give it, so that any fusion will do. It weights ``mean_i q_i`` by the sizes of
     the representations, which it has equal. For tasks with probabilities.
 

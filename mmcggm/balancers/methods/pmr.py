@@ -25,16 +25,17 @@ class PMR(Balancer):
 
         ``L = L_task + α Σ_i clip(1/ρ_i - 1, 0, 1) CE(p_i) - μ Σ_i clip(ρ_i - 1, 0, 1) H(p_i)``
 
-    where ``CE`` is the cross-entropy, and ``H`` the entropy, in the first part of the training alone. The
-    paper has two modalities, for which ``ρ_i`` is the ratio of the two sums; the mean over the others is
-    the generalisation here. It reads the representations alone, so any fusion will do. For classification.
+    where ``CE`` is the cross-entropy and ``H`` is the entropy; ``H`` acts only in the first part of the
+    training. The paper has two modalities, for which ``ρ_i`` is the ratio of the two sums; the mean over the
+    others is the generalisation here. It reads the representations alone, so any fusion will do. For
+    classification.
 
     The authors compute prototypes before each epoch, in an extra pass over a tenth of the training set.
     Here they are running means over the last updates, which cost no pass; a class without a prototype yet
     is left out. The authors' code has neither the entropy nor the clipped coefficients: the slowest
     modality gets α, the other zero.
 
-    Over several processes, ratios and prototypes are those of the union of the batches.
+    Over several processes, ratios and prototypes are taken over the union of the batches.
 
     Args:
         alpha: α; the authors' scripts have 0.5 to 5, and 2 for a concatenation.

@@ -15,7 +15,7 @@ from mmcggm.registry import BALANCERS
 
 @BALANCERS.register_module()
 class ReLearning(Balancer):
-    """Sets each encoder part of the way back to its beginning, the further the better it fits training only.
+    """Sets each encoder part of the way back to its beginning, further where it fits only the training set.
 
     After every ``interval`` epochs, k-means with as many clusters as classes is run on each modality's
     representations of the training and of the validation set. The purity ``P`` of clusters is the fraction

@@ -21,7 +21,7 @@ from mmcggm.registry import BALANCERS
 class SMV(Balancer):
     """Trains a modality alone on the samples to whose prediction it contributes little.
 
-    The value of a coalition ``S`` of modalities for a sample is what it is right with,
+    The value of a coalition ``S`` of modalities for a sample is what it is right with:
 
         ``v(S) = |S|`` if the prediction from ``S`` alone is right, else 0
 

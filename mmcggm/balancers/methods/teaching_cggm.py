@@ -20,19 +20,20 @@ from .cggm import CGGM
 class TeachingCGGM(CGGM):
     """CGGM (arXiv 2411.01409) whose guides also teach their encoders. Ours, not the paper's.
 
-    In CGGM guides watch, and an encoder learns from the fused loss alone, however little of that reaches
-    it. Here each guide's loss also goes back to its encoder, the more the slower the modality is:
+    In CGGM guides watch, and an encoder learns from the fused loss alone, however little of it reaches the
+    encoder. Here the loss of each guide also goes back to its encoder, with more weight for slower
+    modalities:
 
         ``∇θ_i ← ρ B_i ∂L/∂θ_i + γ w_i ∂L_i/∂θ_i``,  ``w_i = B_i M / (M - 1)``
 
     with CGGM's ``L = L_task + λ L_gm``; guides train on ``Σ_i L_i`` as ever. ``w_i`` is 1 where all
     modalities progress equally. A modality that the batch lacks teaches nothing.
 
-    The lessons join the loss, so that loss scaling, accumulation and several processes treat them as the
-    rest of it; there CGGM's magnitude multiplies them by ``ρ B_i`` too. With it they are therefore weighted
-    by ``γ M / ((M - 1) ρ)``, which is finite also where ``B_i`` is zero, and the scaling makes that
+    The lessons join the loss, so that loss scaling, accumulation and several processes treat them like the
+    rest of the loss. The magnitude of CGGM then multiplies them by ``ρ B_i``, too. They are therefore first
+    weighted by ``γ M / ((M - 1) ρ)``, which is finite also where ``B_i`` is zero. The scaling turns this into
     ``γ w_i``, with the B of all micro-batches. With ``magnitude='none'`` the weight is ``γ w_i``, from the
-    scores so far. A negative B would turn a lesson round, so ``bounds`` keep it from being one.
+    scores so far. A negative B would turn a lesson round, so ``bounds`` keep B from being negative.
 
     The defaults are ours too; ``docs/comparison.md`` has what was measured.
 

@@ -22,16 +22,16 @@ from .guide_score_hook import GuideScoreHook
 class BalancingHook(Hook):
     """Moves a balancer's clock, switches it on and off, and logs what it does.
 
-    What is logged is the balancer's ``stats``, as ``balance/{name}/{modality}``: of CGGM ``B``, ``score``
-    (ε) and, while the direction term is used, ``cos``; and ``balance/L_gm``. They appear in the log and in
+    It logs the balancer's ``stats`` as ``balance/{name}/{modality}``. For CGGM these are ``B``, ``score`` (ε)
+    and, while the direction term is used, ``cos``; and ``balance/L_gm``. They appear in the log and in
     every backend of the visualizer. The values stay on the device between logged iterations, so nothing is
     synchronised for them. (The balancer's state is in the checkpoint's optimizer state.)
 
     What was out of the ordinary, such as a pole of B or a score that was not finite, is logged as a
     warning with its count.
 
-    An epoch is a pass through the training set, with every loop: under an ``IterBasedTrainLoop`` one ends
-    every ``len(train_dataloader)`` iterations.
+    An epoch is a pass through the training set, with every loop: under an ``IterBasedTrainLoop`` an epoch
+    ends every ``len(train_dataloader)`` iterations.
 
     Args:
         begin: First epoch, from 0, in which the balancer acts; before it, the guides train. A float is the

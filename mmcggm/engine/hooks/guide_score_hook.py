@@ -28,8 +28,8 @@ KEY = 'untrained_guides'  # in a checkpoint
 class GuideScoreHook(Hook):
     """Adds ``guide/{modality}``, the score of each guide over the whole data set, to the metrics.
 
-    It tells what each encoder has learnt: the task's score (:class:`~mmcggm.guided.Task`) of a prediction
-    from that modality alone. The model predicts as it would without; each guide then runs on the
+    This tells what each encoder has learnt: the score (:class:`~mmcggm.guided.Task`) of a prediction from
+    one modality alone. The model predicts as it would without the hook; each guide then runs on the
     representation that appeared. The model must see a batch in one pass: one that cuts a volume into
     parts calls its encoders more than once, and the error says so.
 
@@ -38,9 +38,9 @@ class GuideScoreHook(Hook):
 
     With ``control``, ``guide_untrained/{modality}`` stands beside it: the score of a guide that was trained
     the same way on the encoder as it was before training, see :class:`~mmcggm.guided.UntrainedGuides`. An
-    encoder has learnt what its guide scores more than that. The training stays the same to the last bit. It
-    takes one more pass of the model without gradient, and a step of the guides; the model and its guides
-    are once more in memory and in the checkpoints, from which trainings and tests take the control.
+    encoder has learnt what its own guide scores above this. The training stays the same to the last bit.
+    The price is one more pass of the model without gradient, and a step of the guides. The model and its
+    guides are once more in memory, and in the checkpoints, from which trainings and tests take the control.
 
     With several processes counts are summed, so a sample that a sampler repeats counts twice.
 

@@ -30,22 +30,22 @@ _Sums = dict[str, tuple[list[Tensor], int]]
 class ModalityContributionHook(Hook):
     """Adds to the metrics what the fused model scores on each subset of the modalities.
 
-    The task's score (:class:`~mmcggm.guided.Task`) of the head's output, while the representations of the
-    other modalities are masked; ``v(S)`` is that of subset ``S`` over the whole data set.
+    ``v(S)`` is the score (:class:`~mmcggm.guided.Task`) of the head's output over the whole data set, while
+    the representations of all modalities outside the subset ``S`` are masked.
 
-    - ``subset/{a+b}``: ``v(S)``, ``subset/none`` that of the empty set;
+    - ``subset/{a+b}``: ``v({a, b})``; ``subset/none``: ``v`` of the empty set;
     - ``shapley/{modality}``: ``φ_i``, the mean over all orders in which modalities can join of what this
       one adds. ``Σ_i φ_i = v(all) - v(none)``. ``shapley/spread`` is the largest less the smallest;
     - ``utilisation/{modality}``: ``(v(all) - v(all without i)) / |v(all)|``, the conditional utilisation
-      rate (Wu et al., ICML 2022, arXiv 2202.05306): what share of the score is lost without the modality.
-      Published for two modalities, with the mean over the training split as mask. Not a number where
-      ``v(all)`` is zero.
+      rate (Wu et al., ICML 2022, arXiv 2202.05306): what share of the score is lost without the modality. It
+      is negative where the model scores better without it. Published for two modalities, with the mean over
+      the training split as mask. Not a number where ``v(all)`` is zero.
 
-    The mean as mask takes the information and leaves the size: the rest of the model sees what it sees on
-    average, where a zero may be something it never met. It is the mean over the evaluated data set, without
-    its labels: over samples at each position (batches on the first axis); of sequences with padding, over
-    all tokens that count. A mask is a counterfactual that the model was not trained for: a modality that is
-    of use only together with another shows in the subsets, not alone.
+    The mean as mask takes away the information and leaves the size: the rest of the model sees what it sees
+    on average, while a zero may be something that it never met. It is the mean over the evaluated data set,
+    without its labels: over samples at each position (batches on the first axis); of sequences with padding,
+    over all tokens that count. A mask is a counterfactual that the model was not trained for: a modality that
+    is of use only together with another shows in the subsets, not alone.
 
     The data set is read once more (with the mean twice), and the model runs ``2^M`` times on each batch. It
     must see a batch in one pass: one that cuts a volume into parts is refused. With several processes

@@ -1,0 +1,36 @@
+"""Settings of the documentation's site: `make docs` builds it with Sphinx, and warnings are errors."""
+
+import re
+
+import mmcggm
+
+project = 'mmcggm'
+author = copyright = 'The mmcggm authors'
+version = release = mmcggm.__version__
+
+extensions = ['myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.napoleon', 'sphinx.ext.viewcode']
+myst_heading_anchors = 4
+# The tests compare the navigation with the pages that there are.
+suppress_warnings = ['toc.not_readable']
+
+napoleon_use_ivar = True
+autodoc_typehints = 'description'
+autodoc_typehints_description_target = 'documented'
+autodoc_member_order = 'bysource'
+# What a class inherits from MMEngine and PyTorch is documented there.
+autodoc_default_options = {'members': True, 'show-inheritance': True}
+
+html_theme = 'furo'
+html_title = 'mmcggm'
+html_copy_source = False
+
+NEEDS = re.compile(r'^<!-- needs: (.+?) -->$', re.MULTILINE)
+
+
+def show_needs(app, page: str, source: list[str]) -> None:
+    """Say above a block of code what data it needs: the mark that the tests read (CONTRIBUTING.md)."""
+    source[0] = NEEDS.sub(r'*Needs \1:*', source[0])
+
+
+def setup(app) -> None:
+    app.connect('source-read', show_needs)
