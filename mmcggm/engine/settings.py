@@ -24,6 +24,7 @@ from mmengine.config.config import BASE_KEY
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from mmcggm.utils.carried import find_config
 from mmcggm.utils.spelling import did_you_mean
 
 # Read by name, by MMEngine or the runner, beside its arguments; the last two by OpenMMLab's other tools.
@@ -63,7 +64,8 @@ def read_config(
     (or one that inherits it) uses. Names that begin with an underscore are left alone.
 
     Args:
-        path: The file, in Python (text or pure Python style), YAML or JSON.
+        path: The file, in Python (text or pure Python style), YAML or JSON; or the name of a config of mmcggm's,
+            see :func:`~mmcggm.utils.carried.find_config`.
         *overrides: Each as of ``--cfg-options``, nested keys with dots.
         known: The settings that are read by name. Default: those of the config's runner.
 
@@ -71,11 +73,10 @@ def read_config(
         FileNotFoundError: If there is no such file.
         SettingError: If nothing reads a setting, or an override changes a variable that was used before.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"There is no config '{path}'.")
+    path = find_config(path)
     cfg = Config.fromfile(path)
     known = set(read_by_runner(cfg) if known is None else known)
-    files = _Tree(Path(path)).files
+    files = _Tree(path).files
     for number, file in enumerate(files):
         for name in sorted(file.assigned - file.used - known):
             bases = files[number + 1 :]
