@@ -1,7 +1,7 @@
 """The command ``mmcggm``: one door to all tools.
 
-``mmcggm train CONFIG`` runs ``tools/train.py CONFIG``, from a clone or from what a wheel carries, in the folder
-that one is in. Nothing heavy is imported here, so that help is quick.
+``mmcggm train CONFIG`` runs ``tools/train.py CONFIG``, of a clone or of what a wheel carries, in the current
+folder. Nothing heavy is imported here, so that help is quick.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ COMMANDS = {
     'convert av_digits': Tool('dataset_converters/av_digits.py', 'spoken and handwritten digits'),
     'convert brats': Tool('dataset_converters/brats.py', 'brain tumour MRI, from NIfTI files'),
     'convert brats_phantom': Tool('dataset_converters/brats_phantom.py', 'make synthetic brain tumour MRI'),
-    'convert cached': Tool('dataset_converters/cache_features.py', 'features of frozen encoders, once for all'),
+    'convert cached': Tool(
+        'dataset_converters/cache_features.py', 'features of frozen encoders, once for all'
+    ),
     'convert features': Tool('dataset_converters/features.py', 'features in files of any kind'),
     'convert meld': Tool('dataset_converters/meld.py', 'MELD, emotions in dialogues'),
     'convert mfeat': Tool('dataset_converters/mfeat.py', 'UCI Multiple Features'),

@@ -64,7 +64,7 @@ def read_config(
     (or one that inherits it) uses. Names that begin with an underscore are left alone.
 
     Args:
-        path: The file, in Python (text or pure Python style), YAML or JSON; or the name of a config of mmcggm's,
+        path: The file, in Python (text or pure Python style), YAML or JSON, or the name of one of mmcggm's,
             see :func:`~mmcggm.utils.carried.find_config`.
         *overrides: Each as of ``--cfg-options``, nested keys with dots.
         known: The settings that are read by name. Default: those of the config's runner.

@@ -1,4 +1,4 @@
-"""The configs and tools that come with the package: in a wheel below ``mmcggm/.mim``, in a clone beside it."""
+"""Configs and tools that come with the package: in a wheel in ``mmcggm/.mim``, in a clone beside it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def carried_folder(name: str) -> Path:
     folder = (mim if mim.is_dir() else PACKAGE.parent) / name
     if not folder.is_dir():
         raise FileNotFoundError(
-            f"mmcggm in '{PACKAGE}' has come without its {name}: install it with pip, from a wheel or a clone."
+            f"mmcggm in '{PACKAGE}' has come without its {name}: install it by pip, from a wheel or a clone."
         )
     return folder
 
