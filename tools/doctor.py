@@ -2,12 +2,13 @@
 
     python tools/doctor.py configs/cggm/brats_unet.py
 
-Exits with 1 if a package that is always needed is absent or too old, or if data of a config can't be read.
+Exits with 1 if a package that is always needed is absent, too old or broken, or if data can't be read.
 """
 
 import argparse
 import os
 import platform
+from importlib import import_module
 from pathlib import Path
 
 from prettytable import PrettyTable
@@ -16,6 +17,8 @@ import mmcggm
 from mmcggm.utils.installation import extras, packages
 from mmcggm.utils.run_tool import run_tool
 
+# What a package of another build, such as a torchvision for another torch, breaks at import.
+COMPILED = ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmseg', 'mmpretrain', 'transformers')
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
@@ -39,6 +42,20 @@ def print_packages() -> bool:
     if not complete:
         print('Install what is absent or too old: pip install --upgrade mmcggm')
     return complete
+
+
+def print_imports() -> bool:
+    """Import what often does not fit together, print what fails, and say whether nothing does."""
+    broken = False
+    for name in COMPILED:
+        try:
+            import_module(name)
+        except Exception as error:
+            print(f'{name} is installed, but cannot be imported: {type(error).__name__}: {error}')
+            broken = True
+    if broken:
+        print('Install packages that fit each other, such as torch and torchvision from one index.')
+    return not broken
 
 
 def print_extras() -> None:
@@ -90,8 +107,10 @@ def main() -> int:
     folder = Path(mmcggm.__file__).parent
     print(f'mmcggm {mmcggm.__version__} in {folder}')
     print(f'Python {platform.python_version()} on {platform.platform()}')
-    complete = print_packages()
+    complete = print_packages() and print_imports()
     print_extras()
+    if not complete:
+        return 1
     print_devices()
     for config in args.configs:
         complete &= print_data(config)

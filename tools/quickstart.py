@@ -4,8 +4,8 @@
 
 Converts the recordings that the installed seglearn brings (1,457 windows of two seconds train, six subjects),
 trains two encoders balanced by CGGM, tests them on two subjects that were never seen, and draws how they were
-balanced. It does so by other tools, and prints their commands for you to go on with. All files go to data/
-and work_dirs/ in the current folder; a run that was stopped is continued by the same command.
+balanced. It does so by other commands, which it prints for you to go on with. All files go to data/ and
+work_dirs/ in the current folder; a run that was stopped is continued by the same command.
 """
 
 import argparse
@@ -13,21 +13,26 @@ import json
 import shlex
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from mmcggm.utils.run_tool import run_tool
 
 CONFIG = 'cggm/watch.py'
 DATA, WORK_DIR = Path('data/watch'), Path('work_dirs/cggm/watch')
-PICTURE = WORK_DIR / 'balance.png'
+PICTURE, LOG = WORK_DIR / 'balance.png', WORK_DIR / 'quickstart.log'
 
 
 def mmcggm(*arguments: object) -> None:
-    """Run a command of mmcggm; exit with its status where it fails, since it has said why."""
+    """Run a command, its output to the log; exit with its status where it fails, since it has said why."""
     words = [str(argument) for argument in arguments]
-    print(f'\n$ mmcggm {shlex.join(words)}', flush=True)
-    status = subprocess.run([sys.executable, '-m', 'mmcggm', *words]).returncode
+    print(f'$ mmcggm {shlex.join(words)}', end='', flush=True)
+    start = time.monotonic()
+    with LOG.open('a', encoding='utf-8') as log:
+        status = subprocess.run([sys.executable, '-m', 'mmcggm', *words], stdout=log).returncode
+    print(f'  # {time.monotonic() - start:.0f} s', flush=True)
     if status:
+        print(f'What it had printed before: {LOG}', file=sys.stderr)
         sys.exit(status)
 
 
@@ -35,6 +40,7 @@ def main() -> None:
     argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     ).parse_args()
+    WORK_DIR.mkdir(parents=True, exist_ok=True)
     mmcggm('convert', 'watch', '--out', DATA)
     mmcggm('train', CONFIG, '--resume')
     (best,) = WORK_DIR.glob('best_accuracy_epoch_*.pth')
@@ -44,7 +50,7 @@ def main() -> None:
     sensors = ', '.join(
         f'{key.removeprefix("guide/")} {result[key]:.1%}' for key in result if 'guide/' in key
     )
-    print(f'\nTold right in the test: {result["accuracy"]:.1%} of the windows (by the guides: {sensors})')
+    print(f'\nRecognised in the test: {result["accuracy"]:.1%} of the windows (by the guides: {sensors})')
     print(f'How the sensors were balanced, and what each has learnt: {PICTURE}')
 
 
