@@ -28,7 +28,7 @@ COMMANDS = {
     'convert av_digits': Tool('dataset_converters/av_digits.py', 'spoken and handwritten digits'),
     'convert brats': Tool('dataset_converters/brats.py', 'brain tumour MRI, from NIfTI files'),
     'convert brats_phantom': Tool('dataset_converters/brats_phantom.py', 'make synthetic brain tumour MRI'),
-    'convert cached': Tool(
+    'convert cache_features': Tool(
         'dataset_converters/cache_features.py', 'features of frozen encoders, once for all'
     ),
     'convert features': Tool('dataset_converters/features.py', 'features in files of any kind'),

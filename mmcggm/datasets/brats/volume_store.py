@@ -35,7 +35,7 @@ from .nifti import parse_header, to_source
 
 FORMAT = 2  # raise when the layout or the normalisation changes: older files are then converted again
 CHUNKS = dict(compression='lzf', fletcher32=True)
-AGAIN = 'Convert it again with tools/dataset_converters/brats.py.'
+AGAIN = 'Convert it again with `mmcggm convert brats`.'
 IMAGES = {nib.Nifti1Header: nib.Nifti1Image, nib.Nifti2Header: nib.Nifti2Image}
 
 Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
