@@ -21,12 +21,15 @@ from typing import Any
 from mmengine import load
 from mmengine.config import Config
 from mmengine.config.config import BASE_KEY
+from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmcggm.utils.carried import find_config
 from mmcggm.utils.spelling import did_you_mean
 
+# As of MMEngine's own libraries: a config inherits `mmcggm::cggm/watch.py` of an installed wheel.
+MODULE2PACKAGE.setdefault('mmcggm', 'mmcggm')
 # Read by name, by MMEngine or the runner, beside its arguments; the last two by OpenMMLab's other tools.
 RUNNER_KEYS = (
     'activation_checkpointing',
