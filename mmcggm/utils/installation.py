@@ -48,7 +48,7 @@ def packages(extra: str = '') -> list[Package]:
         if not belongs or (extra and requirement.marker is None):
             continue
         if requirement.name == PACKAGE:  # an extra that includes others
-            for other in requirement.extras:
+            for other in sorted(requirement.extras):
                 found |= {package.name: package for package in packages(other)}
         else:
             found[requirement.name] = _package(requirement)
