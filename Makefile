@@ -1,11 +1,12 @@
-# make demo: see the whole pipeline on a phantom, without any data. make test: run the tests.
+# make demo: see the whole pipeline on a phantom, without any data. make quickstart: a first result on real data, in a
+# minute. make test: run the tests.
 # make test-lowest: run them with the oldest versions that pyproject.toml admits, in an environment of their own.
 # Every step is done once; `make clean` forgets the demo, `make distclean` the environment too.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test test-lowest lint types clean distclean
+.PHONY: demo quickstart test test-lowest lint types clean distclean
 
 PYTHON ?= python3
 VENV := .venv
@@ -26,6 +27,9 @@ demo: $(WORK)/test.log $(WORK)/slices.png $(WORK)/balance.png
 	@echo "Pictures: $(WORK)/slices.png (truth and prediction), $(WORK)/balance.png (B and score)"
 	@echo "Segmentations: $(WORK)/segmentations"
 
+quickstart: $(VENV)/.quickstart
+	$(VENV)/bin/mmcggm quickstart
+
 test: $(VENV)/.dev
 	$(PY) -m pytest -n 2
 
@@ -39,7 +43,7 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(VENV)/bin/mypy
 
-$(VENV)/.demo $(VENV)/.dev: $(VENV)/.%: pyproject.toml
+$(VENV)/.demo $(VENV)/.dev $(VENV)/.quickstart: $(VENV)/.%: pyproject.toml
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --upgrade pip
 	$(PY) -m pip install --quiet --editable '.[$*]'
