@@ -1,12 +1,12 @@
-# make demo: see the whole pipeline on a phantom, without any data. make test: run the tests.
-# make docs: build the documentation's site into build/docs/html; warnings are errors.
+# make demo: see the whole pipeline on a phantom, without any data. make quickstart: a first result on real data, in a
+# minute. make test: run the tests. make docs: build the documentation's site into build/docs/html; warnings are errors.
 # make test-lowest: run them with the oldest versions that pyproject.toml admits, in an environment of their own.
 # Every step is done once; `make clean` forgets the demo, `make distclean` the environment too.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test test-lowest lint types docs clean distclean
+.PHONY: demo quickstart test test-lowest lint types docs clean distclean
 
 PYTHON ?= python3
 VENV := .venv
@@ -27,6 +27,9 @@ demo: $(WORK)/test.log $(WORK)/slices.png $(WORK)/balance.png
 	@echo "Pictures: $(WORK)/slices.png (truth and prediction), $(WORK)/balance.png (B and score)"
 	@echo "Segmentations: $(WORK)/segmentations"
 
+quickstart: $(VENV)/.quickstart
+	$(VENV)/bin/mmcggm quickstart
+
 test: $(VENV)/.dev
 	$(PY) -m pytest -n 2
 
@@ -43,7 +46,7 @@ types: $(VENV)/.dev
 docs: $(VENV)/.docs
 	$(PY) -m sphinx --fail-on-warning --keep-going -b html docs build/docs/html
 
-$(VENV)/.demo $(VENV)/.dev $(VENV)/.docs: $(VENV)/.%: pyproject.toml
+$(VENV)/.demo $(VENV)/.dev $(VENV)/.quickstart $(VENV)/.docs: $(VENV)/.%: pyproject.toml
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --upgrade pip
 	$(PY) -m pip install --quiet --editable '.[$*]'

@@ -7,6 +7,7 @@ import pytest
 
 # From the top down; a package may import those that stand below it.
 LAYERS = (
+    '__main__',
     'apis',
     'visualization',
     'benchmark',

@@ -29,8 +29,11 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from mmengine.utils import is_installed
 
+from mmcggm.utils.carried import find_config
 from mmcggm.utils.spelling import did_you_mean
 
+# As of MMEngine's own libraries: a config inherits `mmcggm::cggm/watch.py` of an installed wheel.
+MODULE2PACKAGE.setdefault('mmcggm', 'mmcggm')
 # Read by name, by MMEngine or the runner, beside its arguments; the last two by OpenMMLab's other tools.
 RUNNER_KEYS = (
     'activation_checkpointing',
@@ -71,7 +74,8 @@ def read_config(
     and not those that it inherits.
 
     Args:
-        path: The file, in Python (text or pure Python style), YAML or JSON.
+        path: The file, in Python (text or pure Python style), YAML or JSON, or the name of one of mmcggm's,
+            see :func:`~mmcggm.utils.carried.find_config`.
         *overrides: Each as of ``--cfg-options``, nested keys with dots.
         known: The settings that are read by name. Default: those of the config's runner.
 
@@ -79,15 +83,14 @@ def read_config(
         FileNotFoundError: If there is no such file.
         SettingError: If nothing reads a setting, or an override changes a variable that was used before.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"There is no config '{path}'.")
+    path = find_config(path)
     _find_packages()
     cfg = Config.fromfile(path)
     if known is None:
         given = {key: value for options in overrides for key, value in (options or {}).items()}
         known = read_by_runner({**cfg, **given})
     known = set(known)
-    files = _Tree(Path(path)).files
+    files = _Tree(path).files
     is_own = cfg.get('default_scope', OWN_SCOPES[0]) in OWN_SCOPES
     for number, file in enumerate(files if is_own else files[:1]):
         for name in sorted(file.assigned - file.used - known):

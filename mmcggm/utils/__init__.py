@@ -1,5 +1,5 @@
 """Small helpers that every other part may import."""
 
-from .optional import import_optional
+from .optional import import_optional, installed_folder
 
-__all__ = ['import_optional']
+__all__ = ['import_optional', 'installed_folder']

@@ -1,6 +1,8 @@
-"""Imports of packages that only an extra installs."""
+"""Packages that only an extra installs: imports of them, and the files that they bring."""
 
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 
 
@@ -24,3 +26,23 @@ def import_optional(module: str, extra: str) -> ModuleType:
             f"'{module}' is not installed. It comes with the extra '{extra}': pip install 'mmcggm[{extra}]' "
             f"(in a clone: pip install -e '.[{extra}]')."
         ) from error
+
+
+def installed_folder(package: str, folder: str, obtain: str) -> Path:
+    """Return the folder of data that an installed package brings, without importing the package.
+
+    Args:
+        package: Import name.
+        folder: The folder in it.
+        obtain: How to get the files, for the message.
+
+    Raises:
+        FileNotFoundError: If the package is not installed, or has no such folder.
+    """
+    spec = find_spec(package)
+    for location in (spec.submodule_search_locations or ()) if spec else ():
+        if (found := Path(location, folder)).is_dir():
+            return found
+    raise FileNotFoundError(
+        f'No folder was named, and {package}, which brings the files, is absent: {obtain}.'
+    )

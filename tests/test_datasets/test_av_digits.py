@@ -155,7 +155,7 @@ def test_occlusion_hides_a_square(root, share, pixels):
 
 
 def test_absent_data_is_explained(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r'download .*tools/dataset_converters/av_digits.py'):
+    with pytest.raises(FileNotFoundError, match=r'download .*mmcggm convert av_digits'):
         AVDigitsDataset(tmp_path / 'nowhere')
 
 

@@ -208,7 +208,9 @@ def test_other_layout_of_the_cache_is_refused(settings, tmp_path, monkeypatch):
 
 
 def test_absent_cache_says_what_to_do(settings, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"No features in '.*/train': download .*cache_features\.py"):
+    with pytest.raises(
+        FileNotFoundError, match=r"No features in '.*/train': download .*convert cache_features"
+    ):
         read(tmp_path, settings)
 
 

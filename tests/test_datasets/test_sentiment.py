@@ -336,12 +336,14 @@ def test_a_pickle_that_would_run_a_command_is_refused(tmp_path):
 def test_absent_data_is_explained(tmp_path, ann_file, convert):
     with pytest.raises(FileNotFoundError, match=r'download \w+_50\.pkl .*https://') as error:
         SentimentDataset(str(tmp_path / 'nowhere'), ann_file)
-    assert ('tools/dataset_converters/sentiment.py' in str(error.value)) == convert
+    assert ('mmcggm convert sentiment' in str(error.value)) == convert
 
 
 def test_another_hdf5_file_is_explained(tmp_path):
     h5py.File(tmp_path / 'data.h5', 'w').close()
-    with pytest.raises(ValueError, match=r'data\.h5 is not what .*sentiment\.py writes.* FeatureDataset'):
+    with pytest.raises(
+        ValueError, match=r'data\.h5 is not what .*convert sentiment` writes.* FeatureDataset'
+    ):
         SentimentDataset(str(tmp_path), 'data.h5')
     write_pickle(tmp_path / 'data.pkl', mult_data())
     convert_pickle(tmp_path / 'data.pkl', tmp_path / 'data.h5')

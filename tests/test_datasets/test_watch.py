@@ -46,7 +46,7 @@ def test_statistics_are_those_of_each_window_alone(length, count, rest, seed):
 
 
 def test_other_content_is_refused_by_name(tmp_path):
-    with pytest.raises(FileNotFoundError, match='pip download --no-deps seglearn'):
+    with pytest.raises(FileNotFoundError, match='pip install --no-deps seglearn'):
         convert_recordings(tmp_path, tmp_path)
     write_watch(tmp_path)
     with pytest.raises(ValueError, match=r'6 s has 300 samples.*shortest recording, 200'):

@@ -1,8 +1,9 @@
 """Cut seglearn's recordings of a watch into windows, and put their features in one file.
 
-pip download --no-deps seglearn
-unzip -j seglearn-*.whl seglearn/data/watch_dataset.npy -d data/seglearn
-python tools/dataset_converters/watch.py data/seglearn --out data/watch
+    pip install --no-deps seglearn
+    python tools/dataset_converters/watch.py --out data/watch
+
+seglearn is not imported; only its file of recordings is read, as data.
 """
 
 import argparse
@@ -16,7 +17,12 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('source', type=Path, help='folder of watch_dataset.npy')
+    parser.add_argument(
+        'source',
+        nargs='?',
+        type=Path,
+        help='folder of watch_dataset.npy (default: that of the installed seglearn)',
+    )
     parser.add_argument('--out', type=Path, required=True, help='folder for the file; made if absent')
     parser.add_argument('--seconds', type=float, default=2.0, help='length of a window (default: 2)')
     return parser.parse_args()

@@ -37,7 +37,7 @@ class AVDigitsDataset(BaseDataset):
     (from torch's global generator) and are fixed for each recording in validation and test.
 
     Args:
-        data_root: Folder of the file that ``tools/dataset_converters/av_digits.py`` writes.
+        data_root: Folder of the file that ``mmcggm convert av_digits`` writes.
         split: ``'train'``, ``'val'`` or ``'test'``.
         split_by: ``'index'``: every speaker is in every split; of a speaker's recordings of a digit
             the first 5 test, the next 5 validate, and 40 train. ``'speaker'``: nobody who tests or
@@ -150,10 +150,10 @@ class AVDigitsDataset(BaseDataset):
         if not path.exists():
             raise FileNotFoundError(
                 f"No AV digits in '{self.data_root}': download the Free Spoken Digit Dataset with `git clone "
-                'https://github.com/Jakobovski/free-spoken-digit-dataset data/fsdd` and run `python '
-                f'tools/dataset_converters/av_digits.py data/fsdd/recordings --out {self.data_root}`.'
+                'https://github.com/Jakobovski/free-spoken-digit-dataset data/fsdd` and run `mmcggm '
+                f'convert av_digits data/fsdd/recordings --out {self.data_root}`.'
             )
-        stored = read_npz(path, FIELDS, converter='tools/dataset_converters/av_digits.py')
+        stored = read_npz(path, FIELDS, converter='mmcggm convert av_digits')
         check_lengths({name: stored[name] for name in FIELDS[:4]}, str(path))
         check_lengths({name: stored[name] for name in FIELDS[4:]}, str(path))
         for name in ('label', 'image_label'):

@@ -21,7 +21,7 @@ SAMPLES = ('random_tumour_slice', 'tumour_slices', 'all_slices', 'volume')
 
 @DATASETS.register_module()
 class BraTSDataset(BaseDataset):
-    """Slices or volumes of BraTS cases, from the store that ``tools/dataset_converters/brats.py`` writes.
+    """Slices or volumes of BraTS cases, from the store that ``mmcggm convert brats`` writes.
 
     An item names a case and, unless it is a volume, a slice; the pipeline starts with
     ``LoadBraTSSlice`` or ``LoadBraTSVolume``, which read it. ``classes``, ``palette`` and ``regions`` of the
@@ -89,7 +89,7 @@ class BraTSDataset(BaseDataset):
             raise FileNotFoundError(
                 f"No BraTS data in '{root}': download the training data of RSNA-ASNR-MICCAI BraTS 2021 "
                 '(https://www.synapse.org/Synapse:syn25829067) to data/BraTS2021 and run '
-                f'`python tools/dataset_converters/brats.py data/BraTS2021 --out {root}`, or run '
+                f'`mmcggm convert brats data/BraTS2021 --out {root}`, or run '
                 '`make demo`, which needs no data.'
             )
         splits = read_splits(root / 'splits.json')

@@ -115,7 +115,7 @@ def read_splits(path: str | Path, patients: Patients | None = None) -> dict:
         content = json.loads(path.read_text(encoding='utf-8'))
     except FileNotFoundError:
         raise FileNotFoundError(
-            f'{path} does not exist; tools/dataset_converters/brats.py writes it once all cases are good.'
+            f'{path} does not exist; `mmcggm convert brats` writes it once all cases are good.'
         ) from None
     except ValueError as error:
         raise ValueError(f'{path} is not valid JSON: {error}. Correct it by hand.') from error

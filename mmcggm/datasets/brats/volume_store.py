@@ -36,7 +36,7 @@ from .prepared_case import Box, PreparedCase, cut_to_brain, slices
 
 FORMAT = 2  # raise when the layout or the normalisation changes: older files are then converted again
 CHUNKS = dict(compression='lzf', fletcher32=True)
-AGAIN = 'Convert it again with tools/dataset_converters/brats.py.'
+AGAIN = 'Convert it again with `mmcggm convert brats`.'
 
 
 def case_path(store: str | Path, case: str) -> Path:

@@ -22,7 +22,7 @@ from .fingerprint import differences, fingerprint
 
 FORMAT = 2  # raise when the layout changes: older caches are then refused
 CHECKSUMS = 'checksums'
-COMMAND = '`python tools/dataset_converters/cache_features.py CONFIG`'
+COMMAND = '`mmcggm convert cache_features CONFIG`'
 
 
 class FeatureCache:

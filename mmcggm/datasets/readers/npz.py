@@ -18,7 +18,7 @@ def read_npz(path: Path, names: Sequence[str], converter: str) -> dict[str, np.n
     Args:
         path: The file.
         names: Of the arrays.
-        converter: The tool that writes such files, for the error.
+        converter: The command that writes such files, for the error.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -30,7 +30,7 @@ def read_npz(path: Path, names: Sequence[str], converter: str) -> dict[str, np.n
     except (FileNotFoundError, PermissionError):
         raise
     except Exception as error:  # zipfile and numpy raise whatever the broken bytes lead to
-        raise ValueError(f'{path} is not what {converter} writes ({error}): run it again.') from error
+        raise ValueError(f'{path} is not what `{converter}` writes ({error}): run it again.') from error
 
 
 def read_npy(path: Path) -> np.ndarray:

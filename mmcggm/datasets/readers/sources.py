@@ -238,7 +238,7 @@ class _Archive(Mapping):
             raise ValueError(
                 f"{self.path}: '{name}' has {self._sizes[name] / 1e9:.1f} GB, this machine "
                 f'{memory / 1e9:.1f}. '
-                'Make one file of it that is read row by row: tools/dataset_converters/features.py.'
+                'Make one file of it that is read row by row, by `mmcggm convert features`.'
             )
         try:
             with zipfile.ZipFile(self.path) as file:

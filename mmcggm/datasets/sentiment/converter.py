@@ -38,7 +38,7 @@ def convert_pickle(
         raise ValueError(
             f"'{source}' is no pickle. FeatureDataset reads such files as they are, see "
             'docs/your_features.md; '
-            'tools/dataset_converters/features.py makes one file of them.'
+            '`mmcggm convert features` makes one file of them.'
         )
     splits = read_pickle(source)
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -25,7 +25,7 @@ class SentimentDataset(BaseDataset):
     """Features of clips and their sentiment, from negative (−3) to positive (3).
 
     Reads the published pickles into memory, without running code, or what
-    ``tools/dataset_converters/sentiment.py`` makes of them, sample by sample. The formats, what counts as
+    ``mmcggm convert sentiment`` makes of them, sample by sample. The formats, what counts as
     padding, and −inf in audio: see :func:`~mmcggm.datasets.sentiment.pickle_file.parse_split`.
 
     An item is ``dict(inputs={modality: float32 (L, C)}, labels=float32 scalar)`` and, with
@@ -79,7 +79,7 @@ class SentimentDataset(BaseDataset):
         path = Path(self.ann_file)
         if not path.is_file():
             pickle = path.with_suffix('.pkl')
-            convert = f' and run `python tools/dataset_converters/sentiment.py {pickle}`'
+            convert = f' and run `mmcggm convert sentiment {pickle}`'
             raise FileNotFoundError(
                 f"No sentiment data at '{path}': download {pickle.name} of CMU-MOSI or CMU-MOSEI from "
                 'https://github.com/thuiar/MMSA#2-datasets (the pickles in the format of MulT from '

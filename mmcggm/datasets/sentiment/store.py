@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 FORMAT = 'mmcggm sentiment 2'  # raise when the layout changes
 SUFFIXES = ('.h5', '.hdf5')
-ADVICE = 'Convert the pickle again with tools/dataset_converters/sentiment.py.'
+ADVICE = 'Convert the pickle again with `mmcggm convert sentiment`.'
 
 
 def write_store(path: str | Path, splits: Iterable[tuple[str, SentimentSplit]]) -> dict[str, int]:
@@ -125,7 +125,7 @@ def _read_split(path: Path, file: h5py.File, split: str, keys: Mapping[str, str]
     if file.attrs.get('format') != FORMAT:
         if not str(file.attrs.get('format', '')).startswith('mmcggm sentiment'):
             raise StoreError(
-                f'{path} is not what tools/dataset_converters/sentiment.py writes. Other HDF5 files are read '
+                f'{path} is not what `mmcggm convert sentiment` writes. Other HDF5 files are read '
                 'by '
                 'FeatureDataset, see docs/your_features.md.'
             )

@@ -7,13 +7,15 @@ from pathlib import Path
 import numpy as np
 
 from mmcggm.datasets.readers.sources import Source, read_source
+from mmcggm.utils import installed_folder
 from mmcggm.utils.atomic import remove_stale, replacing
 
 SOURCE_FILE, FILE = 'watch_dataset.npy', 'watch.npz'
 RATE = 50  # samples a second
 SENSORS = dict(accelerometer=slice(0, 3), gyroscope=slice(3, 6))
 STATISTICS = ('mean', 'standard deviation', 'minimum', 'maximum', 'mean absolute step')
-SOURCE = 'download it by `pip download --no-deps seglearn`, and unzip seglearn/data/watch_dataset.npy'
+PACKAGE, FOLDER = 'seglearn', 'data'
+SOURCE = '`pip install --no-deps seglearn`, or unzip seglearn/data/watch_dataset.npy and name the folder'
 
 
 def read_recordings(folder: str | Path) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
@@ -64,7 +66,7 @@ def window_statistics(recording: np.ndarray, length: int) -> np.ndarray:
     return np.stack(found, axis=2).astype(np.float32)
 
 
-def convert_recordings(source: str | Path, out: str | Path, *, seconds: float = 2.0) -> dict[str, int]:
+def convert_recordings(source: str | Path | None, out: str | Path, *, seconds: float = 2.0) -> dict[str, int]:
     """Write ``out/watch.npz``.
 
     =================  =====================================================================
@@ -76,7 +78,7 @@ def convert_recordings(source: str | Path, out: str | Path, *, seconds: float = 
     =================  =====================================================================
 
     Args:
-        source: Folder of ``watch_dataset.npy``.
+        source: Folder of ``watch_dataset.npy``. None: that of the installed seglearn.
         out: Folder of the file; made if absent.
         seconds: Length of a window.
 
@@ -87,6 +89,7 @@ def convert_recordings(source: str | Path, out: str | Path, *, seconds: float = 
         FileNotFoundError: If the source is missing.
         ValueError: If it has other content, or a window is longer than a recording or too short.
     """
+    source = installed_folder(PACKAGE, FOLDER, SOURCE) if source is None else source
     series, exercises, subjects = read_recordings(source)
     length = round(seconds * RATE)
     shortest = min(map(len, series))

@@ -46,7 +46,7 @@ class NiftiWriter(BaseMetric):
         for sample in data_samples:
             if 'case_path' not in sample or 'pred_sem_seg' not in sample:
                 raise ValueError(
-                    'Only segmentations of BraTSDataset are written as NIfTI (`--out` of tools/test.py); '
+                    'Only segmentations of BraTSDataset are written as NIfTI (`mmcggm test --out DIR`); '
                     f'this sample has {sorted(sample)}.'
                 )
             path = self.out_dir / f'{check_case_id(sample["case"])}.nii.gz'

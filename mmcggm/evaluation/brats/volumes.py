@@ -22,7 +22,7 @@ def labelled_volumes(sample: dict) -> tuple[np.ndarray, np.ndarray]:
     if truth is None:
         raise ValueError(
             f"Case '{case}' has no ground truth, so it cannot be scored. To segment cases without labels, "
-            'use tools/test.py --format-only --out DIR.'
+            'use `mmcggm test --format-only --out DIR`.'
         )
     pred, truth = predicted_volume(sample), truth['data'].cpu().numpy().astype(np.uint8)
     if pred.shape != truth.shape:

@@ -121,7 +121,7 @@ def test_an_absent_store_says_what_to_do_in_one_sentence(tmp_path):
     with pytest.raises(FileNotFoundError) as error:
         BraTSDataset(str(tmp_path / 'data' / 'brats'))
     message = str(error.value)
-    for part in ('BraTS 2021', 'synapse', 'tools/dataset_converters/brats.py', str(tmp_path), 'make demo'):
+    for part in ('BraTS 2021', 'synapse', 'mmcggm convert brats', str(tmp_path), 'make demo'):
         assert part in message
     assert message.endswith('needs no data.') and '. ' not in message
 

@@ -1,0 +1,100 @@
+"""The command ``mmcggm``: one door to all tools.
+
+``mmcggm train CONFIG`` runs ``tools/train.py CONFIG``, of a clone or of what a wheel carries, in the current
+folder. Nothing heavy is imported here, so that help is quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import NamedTuple
+
+from mmcggm.utils.carried import carried_folder
+from mmcggm.utils.spelling import did_you_mean
+from mmcggm.version import __version__
+
+
+class Tool(NamedTuple):
+    """A file in ``tools/`` and what it does."""
+
+    file: str
+    help: str
+
+
+COMMANDS = {
+    'train': Tool('train.py', 'train a model'),
+    'test': Tool('test.py', 'test a model'),
+    'convert av_digits': Tool('dataset_converters/av_digits.py', 'spoken and handwritten digits'),
+    'convert brats': Tool('dataset_converters/brats.py', 'brain tumour MRI, from NIfTI files'),
+    'convert brats_phantom': Tool('dataset_converters/brats_phantom.py', 'make synthetic brain tumour MRI'),
+    'convert cache_features': Tool(
+        'dataset_converters/cache_features.py', 'features of frozen encoders, once for all'
+    ),
+    'convert features': Tool('dataset_converters/features.py', 'features in files of any kind'),
+    'convert meld': Tool('dataset_converters/meld.py', 'MELD, emotions in dialogues'),
+    'convert mfeat': Tool('dataset_converters/mfeat.py', 'UCI Multiple Features'),
+    'convert mosi_utterances': Tool('dataset_converters/mosi_utterances.py', "CMU-MOSI's utterances"),
+    'convert sentiment': Tool('dataset_converters/sentiment.py', 'CMU-MOSI and CMU-MOSEI, from a pickle'),
+    'convert watch': Tool('dataset_converters/watch.py', 'exercises that a watch recorded'),
+    'benchmark': Tool('benchmark.py', 'compare methods over settings and seeds'),
+    'plot balance': Tool('analysis_tools/plot_balance.py', 'what the balancer did in a training'),
+    'plot slices': Tool('analysis_tools/plot_slices.py', 'segmentations beside their references'),
+    'plot information': Tool('analysis_tools/information_curve.py', 'accuracy over shared information'),
+    'probe': Tool('analysis_tools/linear_probe.py', 'what each encoder of a checkpoint has learnt'),
+    'score': Tool('analysis_tools/challenge_score.py', "segmentations with the BraTS challenge's scorer"),
+    'strip': Tool('model_converters/strip_guides.py', 'a checkpoint of the plain model, without guides'),
+    'doctor': Tool('doctor.py', "versions, devices, extras, and whether a config's data is there"),
+    'quickstart': Tool('quickstart.py', 'a first result on real data, in a minute'),
+}
+GROUPS = {name.split()[0] for name in COMMANDS if ' ' in name}
+USAGE = """usage: mmcggm COMMAND [ARGUMENT ...]
+       mmcggm COMMAND --help
+       mmcggm --version
+"""
+
+
+def describe(prefix: str = '') -> str:
+    """Return the usage, and the commands that begin with ``prefix``."""
+    lines = [f'  {name:24} {tool.help}' for name, tool in COMMANDS.items() if f'{name} '.startswith(prefix)]
+    return '\n'.join([USAGE, 'commands:', *lines])
+
+
+def find(words: list[str]) -> str | None:
+    """Return the name of the command at the beginning of ``words``, of one word or of two."""
+    return next((name for n in (1, 2) if (name := ' '.join(words[:n])) in COMMANDS), None)
+
+
+def run(name: str, arguments: list[str]) -> None:
+    """Run a tool as Python runs a script, under the command's name in its help."""
+    path = carried_folder('tools') / COMMANDS[name].file
+    sys.argv = [f'mmcggm {name}', *arguments]
+    # As processes that a tool starts by multiprocessing find it, too.
+    script = ModuleType('__main__', doc=None)
+    script.__file__ = str(path)
+    sys.modules['__main__'] = script
+    code = compile(path.read_text(encoding='utf-8'), path, 'exec', dont_inherit=True)
+    exec(code, vars(script))
+
+
+def main() -> None:
+    """Run the command that ``sys.argv`` names; exit with 2 where it names none."""
+    words = sys.argv[1:]
+    name = find(words)
+    if name is not None:
+        run(name, words[len(name.split()) :])
+    elif words == ['--version']:
+        print(f'mmcggm {__version__}')
+    elif words in ([], ['-h'], ['--help']):
+        print(describe())
+    elif words[1:] in ([], ['-h'], ['--help']) and words[0] in GROUPS:
+        print(describe(f'{words[0]} '))
+    else:
+        asked = ' '.join(words[: 2 if words[0] in GROUPS else 1])
+        hint = did_you_mean(asked, COMMANDS)
+        print(f"{USAGE}\nError: there is no command '{asked}'.{hint}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,47 @@
+"""Configs and tools that come with the package: in a wheel in ``mmcggm/.mim``, in a clone beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .spelling import did_you_mean
+
+PACKAGE = Path(__file__).parents[1]
+
+
+def carried_folder(name: str) -> Path:
+    """Return the folder ``configs`` or ``tools``.
+
+    Raises:
+        FileNotFoundError: If it did not come with the package.
+    """
+    mim = PACKAGE / '.mim'
+    folder = (mim if mim.is_dir() else PACKAGE.parent) / name
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"mmcggm in '{PACKAGE}' has come without its {name}: install it by pip, from a wheel or a clone."
+        )
+    return folder
+
+
+def find_config(path: str | Path) -> Path:
+    """Return the config ``path``; where there is no such file, that which mmcggm brings by this name.
+
+    ``configs/cggm/watch.py`` and ``cggm/watch.py`` name the same. That one of mmcggm's is taken is printed.
+
+    Raises:
+        FileNotFoundError: If neither is there; it says which names are like it.
+    """
+    path = Path(path)
+    if path.is_file():
+        return path
+    configs = carried_folder('configs')
+    name = path.relative_to('configs') if path.parts[:1] == ('configs',) else path
+    if not path.is_absolute() and (configs / name).is_file():
+        print(f"There is no '{path}' in this folder, so mmcggm's own is taken: {configs / name}")
+        return configs / name
+    known = [file.relative_to(configs).as_posix() for file in configs.glob('*/*.py')]
+    raise FileNotFoundError(
+        f"There is no config '{path}' in this folder, and mmcggm brings none of that name."
+        f'{did_you_mean(name.as_posix(), known)}'
+    )
