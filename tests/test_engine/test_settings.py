@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import mmseg
 import pytest
 from mmengine.runner import Runner
 
@@ -184,3 +185,44 @@ def test_an_option_that_chooses_the_runner_brings_its_settings(config):
     assert read_config(path, options).strategy.type == 'mmcggm.FSDP2Strategy'
     with pytest.raises(SettingError, match='strategy'):
         read_config(path, {'strategy.type': 'mmcggm.FSDP2Strategy'})
+
+
+@pytest.fixture
+def told(monkeypatch) -> list[str]:
+    """What the log is told."""
+    messages: list[str] = []
+    monkeypatch.setattr('mmcggm.engine.settings.print_log', lambda message, *_: messages.append(message))
+    return messages
+
+
+@pytest.mark.parametrize(
+    ('hooks', 'lost'),
+    [
+        ("[dict(type='mmcggm.BalancingHook')]", 'EMAHook, PreciseBNHook'),
+        ("[dict(type='mmpretrain.EMAHook', momentum=0.5)]", 'PreciseBNHook'),
+        ('[*_base_.custom_hooks]', None),
+        (None, None),
+    ],
+)
+def test_hooks_that_a_list_replaces_are_named(config, told, hooks, lost):
+    config("custom_hooks = [dict(type='EMAHook'), dict(type='PreciseBNHook')]", 'base.py')
+    read_config(config(INHERITS + ('' if hooks is None else f'custom_hooks = {hooks}')))
+    assert len(told) == (lost is not None)
+    if lost:
+        assert f'base.py, of which {lost} will not run' in told[0] and '*_base_.custom_hooks' in told[0]
+
+
+def test_another_librarys_files_are_not_the_readers_to_mend(config):
+    config("default_scope = 'mmseg'\ndata_root = 'a'\nwork_dir = data_root", 'theirs.py')
+    config("_base_ = ['theirs.py']\ndata_root = 'b'", 'base.py')
+    assert read_config(config(INHERITS)).work_dir == 'a'
+    with pytest.raises(SettingError, match=r'`data_root` in .*mine\.py has no effect'):
+        read_config(config(INHERITS + "data_root = 'c'"))
+
+
+def test_configs_of_mmseg_are_found_by_its_name(config):
+    """Also where the package has the name of the maintained continuation."""
+    name = 'unet/unet-s5-d16_fcn_4xb4-40k_drive-64x64.py'
+    read = read_config(config(f"_base_ = ['mmseg::{name}']"))
+    theirs = read_config(Path(mmseg.__file__).parent / '.mim' / 'configs' / name)
+    assert read.crop_size == theirs.crop_size == (64, 64) and read.default_scope == 'mmseg'

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mmcggm.balancers.scores import scores_from_counts
-from mmcggm.guided import SliceDice
+from mmcggm.guided import PixelAccuracy, SliceDice
 
 
 def one_hot_logits(labels: torch.Tensor) -> torch.Tensor:
@@ -35,3 +35,13 @@ def test_regions_are_configurable():
     counts = SliceDice(regions=dict(first=(1,)))(one_hot_logits(target), target)
     assert counts.shape == (1, 2)
     assert scores_from_counts(counts.unsqueeze(0)).item() == pytest.approx(1)
+
+
+def test_pixel_accuracy_by_hand_and_in_parts():
+    target = torch.tensor([[[1, 2], [3, 0]], [[0, 0], [0, 9]]])
+    logits = one_hot_logits(torch.tensor([[[1, 2], [0, 0]], [[0, 1], [0, 0]]]))
+    score = PixelAccuracy()
+    assert score(logits, target).tolist() == [[5, 8]]
+    assert score(logits, target, ignore_index=9).tolist() == [[5, 7]]
+    parts = score(logits[:1], target[:1], 9) + score(logits[1:], target[1:], 9)
+    assert torch.equal(parts, score(logits, target, 9))

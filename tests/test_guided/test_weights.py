@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from mmengine.runner.checkpoint import load_state_dict
 from torch import nn
 
 from mmcggm.guided import load_weights, strip_guides
@@ -41,6 +42,29 @@ def test_stripped_weights_fit_the_guided_and_the_plain_model(told):
         assert torch.equal(weights(model), weights(trained.model))
     assert torch.equal(weights(guided.guides), before)
     assert len(told) == 1 and "'plain.pth' has no guides" in told[0] and 'initial values' in told[0]
+
+
+@pytest.mark.parametrize('load', [load_state_dict, nn.Module.load_state_dict], ids=['mmengine', 'torch'])
+@pytest.mark.parametrize('prefix', ['', 'inner.'])
+def test_any_loader_gives_a_plain_models_weights_to_a_guided_one(load, prefix):
+    """MMEngine's runner too, which logs what does not fit, and a model around the guided one."""
+    plain, guided = TinyClassifier(), tiny_guided()
+    plain.load_state_dict(other_weights(plain))
+    before = weights(guided.guides)
+    model = nn.ModuleDict(dict(inner=guided)) if prefix else guided
+    load(model, {prefix + name: value for name, value in plain.state_dict().items()}, strict=False)
+    assert torch.equal(weights(guided.model), weights(plain)) and torch.equal(weights(guided.guides), before)
+    with pytest.raises(RuntimeError, match=r'guides\.left\.layer\.weight'):
+        nn.Module.load_state_dict(guided, plain.state_dict())
+
+
+def test_the_versions_of_a_plain_models_modules_are_known_to_any_loader():
+    guided, plain = tiny_guided(), TinyClassifier()
+    told = []
+    linear = guided.model.left_encoder
+    linear._register_load_state_dict_pre_hook(lambda state, prefix, metadata, *_: told.append(metadata))
+    guided.load_state_dict(plain.state_dict(), strict=False)
+    assert told == [dict(version=1)]
 
 
 def test_the_plain_model_takes_a_guided_models(told):
