@@ -31,7 +31,7 @@ class RunRecord:
     ) -> None:
         self.path = folder / NAME
         self.settings = dict(settings)
-        self.done: dict[str, Any] = {}
+        self.done: dict[str, dict[str, Any]] = {}
         if not overwrite and self.path.exists():
             self.done = self._read()
         elif not overwrite:
@@ -43,20 +43,21 @@ class RunRecord:
                 )
         self._write()
 
-    def is_done(self, name: str, fingerprint: Any) -> bool:
-        """Whether a result was made from what ``fingerprint`` describes."""
-        return name in self.done and self.done[name] == fingerprint
+    def is_done(self, name: str, source: Any) -> bool:
+        """Whether a result was made from what ``source``, a fingerprint, describes."""
+        return name in self.done and self.done[name]['source'] == source
 
-    def add(self, name: str, fingerprint: Any) -> None:
-        """Note that a result is there."""
-        self.done[name] = fingerprint
+    def add(self, name: str, source: Any, **facts: Any) -> None:
+        """Note that a result is there, what it was made from, and further facts on it."""
+        self.done[name] = dict(source=source, **facts)
         self._write()
 
-    def _read(self) -> dict[str, Any]:
+    def _read(self) -> dict[str, dict[str, Any]]:
         try:
             content = json.loads(self.path.read_text(encoding='utf-8'))
-            settings, done = dict(content['settings']), dict(content['done'])
-        except (KeyError, TypeError, ValueError) as error:
+            settings = dict(content['settings'])
+            done = {name: {**entry, 'source': entry['source']} for name, entry in content['done'].items()}
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"'{self.path}' is damaged ({error!r}): name another folder with --out, or replace what is "
                 'there with --overwrite.'

@@ -17,13 +17,12 @@ from tqdm import tqdm
 from mmcggm.datasets.brats.cases import Found, printable
 from mmcggm.datasets.brats.nifti import CaseError
 from mmcggm.datasets.brats.survey import Seen, see_labels
-from mmcggm.evaluation.brats.label_files import read_labels
 from mmcggm.utils import import_optional
 from mmcggm.utils.atomic import remove_stale
 from mmcggm.utils.csv_files import write_csv
 
 from .run_record import RunRecord
-from .segmentation import Job, Segmentation, SegmentationInferencer, region_volumes
+from .segmentation import Job, Segmentation, SegmentationInferencer
 
 WRITING = 2  # segmentations that wait to be written, at most, so that memory is bounded
 
@@ -116,7 +115,6 @@ def segment_folder(
     for folder in (out, out / 'probabilities', out / 'overlays'):
         remove_stale(folder)
     record = RunRecord(out, settings, overwrite, [f'{job.case}.nii.gz' for job in jobs])
-    volumes: dict[str, dict[str, float]] = {}
     todo = {}
     for job in jobs:
         try:
@@ -131,18 +129,8 @@ def segment_folder(
             todo[job] = fingerprint
     if overlays and any('seg' in job.source.files for job in todo):
         import_optional('panoptica.metrics', extra='brats')  # takes seconds, which are not the first case's
-    _segment(inferencer, todo, out, record, summary, volumes, probabilities, overlays, workers)
-    for job in jobs:
-        if job.case in summary.present:
-            volumes[job.case] = _volumes_of_file(inferencer, job, out / f'{job.case}.nii.gz')
-    if volumes:
-        write_csv(
-            out / 'volumes.csv',
-            [
-                dict(case=case, **{f'{region}_ml': round(ml, 3) for region, ml in volumes[case].items()})
-                for case in sorted(volumes)
-            ],
-        )
+    _segment(inferencer, todo, out, record, summary, probabilities, overlays, workers)
+    _write_volumes(out, record)
     for case in summary.bad:
         if (out / f'{case}.nii.gz').exists():
             _say(f'WARNING {out / case}.nii.gz is of what the bad case {case} was before.')
@@ -167,7 +155,6 @@ def _segment(
     out: Path,
     record: RunRecord,
     summary: Summary,
-    volumes: dict[str, dict[str, float]],
     probabilities: bool,
     overlays: bool,
     workers: int,
@@ -193,7 +180,6 @@ def _segment(
                 segmentation = inferencer.segment(case, probabilities)
             write = partial(_write, segmentation, out, record, jobs[job], overlays)
             writing.append((job, writer.submit(write)))
-            volumes[job.case] = segmentation.volumes
             for note in segmentation.notes:
                 notes.setdefault(note, []).append(job.case)
             while len(writing) > WRITING:
@@ -215,19 +201,24 @@ def _write(
     segmentation: Segmentation, out: Path, record: RunRecord, fingerprint: list, overlays: bool
 ) -> None:
     segmentation.save(out, overlays)
-    record.add(segmentation.case, fingerprint)
+    record.add(segmentation.case, fingerprint, volumes=segmentation.volumes)
+
+
+def _write_volumes(out: Path, record: RunRecord) -> None:
+    """Write a row for each segmentation in the folder, also for those of earlier calls."""
+    rows = [
+        dict(case=case, **{f'{region}_ml': round(ml, 3) for region, ml in entry['volumes'].items()})
+        for case, entry in sorted(record.done.items())
+        if (out / f'{case}.nii.gz').exists()
+    ]
+    if rows:
+        write_csv(out / 'volumes.csv', rows)
 
 
 def _files(out: Path, case: str, probabilities: bool, overlays: bool) -> list[Path]:
     files = [out / f'{case}.nii.gz']
     files += [out / 'probabilities' / f'{case}.nii.gz'] * probabilities
     return files + [out / 'overlays' / f'{case}.png'] * overlays
-
-
-def _volumes_of_file(inferencer: SegmentationInferencer, job: Job, path: Path) -> dict[str, float]:
-    convention = inferencer.out_labels or job.convention
-    labels = read_labels(path, convention)
-    return region_volumes(labels.array, labels.affine, convention.scheme)
 
 
 def _note_bad(summary: Summary, bad: dict[str, str]) -> None:

@@ -85,7 +85,7 @@ def test_segmenting_a_folder_equals_testing_its_store(model_files, inferencer, b
         assert found.header == expected.header
 
 
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(code=st.sampled_from(CODES), extension=st.sampled_from(['.nii', '.nii.gz']))
 def test_any_orientation_gives_one_segmentation_in_its_own_geometry(
     inferencer, tmp_path_factory, code, extension
