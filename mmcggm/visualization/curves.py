@@ -133,8 +133,9 @@ def draw_runs(runs: Mapping[str, Sequence[Curves]], smooth: float = 0.9) -> Figu
     """Draw trainings side by side, as :func:`draw_curves` draws one: a column a name.
 
     Args:
-        runs: Curves of one training or of several, its seeds, by name. Of several, the line is their mean and
-            the band is a standard deviation to both sides, over the iterations that all have.
+        runs: Curves of one training or of several, its seeds, by name; of the same modalities. Of several,
+            the line is their mean and the band is a standard deviation to both sides, over the iterations
+            that all have.
         smooth: As of :func:`draw_curves`; each seed is smoothed by itself.
 
     Raises:
@@ -147,7 +148,7 @@ def draw_runs(runs: Mapping[str, Sequence[Curves]], smooth: float = 0.9) -> Figu
     every = [curves for seeds in runs.values() for curves in seeds]
     logged = dict.fromkeys(quantity for curves in every for quantity in curves)
     quantities = [quantity for quantity in dict.fromkeys([*PANELS, *logged]) if quantity in logged]
-    modalities = _modalities(every)
+    modalities = modalities_of(every)
     colours = {modality: COLOURS[i % len(COLOURS)] for i, modality in enumerate(modalities)} | {FUSED: '0.1'}
     size = (7 if len(runs) == 1 else 1 + 4 * len(runs), 0.9 + 1.9 * len(quantities))
     figure = Figure(figsize=size, layout='constrained')
@@ -167,31 +168,31 @@ def draw_runs(runs: Mapping[str, Sequence[Curves]], smooth: float = 0.9) -> Figu
     for ax, quantity in zip(grid[:, 0], quantities, strict=True):
         ax.set_ylabel(PANELS.get(quantity, quantity))
     if 'B' in quantities:
+        panels = grid[quantities.index('B')]
         neutral = (len(modalities) - 1) / len(modalities)
-        for ax in grid[quantities.index('B')]:
-            ax.axhline(
-                neutral,
-                color='0.25',
-                linestyle='--',
-                linewidth=1,
-                label=f'neutral, $(M-1)/M$ = {neutral:.2f}',
-            )
-        values = [line for curves in every for line in curves.get('B', {}).values()]
-        _limit(grid[quantities.index('B'), 0], values, neutral)
+        label = f'neutral, $(M-1)/M$ = {neutral:.2f}'
+        for ax, seeds in zip(panels, runs.values(), strict=True):
+            if any('B' in curves for curves in seeds):
+                ax.axhline(neutral, color='0.25', linestyle='--', linewidth=1, label=label)
+        _limit(panels[0], [line for curves in every for line in curves.get('B', {}).values()], neutral)
     figure.align_ylabels(grid[:, 0])
     entries = {
         label: line for ax in grid.flat for line, label in zip(*ax.get_legend_handles_labels(), strict=True)
     }
     figure.legend(
-        entries.values(), entries.keys(), loc='outside upper center', ncols=len(entries), frameon=False
+        entries.values(),
+        entries.keys(),
+        loc='outside upper center',
+        ncols=min(len(entries), 5),
+        frameon=False,
     )
     return figure
 
 
-def _modalities(every: Sequence[Curves]) -> list[str]:
+def modalities_of(every: Sequence[Curves]) -> tuple[str, ...]:
     """Return the modalities of all trainings, in their order."""
     names = dict.fromkeys(name for curves in every for lines in curves.values() for name in lines)
-    return [name for name in names if name != FUSED]
+    return tuple(name for name in names if name != FUSED)
 
 
 def _draw_line(ax: Axes, lines: Sequence[np.ndarray], smooth: float, colour: str, label: str) -> None:

@@ -12,11 +12,12 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from .curves import COLOURS, draw_runs, read_curves
+from .curves import COLOURS, Curves, draw_runs, modalities_of, read_curves
 from .training_log import BY_MODALITY, TrainingLog
 
 TEMPLATE = Path(__file__).parent / 'report.html'
 PICTURES = {'.png': 'image/png', '.jpg': 'image/jpeg', '.jpeg': 'image/jpeg', '.svg': 'image/svg+xml'}
+BALANCE = re.compile('(balance|gradient)/[^/]+/')  # of scalars by modality
 MOST_PICTURES = 12  # of a training
 MOST_PANELS = 6  # of metrics
 
@@ -144,12 +145,13 @@ def _contributions(trainings: Mapping[str, TrainingLog]) -> str:
 
 
 def _balance(trainings: Mapping[str, TrainingLog]) -> str:
-    """Draw the curves of those that logged any."""
-    curves = {}
+    """Draw the curves of those that logged any, side by side where their modalities are the same."""
+    figures: dict[tuple[str, ...], dict[str, list[Curves]]] = {}
     for name, log in trainings.items():
-        if any(key.startswith(('balance/', 'gradient/')) for line in log.train for key in line):
-            curves[name] = [read_curves(log.work_dir)]
-    return _picture(draw_runs(curves)) if curves else ''
+        if any(BALANCE.match(key) for line in log.train for key in line):
+            curves = read_curves(log.work_dir)
+            figures.setdefault(modalities_of([curves]), {})[name] = [curves]
+    return ''.join(_picture(draw_runs(runs)) for runs in figures.values())
 
 
 def _table(rows: Sequence[Mapping[str, object]]) -> str:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,13 +23,12 @@ from typing import Any
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
-from mmengine.runner import Runner, set_random_seed
-from numpy import ndarray
-from torch.utils.data import DataLoader
+from mmengine.runner import set_random_seed
 from tqdm import tqdm
 
 from mmcggm.engine.hooks.guide_score_hook import KEY
 from mmcggm.engine.optim_wrapper import find_guided
+from mmcggm.engine.representations import build_loader, represent
 from mmcggm.engine.settings import read_config
 from mmcggm.guided import GuidedModel, load_weights
 from mmcggm.registry import MODELS
@@ -59,27 +57,6 @@ def parse_args() -> argparse.Namespace:
     if args.c <= 0 or args.max_iter < 1:
         parser.error('--c must be above zero, --max-iter at least 1')
     return args
-
-
-def build_loader(cfg: Config, split: str) -> DataLoader:
-    """Return the loader of a split, which yields each sample once, in order."""
-    settings = {name: value for name, value in cfg[f'{split}_dataloader'].items() if name != 'batch_sampler'}
-    settings |= dict(sampler=dict(type='DefaultSampler', shuffle=False), drop_last=False)
-    return Runner.build_dataloader(settings, seed=0)
-
-
-@torch.no_grad()
-def represent(model: GuidedModel, loader: DataLoader, name: str) -> dict[str, tuple[ndarray, ndarray]]:
-    """Return vectors ``(N, C)`` and classes ``(N,)`` by modality, of the samples that have it."""
-    found = defaultdict(list)
-    for batch in tqdm(loader, desc=f'representations, {name}', unit='batch'):
-        with model.watch() as seen:
-            model.test_step(batch)
-        labels = seen.labels().cpu()
-        for modality, vector in zip(model.modalities, seen.vectors(), strict=True):
-            if vector is not None:
-                found[modality].append((vector.float().cpu(), labels))
-    return {m: tuple(torch.cat(p).numpy() for p in zip(*parts, strict=True)) for m, parts in found.items()}
 
 
 def untrained_model(cfg: Config, checkpoint: Mapping[str, Any], source: str, trust: bool) -> GuidedModel:

@@ -1,0 +1,22 @@
+"""Print a config with all that it inherits: ``python tools/misc/print_config.py CONFIG``."""
+
+import argparse
+
+from mmengine.config import DictAction
+
+from mmcggm.utils.run_tool import run_tool
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description='Print a config with all that it inherits')
+    parser.add_argument('config', help='path of the config')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='as of tools/train.py')
+    args = parser.parse_args(argv)
+    from mmcggm.engine.settings import read_config
+
+    print(read_config(args.config, args.cfg_options).pretty_text)
+    return 0
+
+
+if __name__ == '__main__':
+    run_tool(main)
