@@ -31,14 +31,14 @@ class InfoReg(Balancer):
         ``∇θ_i ← ∇θ_i + a_i (θ_i - θ_i^0)``,  ``a_i = exp(β tanh Δ_i)``,
         ``Δ_i = mean_{k: s_k < s_i} (s_i - s_k)``
 
-    Published for any number of modalities, with experiments on two and three. The sign of the paper's
-    equation 8 contradicts its text; this follows the text. The authors' code differs: it measures the trace
-    of one modality, of mean squares by layer, smoothed over ten epochs, with ``K = 0.05``; its factors are
-    ``0.95 exp(tanh Δ)`` and ``0.1 exp(tanh Δ)`` by modality; ``Δ`` is a difference of sums over the batch,
-    which makes its tanh nearly one; and unimodal losses of the fused layer, split by modality, are added.
-    Here :class:`MultiLoss` does that beside this method, and guides give ``s_i``, so that any fusion will
-    do. For tasks with probabilities. The gradient that is measured is that of the update, before the term.
-    Not for sharded parameters.
+    The paper's formulas are for any number of modalities, its code for two. The sign of its equation 8
+    contradicts its text; this follows the text. The authors' code differs: it measures the trace of one
+    modality, of mean squares by layer, smoothed over ten epochs, with ``K = 0.05``; its factors are ``0.95
+    exp(tanh Δ)`` and ``0.1 exp(tanh Δ)`` by modality; ``Δ`` is a difference of sums over the batch, which
+    makes its tanh nearly one; and unimodal losses of the fused layer, split by modality, are added. Here
+    :class:`MultiLoss` does that beside this method, and guides give ``s_i``, so that any fusion will do.
+    For tasks with probabilities. What is measured is the gradient of the update, without the term. Not for
+    sharded parameters.
 
     Args:
         beta: β, not negative: how much the hold grows with the lead.

@@ -31,13 +31,13 @@ class MCR(Balancer):
     class in another, are to be similar; the mean over ordered pairs of modalities. Their gradients go to
     encoders alone.
 
-    Published for any number of modalities; for more than two the sum over the others is a mean here, so
-    that ``k`` means the same. The paper reruns fusion as well, and not the encoders; here that is in
-    evaluation mode, and the other prediction is rerun likewise, so that dropout is not taken for an effect.
-    This is the paper's text; its code was not seen. Representations are contrasted as vectors averaged over
-    positions, which must have one width: without, set ``lam_con=0``. A permuted sequence keeps the padding
-    of the sample it comes to. Permutations and negatives are those of the process. For classification with
-    one label a sample; a modality that the batch lacks is left out.
+    With two modalities it is the paper's; for more, means over the others and over pairs are the choice
+    here, so that ``k`` and weights mean the same. The paper reruns fusion as well, and not the encoders;
+    here that is in evaluation mode, and the other prediction is rerun likewise, so that dropout is not
+    taken for an effect. This is the paper's text; its code was not seen. Representations are contrasted as
+    vectors averaged over positions, which must have one width: without, set ``lam_con=0``. A permuted
+    sequence keeps the padding of the sample it comes to. Permutations and negatives are those of the
+    process. For classification with one label a sample; a modality that the batch lacks is left out.
 
     A step costs ``M + 1`` more forward passes and ``M`` backward passes through fusion.
 

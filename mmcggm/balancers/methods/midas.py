@@ -33,9 +33,10 @@ class MIDAS(Balancer):
     - ``hard``: ``v_n = 1 + cos(f̃_n, f_n)`` where the fused feature ``f̃_n`` is like that of the aligned
       sample, since these are the ones hard to tell apart; otherwise ``v_n = 1``.
 
-    Published for any number of modalities, with experiments on two and three. The exchange and its labels,
-    which give most of the gain, are the paper's; of its two weights it is known here what they depend on,
-    and these forms are our own. Its unimodal warm-up is that guides learn for a while before the first
+    With two modalities the label is the paper's ``c̃_1 y_n + c̃_2 y_q(n)``; that one of ``M`` is exchanged,
+    and shares are of all their confidences, is the generalisation here. The exchange and its labels, which
+    give most of the gain, are the paper's; of its two weights it is known here what they depend on, and
+    these forms are our own. Its unimodal warm-up is that guides learn for a while before the first
     exchange; they are always detached, and :class:`MultiLoss` beside it lets encoders learn from them. What
     is exchanged are representations, within the batch of the process, and fusion is in evaluation mode
     then. An exchanged sequence keeps the padding of the sample it comes to. For classification with one

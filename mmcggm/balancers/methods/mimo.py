@@ -23,11 +23,10 @@ class MIMO(Balancer):
     sum to λ and go to the modalities that are worst: with a small μ to all alike, with a large one to the
     worst alone, which is minimax.
 
-    Published as multi-objective optimization, for any number of modalities: the fused loss is minimised
-    among those models that minimise the worst unimodal loss, and that constraint becomes a penalty with a
-    smooth maximum. The paper's text and code could not be had: this form is inferred from reports of it,
-    and in the paper λ may change over training. ``L_i`` in the weights are means over the micro-batches of
-    an update so far, and over processes. For any task; a modality that the batch lacks is left out.
+    The paper states multimodal learning as an optimization with several objectives, and solves it by
+    gradients of a modified loss. Its text and code could not be had: this form, a penalty on a smooth
+    maximum, is inferred from reports of it. ``L_i`` in the weights are means over the micro-batches of an
+    update so far, and over processes. For any task; a modality that the batch lacks is left out.
 
     Args:
         lam: λ, positive.

@@ -34,8 +34,8 @@ class MLB(EncoderScaling):
 
     Published for two modalities, and in the authors' code for three, with the mean over the others, as
     here. None of the configs that they released at first sets β, which makes it 2, the default here. That
-    code also scales the parts of the head that belong to a modality, where it has three; here encoders
-    alone are scaled. A modality that the batch lacks has ``c_i = 1``.
+    code also scales the columns of a linear head that belong to a modality; here encoders alone are scaled.
+    A modality that the batch lacks has ``c_i = 1``.
 
     Args:
         alpha: α, positive; 0.8 in all of the authors' configs.
