@@ -58,10 +58,11 @@ def kept_config(checkpoint: Mapping[str, Any], source: str, trust: bool = False)
 
 def _settings(tree: ast.Module) -> Iterator[tuple[str, Any]]:
     for statement in tree.body:
-        targets = statement.targets if isinstance(statement, ast.Assign) else []
-        if len(targets) != 1 or not isinstance(targets[0], ast.Name):
-            raise ValueError(f'line {statement.lineno} is no `name = value`')
-        yield targets[0].id, _value(statement.value)
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                yield name, _value(value)
+            case _:
+                raise ValueError(f'line {statement.lineno} is no `name = value`')
 
 
 def _value(node: ast.expr) -> Any:
@@ -73,11 +74,11 @@ def _value(node: ast.expr) -> Any:
     if isinstance(node, ast.Tuple):
         return tuple(_value(entry) for entry in node.elts)
     if isinstance(node, ast.Dict) and None not in node.keys:
-        return {_value(k): _value(v) for k, v in zip(node.keys, node.values, strict=True)}
+        return {_value(k): _value(v) for k, v in zip(node.keys, node.values, strict=True) if k is not None}
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict':
         names = [keyword.arg for keyword in node.keywords]
         if None not in names and not node.args:
-            return {keyword.arg: _value(keyword.value) for keyword in node.keywords}
+            return {name: _value(keyword.value) for name, keyword in zip(names, node.keywords, strict=True)}
         if len(node.args) == 1 and not names and isinstance(node.args[0], ast.Dict):
             return _value(node.args[0])
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):

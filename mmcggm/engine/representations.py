@@ -47,4 +47,7 @@ def represent(
         for modality, vector in vectors.items():
             if vector is not None:
                 found[modality].append((vector.float().cpu(), labels))
-    return {m: tuple(torch.cat(p).numpy() for p in zip(*parts, strict=True)) for m, parts in found.items()}
+    return {
+        modality: (torch.cat([v for v, _ in parts]).numpy(), torch.cat([c for _, c in parts]).numpy())
+        for modality, parts in found.items()
+    }

@@ -72,6 +72,17 @@ class ModalityEncoder:
             calls=calls,
         )
 
+    @property
+    def path(self) -> tuple[int | str, ...]:
+        """The steps of :attr:`key`.
+
+        Raises:
+            ValueError: If it is a function.
+        """
+        if callable(self.key):
+            raise ValueError(f'`encoders.{self.modality}.key` is a function, which leads to no place.')
+        return self.key
+
     def check(self, model: nn.Module) -> None:
         """Raise a ValueError unless every path is a module of ``model``."""
         for path in self.modules:
