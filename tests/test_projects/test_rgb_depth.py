@@ -23,7 +23,7 @@ THEIRS = Path(mmseg.__file__).parent / '.mim' / 'tools'
 @pytest.fixture(scope='module')
 def scenes(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp('generated_rgb_depth')
-    write_scenes(folder, dict(train=4, val=2), size=64)
+    write_scenes(folder, dict(train=2, val=2), size=64)
     assert all(path.name.startswith('generated_') for path in folder.rglob('*.png'))
     return folder
 
@@ -76,7 +76,7 @@ def test_launchers_of_mmseg_train_it_balanced_from_plain_weights(tool, options, 
     longer = options('train_cfg.max_epochs=2', still)
     tool(THEIRS / 'train.py', GUIDED, '--amp', '--resume', '--work-dir', tmp_path / 'guided', *longer)
     logged = losses(tmp_path / 'guided')
-    assert [entry['step'] for entry in logged] == [1, 2, 3, 4]
+    assert [entry['step'] for entry in logged] == [1, 2]
     assert all(f'balance/B/{name}' in entry for entry in logged for name in ('colour', 'depth'))
 
 
@@ -108,8 +108,7 @@ def test_depth_that_does_not_fit_is_named(written, message, tmp_path):
 def test_depth_is_the_fourth_channel_in_its_own_units(tmp_path):
     path = tmp_path / 'generated_depth.png'
     cv2.imwrite(str(path), np.array([[0, 2500], [5000, 65535]], np.uint16))
-    image = LoadDepth(farthest=5000)(dict(img=np.ones((2, 2, 3)), img_path='a.png', img_path2=str(path)))[
-        'img'
-    ]
+    scene = dict(img=np.ones((2, 2, 3)), img_path='a.png', img_path2=str(path))
+    image = LoadDepth(farthest=5000)(scene)['img']
     assert image.dtype == np.float32 and (image[..., :3] == 1).all()
     assert image[..., 3].tolist() == [[-1, 0], [1, 1]]
