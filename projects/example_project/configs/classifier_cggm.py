@@ -10,5 +10,5 @@ model = dict(
     head='head.fc',
     task=dict(type='mmcggm.ClassificationTask', target='data_samples.gt_label', loss='head.loss_module'),
 )
-optim_wrapper = dict(type='mmcggm.BalancedOptimWrapper', balancer=dict(type='CGGM', rho='neutral', lam=0.1))
-custom_hooks = [dict(type='mmcggm.BalancingHook')]
+optim_wrapper = dict(balancer=dict(type='CGGM', rho='neutral', lam=0.1))
+runner_type = 'mmcggm.BalancedRunner'

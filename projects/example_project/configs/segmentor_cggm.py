@@ -12,5 +12,5 @@ model = dict(
         type='mmcggm.SegmentationTask', score=dict(type='SliceDice', regions=dict(near=(1,), far=(2,)))
     ),
 )
-optim_wrapper = dict(type='mmcggm.BalancedOptimWrapper', balancer=dict(type='CGGM', rho='neutral', lam=0.1))
-custom_hooks = [dict(type='mmcggm.BalancingHook')]
+optim_wrapper = dict(balancer=dict(type='CGGM', rho='neutral', lam=0.1))
+runner_type = 'mmcggm.BalancedRunner'
