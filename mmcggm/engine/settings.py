@@ -78,6 +78,7 @@ def read_config(
     """
     path = find_config(path)
     cfg = Config.fromfile(path)
+    _drop_scope(cfg, cfg.get('default_scope'))
     known = set(read_by_runner(cfg) if known is None else known)
     files = _Tree(path).files
     for number, file in enumerate(files):
@@ -98,6 +99,21 @@ def read_config(
     _check_picked(cfg)
     _check_hooks(cfg)
     return cfg
+
+
+def _drop_scope(value: Any, scope: str | None) -> None:
+    """Take away the scope of what is inherited as ``mmcggm::…`` where it is the default one.
+
+    MMEngine hands it on to functions, such as a ``collate_fn``, which do not know it.
+    """
+    if isinstance(value, Mapping | Config):
+        if value.get('_scope_') == scope:
+            value.pop('_scope_', None)
+        value = value.values()
+    elif not isinstance(value, list | tuple):
+        return
+    for entry in value:
+        _drop_scope(entry, scope)
 
 
 def read_by_runner(cfg: Mapping[str, Any]) -> set[str]:
