@@ -64,8 +64,10 @@ def test_it_works_outside_a_clone(installed, tmp_path):
     (tmp_path / 'mine.py').write_text("_base_ = ['mmcggm::cggm/watch.py']\ntrain_cfg = dict(max_epochs=2)\n")
     script = (
         'from mmcggm.engine.settings import read_config\n'
-        "assert read_config('mine.py').train_cfg.max_epochs == 2\n"
-        "print(read_config('cggm/watch.py').filename)\n"
+        "mine, theirs = read_config('mine.py'), read_config('cggm/watch.py')\n"
+        "assert mine.train_cfg.pop('max_epochs') == 2 and theirs.train_cfg.pop('max_epochs') == 30\n"
+        'assert mine.to_dict() == theirs.to_dict()\n'
+        'print(theirs.filename)\n'
     )
     environment = {**os.environ, 'PYTHONPATH': str(installed)}
     run = dict(cwd=tmp_path, env=environment, capture_output=True, text=True)

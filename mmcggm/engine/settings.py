@@ -86,6 +86,7 @@ def read_config(
     path = find_config(path)
     _find_packages()
     cfg = Config.fromfile(path)
+    _drop_scope(cfg, cfg.get('default_scope'))
     if known is None:
         given = {key: value for options in overrides for key, value in (options or {}).items()}
         known = read_by_runner({**cfg, **given})
@@ -121,6 +122,21 @@ def _find_packages() -> None:
     for module, package in MODULE2PACKAGE.items():
         if not is_installed(package) and is_installed(module):
             MODULE2PACKAGE[module] = module
+
+
+def _drop_scope(value: Any, scope: str | None) -> None:
+    """Take away the scope of what is inherited as ``mmcggm::…`` where it is the default one.
+
+    MMEngine hands it on to functions, such as a ``collate_fn``, which do not know it.
+    """
+    if isinstance(value, Mapping | Config):
+        if value.get('_scope_') == scope:
+            value.pop('_scope_', None)
+        value = value.values()
+    elif not isinstance(value, list | tuple):
+        return
+    for entry in value:
+        _drop_scope(entry, scope)
 
 
 def read_by_runner(cfg: Mapping[str, Any]) -> set[str]:
