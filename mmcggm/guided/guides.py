@@ -288,9 +288,9 @@ def _anew(layer: nn.Module) -> nn.Module:
     bias = layer.bias is not None
     if isinstance(layer, nn.Linear):
         return nn.Linear(layer.in_features, layer.out_features, bias)
-    kind = next(kind for kind in (nn.Conv1d, nn.Conv2d, nn.Conv3d) if isinstance(layer, kind))
+    kind: Any = next(kind for kind in (nn.Conv1d, nn.Conv2d, nn.Conv3d) if isinstance(layer, kind))
     names = ('in_channels', 'out_channels', 'kernel_size', 'stride', 'padding', 'dilation', 'groups')
-    return kind(*(getattr(layer, name) for name in names), bias, layer.padding_mode)
+    return kind(**{name: getattr(layer, name) for name in (*names, 'padding_mode')}, bias=bias)
 
 
 def _is_sequence(value: Any) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmcggm.balancers.balancer import Balancer
 from mmcggm.balancers.needs import acting_on
@@ -59,7 +59,7 @@ class MLA(Balancer):
         if alpha <= 0:
             raise ValueError(f'MLA needs alpha > 0, got {alpha}.')
         self.alpha = alpha
-        self._weight: nn.Parameter | None = None
+        self._weight: Tensor | None = None
 
     @property
     def turn(self) -> int:
@@ -78,19 +78,19 @@ class MLA(Balancer):
             ValueError: If the head's last layer is neither linear nor a convolution of width 1, or its weight
                 is computed from others.
         """
-        self._weight = seen.head_weight
-        if not self._weight.is_leaf:
+        weight = self._weight = seen.head_weight
+        if not weight.is_leaf:
             raise ValueError(
                 'MLA projects the gradient of the weight of the head, but `head` is a layer that computes '
                 'its weight from others, as by weight norm: choose a plain layer, or another method.'
             )
-        if self._weight.shape[2:].numel() != 1:
+        if weight.shape[2:].numel() != 1:
             raise ValueError(
                 'MLA needs a head whose last layer is Linear or a convolution of width 1, but `head` has a '
-                f'weight of shape {tuple(self._weight.shape)}.'
+                f'weight of shape {tuple(weight.shape)}.'
             )
         entered = seen.head_input.detach().float()
-        channels = entered.movedim(1, -1) if self._weight.ndim > 2 else entered
+        channels = entered.movedim(1, -1) if weight.ndim > 2 else entered
         channels = channels.flatten(0, -2)
         self.inputs.add(torch.cat([channels.sum(0), channels.new_full((1,), len(channels))]))
         if self.projection is None:
