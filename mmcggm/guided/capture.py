@@ -93,7 +93,7 @@ def _mean(values: Sequence[Any], encoder: ModalityEncoder) -> Tensor:
 def _output_hook(encoder: ModalityEncoder, keep: Callable, change: Change | None) -> Callable:
     def hook(module: nn.Module, args: tuple, output: Any) -> Any:
         keep(encoder, output)
-        return None if change is None else map_part(_on_floats(change), output, encoder.path)
+        return None if change is None else map_part(_on_floats(change), output, encoder.steps)
 
     return hook
 
@@ -106,7 +106,7 @@ def _input_hook(encoder: ModalityEncoder, keep: Callable, change: Change | None)
         keep(encoder, arguments[name] if len(arguments) == 1 else arguments)
         if change is None:
             return None
-        key = (name, *encoder.path) if len(arguments) == 1 else encoder.path
+        key = (name, *encoder.steps) if len(arguments) == 1 else encoder.steps
         arguments = map_part(_on_floats(change), arguments, key)
         return tuple(arguments[i] for i in range(len(args))), {n: arguments[n] for n in kwargs}
 

@@ -72,17 +72,6 @@ class ModalityEncoder:
             calls=calls,
         )
 
-    @property
-    def path(self) -> tuple[int | str, ...]:
-        """The steps of :attr:`key`.
-
-        Raises:
-            ValueError: If it is a function.
-        """
-        if callable(self.key):
-            raise ValueError(f'`encoders.{self.modality}.key` is a function, which leads to no place.')
-        return self.key
-
     def check(self, model: nn.Module) -> None:
         """Raise a ValueError unless every path is a module of ``model``."""
         for path in self.modules:
@@ -98,6 +87,11 @@ class ModalityEncoder:
         """Return the module that makes the representation, as far as paths tell."""
         return model.get_submodule(self.representation if self.source == 'output' else self.modules[-1])
 
+    @property
+    def steps(self) -> tuple[int | str, ...]:
+        """What ``key`` names, step by step; none if it is a function."""
+        return () if callable(self.key) else self.key
+
     def pick(self, value: Any) -> Any:
         """Return what ``key`` names in ``value``; of packed sequences the tokens and their padding.
 
@@ -105,7 +99,7 @@ class ModalityEncoder:
             KeyError: If there is nothing under it.
         """
         part = self.key(value) if callable(self.key) else value
-        for step in () if callable(self.key) else self.key:
+        for step in self.steps:
             found = entries(part)
             if step not in found:
                 raise KeyError(

@@ -290,7 +290,7 @@ def _anew(layer: nn.Module) -> nn.Module:
         return nn.Linear(layer.in_features, layer.out_features, bias)
     kind: Any = next(kind for kind in (nn.Conv1d, nn.Conv2d, nn.Conv3d) if isinstance(layer, kind))
     names = ('in_channels', 'out_channels', 'kernel_size', 'stride', 'padding', 'dilation', 'groups')
-    return kind(*(getattr(layer, name) for name in names), bias, layer.padding_mode)
+    return kind(**{name: getattr(layer, name) for name in (*names, 'padding_mode')}, bias=bias)
 
 
 def _is_sequence(value: Any) -> bool:

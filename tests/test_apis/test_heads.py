@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 import mmcggm
 from mmcggm.balancers.cggm_formulas import balancing_terms, direction_loss
+from mmcggm.guided import AutoGuide
 from tests.test_apis.loops import (
     MODALITIES,
     Fusion,
@@ -185,3 +186,10 @@ def test_a_frozen_head_is_refused():
     model.classifier.requires_grad_(False)
     with pytest.raises(ValueError, match="weight of 'classifier' is frozen"):
         mmcggm.balance(model, 'encoders', 'classifier', 'classification')
+
+
+def test_a_guide_is_like_a_weight_normed_convolution():
+    head = nn.utils.parametrizations.weight_norm(nn.Conv2d(8, 3, 3, padding=1, bias=False))
+    last = AutoGuide(head, in_channels=8).last_layer
+    assert isinstance(last.weight, nn.Parameter) and last.bias is None
+    assert last(torch.ones(1, 8, 4, 4)).shape == head(torch.ones(1, 8, 4, 4)).shape
