@@ -120,3 +120,11 @@ def test_what_names_a_balancer_has_one_hook(hooks, balancer, count, tmp_path):
     found = [hook for hook in runner.hooks if isinstance(hook, BalancingHook)]
     assert len(found) == count and (not hooks or found == hooks)
     assert any(type(hook).__name__ == 'EMAHook' for hook in runner.hooks)
+
+
+def test_the_hook_has_a_place_among_the_default_hooks(tmp_path):
+    """Where settings of its own are added to those of a base, and replace nothing."""
+    hooks = dict(balancing=dict(type='mmcggm.BalancingHook', begin=1))
+    runner = tiny_runner(tmp_path, max_epochs=1, hooks=[], default_hooks=hooks)
+    runner.train()
+    assert [hook.begin for hook in runner.hooks if isinstance(hook, BalancingHook)] == [1]
