@@ -129,7 +129,7 @@ def _drop_scope(value: Any, scope: str | None) -> None:
 
     MMEngine hands it on to functions, such as a ``collate_fn``, which do not know it.
     """
-    if isinstance(value, Mapping | Config):
+    if isinstance(value, dict | Config):
         if value.get('_scope_') == scope:
             value.pop('_scope_', None)
         value = value.values()
