@@ -56,7 +56,8 @@ def main(argv: list[str] | None = None) -> int:
     model.to(args.device or get_device()).eval()
     loader = build_loader(cfg, args.split)
     with torch.no_grad():
-        samples = [sample for batch in tqdm(loader, unit='batch') for sample in model.test_step(batch)]
+        found = [sample for batch in tqdm(loader, unit='batch') for sample in model.test_step(batch)]
+    samples = [sample.to_dict() for sample in found]  # as an evaluator gets them
     scores = [np.asarray(sample['prediction'].cpu()) for sample in samples]
     if scores[0].ndim != 1 or len(scores[0]) < 2:
         raise ValueError(f'{args.config} does not classify: a prediction has shape {scores[0].shape}.')

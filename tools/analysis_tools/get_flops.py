@@ -48,16 +48,16 @@ def main(argv: list[str] | None = None) -> int:
         for name, counts in counter.get_flop_counts().items()
         if '.' in name
     }
-    table = PrettyTable(['module', 'parameters (M)', 'operations (G)'], align='r')
+    table = PrettyTable(['module', 'parameters (M)', 'operations (M)'], align='r')
     table.align['module'] = 'l'
     for name, module in model.named_modules():
         if name and name.count('.') < args.depth and (parameters := _parameters(module)):
-            table.add_row([name, f'{parameters / 1e6:.3f}', f'{operations.get(name, 0) / 1e9:.3f}'])
+            table.add_row([name, f'{parameters / 1e6:.3f}', f'{operations.get(name, 0) / 1e6:.3f}'])
     guides = _parameters(model.guides) if hasattr(model, 'guides') else 0
     print(table)
     print(f'Parameters: {(_parameters(model) - guides) / 1e6:.3f} M, and {guides / 1e6:.3f} M of guides.')
     print(
-        f'Operations of one sample: {counter.get_total_flops() / 2e9:.3f} G multiplications with additions.'
+        f'Operations of one sample: {counter.get_total_flops() / 2e6:.3f} M multiplications with additions.'
     )
     return 0
 
