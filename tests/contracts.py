@@ -93,7 +93,6 @@ def case(kind: str, counters: Iterable[str] = (), **settings: Any) -> Case:
 TABLE = {
     'AGM': case('AGM', not_accumulated=SO_FAR),
     'AGS': case('AGS', alpha=0.5),
-    'AGS-largest': case('AGS', alpha=0.5, slow='largest'),
     'AMCo': case('AMCo', sigma=0.5, eps=1.0, not_accumulated=DRAWS),
     'CGGM': case('CGGM', ('updates',), not_accumulated=SO_FAR),
     'CGGM-magnitude': case('CGGM', ('updates',), lam=0.0, rho='neutral'),
@@ -131,8 +130,6 @@ TABLE = {
     'OGM-GE': case('OGM', ('updates',), alpha=0.5, enhance=True, not_skipped=NOISE),
     # It draws for each sample; two processes that are seeded alike, as MMEngine does, draw alike for theirs.
     'OPM': case('OPM', not_accumulated=DRAWS, not_distributed=DRAWS),
-    'PDMP': case('PDMP'),
-    'PDMP-named': case('PDMP', dominant='m1'),
     'PMR': case('PMR', entropy_until=0.5, batch_needs='all', not_accumulated=SO_FAR),
     'ReconBoost': case('ReconBoost', turn_epochs=1, rectify_epochs=1),
     'ReconBoost-all': case('ReconBoost', classes='all', consolidation=0.5, turn_epochs=1, rectify_epochs=1),

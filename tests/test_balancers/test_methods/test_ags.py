@@ -5,7 +5,7 @@ from math import tanh
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmcggm.balancers import AGS, Balancer
@@ -16,6 +16,7 @@ from tests.tiny import attached, balanced_gradients
 sizes = st.lists(st.floats(1e-3, 1e3), min_size=2, max_size=6)
 
 
+@settings(max_examples=40)
 @given(sizes, st.floats(0.01, 5), st.booleans(), st.floats(1e-2, 1e2))
 def test_coefficients_are_bounded_and_know_no_units(found, alpha, largest, unit):
     sizes = torch.tensor(found, dtype=torch.float64)

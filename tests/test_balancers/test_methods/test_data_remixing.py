@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
@@ -17,6 +17,7 @@ from tests.tiny import attached, balanced_gradients, batches, tiny_guided
 numbers = st.floats(-5, 5)
 
 
+@settings(max_examples=40)
 @given(st.lists(st.lists(numbers, min_size=3, max_size=3), min_size=2, max_size=5))
 def test_a_sample_belongs_to_the_prediction_nearest_to_uniform(logits):
     """As the authors' code has it: of the least divergence from the uniform distribution."""

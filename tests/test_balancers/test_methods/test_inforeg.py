@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmcggm.balancers import Balancer, InfoReg
@@ -13,6 +13,7 @@ from tests.many import many_batches, many_guided
 from tests.tiny import attached, balanced_gradients
 
 
+@settings(max_examples=40)
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=6))
 def test_leads_are_means_over_those_behind(scores):
     leads, ahead = mean_leads(torch.tensor(scores, dtype=torch.float64), torch.ones(len(scores)).bool())
@@ -59,7 +60,7 @@ def test_gradients_are_those_of_the_loss_with_the_term(count):
 
 
 def test_the_window_follows_the_traces_and_the_epoch_moves_the_hold():
-    guided, data = many_guided(2), many_batches(2, 6)
+    guided, data = many_guided(2), many_batches(2, 3)
     balancer = attached(InfoReg(threshold=0.1), guided)
     optimizer = torch.optim.SGD(guided.model.parameters(), lr=0.5)
     traces, held = [], []

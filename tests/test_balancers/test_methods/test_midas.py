@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
@@ -15,6 +15,7 @@ from tests.streams import Streams, streams_batch, streams_guided
 from tests.tiny import attached, balanced_gradients, batches, tiny_guided
 
 
+@settings(max_examples=40)
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=20))
 def test_partners_are_of_another_class(labels):
     labels = torch.tensor(labels)
@@ -23,6 +24,7 @@ def test_partners_are_of_another_class(labels):
     assert found.all() if labels.unique().numel() > 1 else not found.any()
 
 
+@settings(max_examples=40)
 @given(st.lists(st.floats(0.01, 1), min_size=2, max_size=6))
 def test_shares_follow_confidence_and_lift_the_least(confidences):
     values = [torch.tensor([c], dtype=torch.float64) for c in confidences]

@@ -5,7 +5,7 @@ from math import tanh
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
@@ -18,6 +18,7 @@ from tests.toy import Shown
 positive = st.floats(0.01, 10)
 
 
+@settings(max_examples=40)
 @given(st.lists(st.floats(0, 100), min_size=2, max_size=6), positive, st.floats(1, 5))
 def test_coefficients_are_bounded_and_rise_with_the_others_lead(ratios, alpha, beta):
     ratios = torch.tensor(sorted(ratios), dtype=torch.float64)
