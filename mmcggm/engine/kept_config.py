@@ -58,10 +58,12 @@ def kept_config(checkpoint: Mapping[str, Any], source: str, trust: bool = False)
 
 def _settings(tree: ast.Module) -> Iterator[tuple[str, Any]]:
     for statement in tree.body:
-        targets = statement.targets if isinstance(statement, ast.Assign) else []
-        if len(targets) != 1 or not isinstance(targets[0], ast.Name):
+        if not isinstance(statement, ast.Assign) or len(statement.targets) != 1:
             raise ValueError(f'line {statement.lineno} is no `name = value`')
-        yield targets[0].id, _value(statement.value)
+        target = statement.targets[0]
+        if not isinstance(target, ast.Name):
+            raise ValueError(f'line {statement.lineno} is no `name = value`')
+        yield target.id, _value(statement.value)
 
 
 def _value(node: ast.expr) -> Any:
@@ -73,7 +75,8 @@ def _value(node: ast.expr) -> Any:
     if isinstance(node, ast.Tuple):
         return tuple(_value(entry) for entry in node.elts)
     if isinstance(node, ast.Dict) and None not in node.keys:
-        return {_value(k): _value(v) for k, v in zip(node.keys, node.values, strict=True)}
+        pairs = zip(node.keys, node.values, strict=True)
+        return {_value(key): _value(value) for key, value in pairs if key is not None}
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict':
         names = [keyword.arg for keyword in node.keywords]
         if None not in names and not node.args:
