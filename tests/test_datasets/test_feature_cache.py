@@ -193,7 +193,7 @@ def test_stale_cache_is_refused(settings, files, tmp_path, change, parts):
     settings = copy.deepcopy(settings_for(copied))
     read(tmp_path, settings)  # where files lie does not matter
     change(copied, settings)
-    message = rf"The features in '.*/train' are stale: {parts} changed since .*cache_features\.py"
+    message = rf"The features in '.*/train' are stale: {parts} changed since .*convert cache_features"
     with pytest.raises(ValueError, match=message):
         read(tmp_path, settings)
     with pytest.raises(ValueError, match=message):
