@@ -10,8 +10,6 @@ version = release = mmcggm.__version__
 
 extensions = ['myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.napoleon', 'sphinx.ext.viewcode']
 myst_heading_anchors = 4
-# The tests compare the navigation with the pages that there are.
-suppress_warnings = ['toc.not_readable']
 
 napoleon_use_ivar = True
 autodoc_typehints = 'description'

@@ -25,6 +25,7 @@ class Tool(NamedTuple):
 COMMANDS = {
     'train': Tool('train.py', 'train a model'),
     'test': Tool('test.py', 'test a model'),
+    'infer': Tool('infer.py', 'predict: segment brain tumours in NIfTI files, classify samples'),
     'convert av_digits': Tool('dataset_converters/av_digits.py', 'spoken and handwritten digits'),
     'convert brats': Tool('dataset_converters/brats.py', 'brain tumour MRI, from NIfTI files'),
     'convert brats_phantom': Tool('dataset_converters/brats_phantom.py', 'make synthetic brain tumour MRI'),
@@ -41,9 +42,13 @@ COMMANDS = {
     'plot balance': Tool('analysis_tools/plot_balance.py', 'what the balancer did in a training'),
     'plot slices': Tool('analysis_tools/plot_slices.py', 'segmentations beside their references'),
     'plot information': Tool('analysis_tools/information_curve.py', 'accuracy over shared information'),
+    'browse': Tool('analysis_tools/browse_dataset.py', 'draw what the network gets after the transforms'),
+    'report': Tool('analysis_tools/report.py', 'one HTML page of one or several trainings'),
+    'view': Tool('analysis_tools/view_case.py', 'one HTML page of a case, in 2D and 3D'),
     'probe': Tool('analysis_tools/linear_probe.py', 'what each encoder of a checkpoint has learnt'),
     'score': Tool('analysis_tools/challenge_score.py', "segmentations with the BraTS challenge's scorer"),
     'strip': Tool('model_converters/strip_guides.py', 'a checkpoint of the plain model, without guides'),
+    'publish': Tool('model_converters/publish_model.py', 'a checkpoint to pass on, named by its hash'),
     'doctor': Tool('doctor.py', "versions, devices, extras, and whether a config's data is there"),
     'quickstart': Tool('quickstart.py', 'a first result on real data, in a minute'),
 }
