@@ -128,7 +128,7 @@ def test_an_absent_store_says_what_to_do_in_one_sentence(tmp_path):
 
 def test_a_store_without_splits_says_who_writes_them(own_store):
     (own_store / 'splits.json').unlink()
-    with pytest.raises(FileNotFoundError, match=r'splits\.json does not exist.*brats\.py'):
+    with pytest.raises(FileNotFoundError, match=r'splits\.json does not exist.*convert brats'):
         BraTSDataset(str(own_store))
 
 
