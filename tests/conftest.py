@@ -36,10 +36,17 @@ def pytest_runtest_setup() -> None:
 
 
 @pytest.fixture(autouse=True, scope='module')
-def no_scope_left_behind() -> Iterator[None]:
-    """Forget the default scope of a runner that a module built, which others would inherit."""
+def nothing_left_behind() -> Iterator[None]:
+    """Forget the default scope of a runner that a module built, and the environment of a tool that it ran.
+
+    Others would inherit them: Accelerate takes a ``LOCAL_RANK`` for one of several processes.
+    """
+    before = dict(os.environ)
     yield
     DefaultScope._instance_dict.clear()
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ BASELINE = ROOT / 'configs' / 'baseline'
 CONFIGS = sorted(p for p in (ROOT / 'configs').glob('*/*.py') if p.parent.name not in ('_base_', 'benchmark'))
 SHIPPED = [*CONFIGS, *BASES.glob('*.py'), *BASES.glob('*/*.py'), *(ROOT / 'configs/benchmark').rglob('*.py')]
 GUIDED = {path.stem for path in (BASES / 'guided').glob('*.py')}
-UNBALANCED = {'baseline', 'single', 'mmcosine'}
+UNBALANCED = {'baseline', 'single', 'mmcosine', 'pretrained'}
 
 
 @pytest.fixture(scope='module', params=CONFIGS, ids=lambda path: str(path.relative_to(ROOT / 'configs')))

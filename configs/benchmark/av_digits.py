@@ -17,7 +17,7 @@ methods = {
     'AMCo': dict(space={'optim_wrapper.balancer.sigma': [0.5, 0.6, 0.7]}),
     'UMT': dict(after={f'model.teachers.{name}': f'{name} alone' for name in modalities}),
     **{
-        f'pretrained, {how}': dict(after={f'model.pretrained.{name}': f'{name} alone' for name in modalities})
+        f'pretrained {how}': dict(after={f'model.pretrained.{name}': f'{name} alone' for name in modalities})
         for how in ('frozen', 'finetuned')
     },
 }

@@ -16,7 +16,7 @@ methods = {
     },
     'UMT': dict(after={f'model.teachers.{view}': f'{view} alone' for view in views}),
     **{
-        f'pretrained, {how}': dict(after={f'model.pretrained.{view}': f'{view} alone' for view in views})
+        f'pretrained {how}': dict(after={f'model.pretrained.{view}': f'{view} alone' for view in views})
         for how in ('frozen', 'finetuned')
     },
 }

@@ -98,7 +98,7 @@ def test_one_that_dies_ends_the_other_with_the_cause(config, tmp_path, error):
     wait(witness.exists, process)
     log = process.communicate(timeout=PATIENCE)[0]
     assert process.returncode != 0 and time.time() - witness.stat().st_mtime < PATIENCE
-    end = '\n'.join(log.splitlines()[-25:])
+    end = '\n'.join(log.splitlines()[-40:])
     assert (error or 'Signal 9 (SIGKILL)') in end and 'rank      : 1' in end, log[-4000:]
     assert not processes_of(process.pid)
 

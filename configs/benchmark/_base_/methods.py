@@ -9,8 +9,8 @@ methods = {
     'multi-loss': dict(
         config='configs/multi_loss/{data}.py', space={'optim_wrapper.balancer.weight': [0.3, 1.0, 3.0]}
     ),
-    'pretrained, frozen': dict(config='configs/pretrained/{data}.py', overrides={'model.freeze': True}),
-    'pretrained, finetuned': dict(config='configs/pretrained/{data}.py'),
+    'pretrained frozen': dict(config='configs/pretrained/{data}.py', overrides={'model.freeze': True}),
+    'pretrained finetuned': dict(config='configs/pretrained/{data}.py'),
     'CGGM': dict(
         config='configs/cggm/{data}_paper.py',
         space={
