@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate.state import GradientState
+from mmengine.logging import print_log
 from torch import Tensor, nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from mmcggm.utils.atomic import replacing
 
 from .balanced import Balanced
 from .loop_pass import loss_of, with_loss
@@ -64,9 +68,8 @@ class BalanceCallback(TrainerCallback):
         if self._balanced.updates is None:
             self._balanced.updates = state.max_steps
         self._balanced.prepare(kwargs['optimizer'])
-        saved = _folder(args, state) / STATE
-        if state.global_step and saved.is_file():
-            self._balanced.load_state_dict(torch.load(saved, weights_only=True))
+        if state.global_step:
+            self._resume(_folder(args, state) / STATE)
         self._handles = [
             self._balanced.model.register_forward_pre_hook(self._begin_pass, with_kwargs=True),
             self._balanced.model.register_forward_hook(self._end_pass, with_kwargs=True),
@@ -93,7 +96,8 @@ class BalanceCallback(TrainerCallback):
     ) -> None:
         """Write the method's state."""
         if state.is_world_process_zero:
-            torch.save(self._balanced.state_dict(), _folder(args, state) / STATE)
+            with replacing(_folder(args, state) / STATE) as temporary:
+                torch.save(self._balanced.state_dict(), temporary)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -101,6 +105,18 @@ class BalanceCallback(TrainerCallback):
         """Watch no more."""
         for handle in self._handles:
             handle.remove()
+
+    def _resume(self, saved: Path) -> None:
+        """Take up the method's state, or say that there is none."""
+        if saved.is_file():
+            self._balanced.load_state_dict(torch.load(saved, weights_only=True))
+            return
+        print_log(
+            f"The Trainer goes on with an earlier training, but '{saved}' is not there: the method begins "
+            'anew. Copy it from the checkpoint, if that has it.',
+            'current',
+            logging.WARNING,
+        )
 
     def _begin_pass(self, model: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
         if model.training and torch.is_grad_enabled():
@@ -130,8 +146,7 @@ def _share(kwargs: dict[str, Any]) -> float | Tensor:
 
 
 def _at_the_end_of_backward(loss: Tensor, function: Callable[[], None]) -> None:
-    """Call ``function`` at the end of the backward pass of ``loss``, when gradients are averaged over "
-    "processes."""
+    """Call ``function`` at the end of ``loss``'s backward pass, when processes have averaged gradients."""
     engine = torch.autograd.Variable._execution_engine
 
     def call_last(grad: Tensor) -> None:

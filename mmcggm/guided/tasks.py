@@ -186,8 +186,7 @@ class ClassificationTask(TargetTask):
         return prediction, target if target.is_floating_point() else target.long()
 
     def _check_one_label(self, probabilities: Tensor) -> None:
-        """Raise a ValueError if rows are no probabilities; of the first batch, since that waits for the "
-        "device."""
+        """Raise a ValueError if rows of the first batch are no probabilities; asking waits for the device."""
         if self._checked:
             return
         self._checked = True
@@ -375,8 +374,7 @@ def find_target(batch: dict[str, Any], path: str) -> Tensor:
 
 
 def dice_counts(prediction: Tensor, labels: Tensor, counted: Tensor) -> Tensor:
-    """Return the Dice of each class as counts ``(C, 2)``, of logits ``(N, C, *)`` and class indices ``(N, "
-    "*)``."""
+    """Return each class's Dice as counts ``(C, 2)``, of logits ``(N, C, *)`` and classes ``(N, *)``."""
     classes = prediction.shape[1]
     # What does not count is a class of its own, which is left out.
     found = nn.functional.one_hot(prediction.argmax(1).where(counted, classes), classes + 1)[..., :-1]

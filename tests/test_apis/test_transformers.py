@@ -1,14 +1,17 @@
 """In the Trainer of Hugging Face a model moves as in the plain loop."""
 
 import functools
+import inspect
+from unittest import mock
 
 import pytest
 import torch
 from torch import nn
 from torch.utils.data import IterableDataset
 from transformers import PretrainedConfig, Trainer, TrainingArguments
+from transformers import trainer as transformers_trainer
 
-from mmcggm.apis.transformers import BalanceCallback
+from mmcggm.apis.transformers import STATE, BalanceCallback
 from tests.test_apis.loops import (
     Fusion,
     assert_same,
@@ -19,6 +22,14 @@ from tests.test_apis.loops import (
     train_plainly,
 )
 
+RESUMES = pytest.mark.skipif(
+    not hasattr(transformers_trainer, 'safe_globals'),
+    reason='PyTorch from 2.6 on refuses the random state that this version of transformers saves',
+)
+TAKES_LOSS = pytest.mark.skipif(
+    'compute_loss_func' not in inspect.signature(Trainer).parameters,
+    reason='this version of transformers takes no function of the loss',
+)
 METHOD = dict(type='CGGM', lam=0.2, rho='neutral')
 
 
@@ -108,6 +119,7 @@ def test_micro_batches(tmp_path, kind):
     assert_same(parameters_of(model), plainly(batches, parts=2, clip=0.5))
 
 
+@RESUMES
 def test_state_goes_on_where_it_stopped(tmp_path):
     batches = double_batches(8)
     results = []
@@ -124,6 +136,19 @@ def test_state_goes_on_where_it_stopped(tmp_path):
     assert results[1][1] == results[0][1]
 
 
+@RESUMES
+def test_a_state_that_is_not_there_is_said(tmp_path):
+    batches, settings = double_batches(4), dict(max_steps=4, save_strategy='steps', save_steps=2)
+    trainer(tmp_path, *of_trainer(), batches, **settings).train()
+    checkpoint = tmp_path / 'checkpoint-2'
+    assert (checkpoint / STATE).is_file() and not list(checkpoint.glob('.tmp-*'))
+    (checkpoint / STATE).unlink()
+    messages = []
+    with mock.patch('mmcggm.apis.transformers.print_log', lambda message, *_: messages.append(message)):
+        trainer(tmp_path, *of_trainer(), batches, **settings).train(str(checkpoint))
+    assert [str(checkpoint / STATE) in message for message in messages] == [True]
+
+
 def test_evaluation_is_not_watched(tmp_path):
     batches = double_batches(2)
     model, balanced = of_trainer()
@@ -134,6 +159,7 @@ def test_evaluation_is_not_watched(tmp_path):
     assert balanced.clock.iteration == passes == 2
 
 
+@TAKES_LOSS
 def test_what_passes_over_the_guides_is_noticed(tmp_path):
     batches = double_batches(2)
     model, balanced = of_trainer(OfLogits, target=lambda arguments: arguments['x'].new_zeros(16).long())
@@ -141,6 +167,10 @@ def test_what_passes_over_the_guides_is_noticed(tmp_path):
     task.compute_loss_func = lambda outputs, labels, num_items_in_batch: outputs['logits'].sum()
     with pytest.raises(RuntimeError, match='Backward did not pass through the loss that the model returned'):
         task.train()
+
+
+def test_what_the_trainer_can_not_do_is_refused(tmp_path):
+    batches = double_batches(2)
     model, balanced = of_trainer()
     model.config = PretrainedConfig()
     with pytest.raises(ValueError, match='`label_smoothing_factor`'):

@@ -392,8 +392,7 @@ def test_real_cases_of_both_namings_convert(real_brats, tmp_path):
 
 
 def test_a_label_whose_meaning_is_open_refuses_the_set_until_it_is_said(tmp_path, capfd, monkeypatch):
-    """Of three treated gliomas one has a cavity: 4 would be the enhancing tumour if files were looked at "
-    "alone."""
+    """Of three treated gliomas one has a cavity: for a file alone, 4 would be the enhancing tumour."""
     source, store = tmp_path / 'source', tmp_path / 'store'
     for seed in range(3):
         files = write_synthetic_case(source, f'BraTS-GLI-0000{seed}-100', '2023', seed=seed)

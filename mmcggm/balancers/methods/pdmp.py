@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from torch import Tensor
@@ -63,7 +64,7 @@ class PDMP(EncoderScaling):
 
     def see_validation(self, scores: Sequence[float], losses: Sequence[float] | None = None) -> None:
         """Take the best modality of those that have a score."""
-        found = [(score, -index) for index, score in enumerate(scores) if score == score]
+        found = [(score, -index) for index, score in enumerate(scores) if not math.isnan(score)]
         if self.dominant is None and found:
             self.best = -max(found)[1]
 

@@ -98,8 +98,7 @@ def _box(mask: np.ndarray) -> tuple[slice, ...]:
 
 
 def _differs(image: np.ndarray, levels: np.ndarray, within: np.ndarray | bool = True) -> np.ndarray:
-    """Return where, ``within`` a mask, any sequence lies above its level, or, if many lie below, beside "
-    "it."""
+    """Return where, ``within`` a mask, any sequence lies above its level; if many lie below, beside it."""
     levels = levels.astype(image.dtype)[:, None, None, None]
     above, below = image > levels, image < levels
     if within is not True:

@@ -197,8 +197,7 @@ def test_a_plain_file_has_the_size_that_its_header_names(tmp_path, change):
 
 
 def test_a_bomb_costs_no_more_than_its_header_names(tmp_path):
-    """A gigabyte of zeros behind a small volume, in a megabyte; and a header that names it without having "
-    "it."""
+    """A gigabyte of zeros behind a small volume, in a megabyte; and a header that names what is not there."""
     import tracemalloc
 
     head = gzip.decompress(save(tmp_path / 'a.nii.gz').read_bytes())
