@@ -25,11 +25,11 @@ from torch.optim import Optimizer
 from torch.utils._pytree import tree_map
 
 from mmcggm.guided.guided_model import GuidedModel
-from mmcggm.guided.weights import load_weights
+from mmcggm.guided.weights import load_weights, weights_for
 from mmcggm.registry import STRATEGIES
 
 from .checkpoint_files import writing_checkpoint
-from .training_state import check_training_state
+from .training_state import check_parameter_order, check_training_state
 
 
 @STRATEGIES.register_module()
@@ -88,6 +88,8 @@ class FSDP2Strategy(DDPStrategy):
     def resume(self, filename: str, *, callback: Callable | None = None, **kwargs: Any) -> dict[str, Any]:
         def check(checkpoint: dict[str, Any]) -> None:
             check_training_state(checkpoint, filename)
+            state = weights_for(self.model, checkpoint, filename)
+            check_parameter_order(self.model, state, filename)
             if callback is not None:
                 callback(checkpoint)
 

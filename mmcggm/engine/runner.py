@@ -26,7 +26,7 @@ from .hooks import BalancingHook
 from .inherited_settings import guided_settings
 from .optim_wrapper import unwrapped
 from .resumable_data import resumable
-from .training_state import check_training_state, kept_settings
+from .training_state import check_parameter_order, check_training_state, kept_settings
 
 # What MMEngine says in each training although nothing is wrong.
 HARMLESS_LINES = (
@@ -190,6 +190,8 @@ class BalancedRunner(_InterruptibleMixin, Runner):
         model = unwrapped(self.model)
         model = model.module if isinstance(model, BaseTTAModel) else model
         checkpoint['state_dict'] = weights_for(model, checkpoint, filename, revise_keys)
+        if self._is_resuming:
+            check_parameter_order(model, checkpoint['state_dict'], filename)
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         if strict is None:
             strict = self._is_resuming or not self._is_training or self.cfg.get('strict_load', True)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmengine.runner import Runner
+from torch import nn
 
 from mmcggm.balancers.state import difference
 from mmcggm.utils.checkpoints import CheckpointError
@@ -44,6 +45,30 @@ def check_training_state(checkpoint: Mapping[str, Any], source: str, runner: Run
             f"'{source}' can't be resumed from: {wrong} in it is not what this training saves there. Take "
             'the config of its training, or an earlier checkpoint.'
         )
+
+
+def check_parameter_order(model: nn.Module, state: Mapping[str, Any], source: str) -> None:
+    """Raise a CheckpointError if the model has its parameters in another order than the weights.
+
+    An optimizer keeps its state by the number of a parameter. In another order, one parameter would go on
+    with the moments of another, in silence where both have the same shape.
+
+    Args:
+        model: Before it takes the weights.
+        state: Weights by the names that they have in ``model``.
+        source: Name of the file, for the message.
+    """
+    known = dict(model.named_parameters())
+    saved = [name for name in state if name in known]
+    own = [name for name in known if name in state]
+    for before, now in zip(saved, own, strict=True):
+        if before != now:
+            raise CheckpointError(
+                f"'{source}' can't be resumed from: at the place of its parameter '{before}' the model has "
+                f"'{now}', so that each would get the optimizer's state of the other. Take the config that "
+                'the training was begun with, not the copy in its `work_dir`, in which MMEngine sorts all '
+                'names. Or begin a training from the weights: `load_from` in the config.'
+            )
 
 
 def kept_settings(checkpoint: Mapping[str, Any], runner: Runner) -> list[str]:

@@ -104,6 +104,23 @@ def test_a_balancers_state_of_another_kind_is_named(trained, tmp_path, name, val
         resume_from(path, tmp_path)
 
 
+def test_a_training_whose_modalities_changed_places_is_not_resumed(trained, tmp_path):
+    def swap(checkpoint):  # as a config leads to whose names were sorted
+        state = checkpoint['state_dict']
+        order = sorted(
+            state, key=lambda name: (not name.startswith('model.right_encoder'), list(state).index(name))
+        )
+        checkpoint['state_dict'] = {name: state[name] for name in order}
+
+    path = changed(trained, tmp_path / 'a.pth', swap)
+    with pytest.raises(
+        CheckpointError, match=r"'model\.right_encoder\.weight' the model has 'model\.left_encoder"
+    ):
+        resume_from(path, tmp_path / 'training')
+    # The weights alone are as good as ever.
+    tiny_runner(tmp_path / 'begun', max_epochs=1, load_from=str(path)).train()
+
+
 @pytest.mark.parametrize('resume', [True, False])
 def test_weights_that_do_not_fit_are_an_error(trained, tmp_path, resume):
     path = changed(trained, tmp_path / 'a.pth', lambda c: c['state_dict'].pop('model.classifier.weight'))
