@@ -18,6 +18,19 @@ def confidence_sums(seen: Pass) -> Tensor:
     return torch.stack([seen.task_loss.new_zeros(()) if c is None else c.sum() for c in found]).detach()
 
 
+def share_sums(seen: Pass) -> Tensor:
+    """Return the sums ``s`` ``(M,)`` of the probabilities that the modalities give to the truth in a pass.
+
+    As published from each one's share of the fused output, where fusion is affine; elsewhere from the guides.
+    """
+    shares = seen.shares()
+    if shares is None:
+        return confidence_sums(seen)
+    nothing = seen.task_loss.new_zeros(())
+    sums = [nothing if share is None else seen.confidences_of(share).sum() for share in shares]
+    return torch.stack(sums).detach()
+
+
 def discrepancy_ratios(sums: Tensor) -> Tensor:
     """Return ``r_i`` ``(M,)`` for the sums ``s_i`` ``(M,)`` of probabilities.
 

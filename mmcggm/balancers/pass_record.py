@@ -100,6 +100,14 @@ class Pass:
         """Return the probability of the truth, by sample, ``(N,)``, of an output like that of the head."""
         self._unknown('probabilities')
 
+    def shares(self) -> list[Tensor | None] | None:
+        """Return each modality's share of the head's output, ``(N, ...)``, without a graph; their sum is it.
+
+        None where the output is not affine in the representations, so that there are no such shares, or where
+        representations have no graph.
+        """
+        return None
+
     def unimodal_losses(self) -> list[Tensor | None]:
         """Return the ``M`` losses of the guides, scalars whose gradients reach the encoders alone."""
         self._unknown('the losses of the guides at the encoders')

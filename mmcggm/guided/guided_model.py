@@ -124,6 +124,7 @@ class GuidedModel(BaseModel):
             )
         )
         self.teachers = Teachers(teachers or {}, self.encoders)
+        self.fuses_affinely: bool | None = None
         self._changes: Mapping[str, Change] = {}
         self._pass: GuidedPass | None = None
         self._warned_unbalanced = False

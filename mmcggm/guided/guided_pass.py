@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, NamedTuple, Protocol, cast
 
 import torch
+from mmengine.logging import print_log
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
@@ -22,6 +23,7 @@ from .capture import captured
 from .encoder_paths import ModalityEncoder
 from .guides import naming_guide
 from .heads import Heads
+from .shares import affine_shares, is_affine
 from .tasks import Task
 from .teachers import Teachers
 
@@ -33,6 +35,7 @@ class Guided(Protocol):
     encoders: Sequence[ModalityEncoder]
     task: Task
     teachers: Teachers
+    fuses_affinely: bool | None  # None until a pass has tried
 
     @property
     def guides(self) -> Any: ...  # of modules by modality
@@ -69,6 +72,7 @@ class GuidedPass(Pass):
         self.batch: dict[str, Any] = {}
         self.found: dict[str, Any] = {}
         self._arguments: tuple[tuple, dict[str, Any]] = ((), {})
+        self._changed: dict[str, list[Tensor]] = {}
         self._head_call: HeadCall | None = None
         self._task_loss: Tensor | None = None
 
@@ -88,6 +92,7 @@ class GuidedPass(Pass):
             head = model.get_submodule(heads.distinct[0])
             handles.append(head.register_forward_hook(self._keep_head_call, with_kwargs=True))
         computed = heads.compute_weights(model)
+        changes = {modality: self._kept(modality, change) for modality, change in (changes or {}).items()}
         try:
             with (
                 parametrize.cached() if computed else nullcontext(),
@@ -217,6 +222,17 @@ class GuidedPass(Pass):
     def confidences_of(self, output: Tensor) -> Tensor:
         return self.guided.task.confidences(self.guided.model, output, self.batch)
 
+    def shares(self) -> list[Tensor | None] | None:
+        found = [float_tensors(self.found[m]) for m in self._present]
+        received = [self._changed.get(m, own) for m, own in zip(self._present, found, strict=True)]
+        # What a frozen encoder made, or a change replaced, has no graph to ask.
+        if not all(x.requires_grad for own in received for x in own) or not self._fuses_affinely():
+            return None
+        parts = affine_shares(self.output, received, found)
+        fitted = [self.guided.task.fit(self.guided.model, part, self.batch) for part in parts]
+        by_name = dict(zip(self._present, fitted, strict=True))
+        return self._each(by_name.__getitem__)
+
     def unimodal_losses(self) -> list[Tensor | None]:
         return self._each(lambda modality: self._at_encoders(self._raw_losses[modality], [modality]))
 
@@ -271,6 +287,38 @@ class GuidedPass(Pass):
                 "the layer's weight without calling it: call the layer, or choose another balancer."
             )
         return self._head_call
+
+    @property
+    def _present(self) -> list[str]:
+        return [modality for modality in self.modalities if modality in self.found]
+
+    def _fuses_affinely(self) -> bool:
+        """Return whether the head's output is affine in the representations, which the first pass tries."""
+        guided = self.guided
+        if guided.fuses_affinely is None:
+            # A mean of calls, or what a function makes of a representation, never enters fusion.
+            enters = all(e.calls == 'once' and not callable(e.key) for e in guided.encoders)
+            if not enters or len(guided.heads.distinct) != 1 or not self.called_head:
+                guided.fuses_affinely = False
+            else:
+                present = [self.modalities.index(modality) for modality in self._present]
+                guided.fuses_affinely = is_affine(self, present, len(self.modalities))
+            if guided.fuses_affinely is not None:
+                source = (
+                    "each modality's share of the fused output" if guided.fuses_affinely else 'the guides'
+                )
+                print_log(f'What the modalities predict is taken from {source}.', 'current')
+        return bool(guided.fuses_affinely)
+
+    def _kept(self, modality: str, change: Change) -> Change:
+        """Return ``change``, which keeps what it makes of the tensors of a representation."""
+        made = self._changed.setdefault(modality, [])
+
+        def kept(tensor: Tensor) -> Tensor:
+            made.append(change(tensor))
+            return made[-1]
+
+        return kept
 
     def _each(self, function: Callable[[str], Any]) -> list[Any]:
         return [function(modality) if modality in self.found else None for modality in self.modalities]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from mmcggm.balancers.balancer import EncoderScaling
-from mmcggm.balancers.discrepancy import confidence_sums, discrepancy_ratios
+from mmcggm.balancers.discrepancy import discrepancy_ratios, share_sums
 from mmcggm.balancers.needs import acting_on
 from mmcggm.balancers.pass_record import Pass
 from mmcggm.balancers.state import Memory, UpdateSum
@@ -26,8 +26,9 @@ class OGM(EncoderScaling):
     the authors' code. It is drawn the same in all processes, after their gradients were averaged.
 
     The paper has two modalities, for which ``r_i`` is the ratio of the two sums; the mean over the
-    others is the generalisation here. It takes ``s_i`` from the fused linear layer, split by modality;
-    here the guides give it, so that any fusion will do. For tasks with probabilities.
+    others is the generalisation here. It takes ``s_i`` from the fused linear layer, split by modality, and so
+    does this where fusion up to the head's output is affine; elsewhere the guides give it, so that any fusion
+    will do. The log says which. For tasks with probabilities.
 
     Args:
         alpha: α, positive.
@@ -53,7 +54,7 @@ class OGM(EncoderScaling):
 
     def factors(self, seen: Pass) -> Tensor:
         """Return ``k`` from the probabilities of the truth in the micro-batches so far."""
-        self.confidence.add(confidence_sums(seen))
+        self.confidence.add(share_sums(seen))
         sums = self.confidence.total
         coefficients = ogm_coefficients(sums, self.alpha)
         self.stats = {'k': coefficients, 'confidence': sums}

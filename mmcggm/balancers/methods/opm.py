@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mmcggm.balancers.balancer import Balancer
-from mmcggm.balancers.discrepancy import confidence_sums, discrepancy_ratios
+from mmcggm.balancers.discrepancy import discrepancy_ratios, share_sums
 from mmcggm.balancers.needs import acting_on
 from mmcggm.balancers.pass_record import Change, Pass
 from mmcggm.balancers.state import Memory, UpdateSum
@@ -29,7 +29,8 @@ class OPM(Balancer):
     Published for two modalities; as in :class:`OGM`, ``r_i`` compares with the mean over the others. So
     one of them always has ``q_i = 0``, and no sample loses everything (unless it lacks just this modality).
     The authors' code finds ``r_i`` in the same pass, from the fused linear layer, split by modality; here the
-    guides of the last update give it, so that any fusion will do. It weights ``mean_i q_i`` by the sizes of
+    last update gives it: by that split where fusion up to the head's output is affine, elsewhere by the
+    guides, so that any fusion will do. It weights ``mean_i q_i`` by the sizes of
     the representations, which it has equal. For tasks with probabilities.
 
     The authors' code leaves the first 6 of 100 epochs alone: ``BalancingHook(begin=...)``.
@@ -65,7 +66,7 @@ class OPM(Balancer):
         return {index: _dropping(probability, scale) for index, probability in enumerate(self.q)}
 
     def observe(self, seen: Pass) -> None:
-        self.confidence.add(confidence_sums(seen))
+        self.confidence.add(share_sums(seen))
 
     def end_update(self) -> None:
         """Take the probabilities for the passes of the next update."""
