@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import Tensor
 
 from mmcggm.balancers import Balancer, build_balancer
@@ -39,6 +38,7 @@ from tests.contracts import (
     whole_run,
     whole_training,
 )
+from tests.processes import run_processes
 
 each_case = pytest.mark.parametrize('name', CASES)
 
@@ -347,7 +347,7 @@ def trained_in_process(of: Case, rank: int, world: int, folder: Path, apart: boo
 def ranks(tmp_path_factory) -> list[dict]:
     """Return what two processes, started once for all methods, reached."""
     folder = tmp_path_factory.mktemp('processes')
-    mp.spawn(process, args=(2, folder), nprocs=2)
+    run_processes(process, 2, folder)
     return [torch.load(folder / f'rank{rank}.pt') for rank in range(2)]
 
 

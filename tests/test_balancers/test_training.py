@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
 from mmcggm.balancers import CGGM, Clock, Training
 from mmcggm.balancers.training import over_processes
+from tests.processes import run_processes
 from tests.toy import ToyModel
 
 CPU = torch.device('cpu')
@@ -78,4 +78,4 @@ def exchange(rank: int, folder: Path) -> None:
 
 
 def test_processes_sum_and_average_in_their_group(tmp_path):
-    mp.spawn(exchange, args=(tmp_path,), nprocs=2)
+    run_processes(exchange, tmp_path)

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from mmengine.dataset import default_collate
 from mmengine.model import MMDistributedDataParallel
 
+from tests.processes import run_processes
 from tests.streams import Streams, streams_batch, streams_guided
 from tests.tiny import TinyData, build_wrapper, tiny_guided
 
@@ -50,7 +50,7 @@ def worker(rank: int, world: int, folder: Path, settings: dict) -> None:
 )
 def test_two_processes_equal_one(tmp_path, settings):
     expected = train(0, 1, tmp_path, settings)
-    mp.spawn(worker, args=(2, tmp_path, settings), nprocs=2)
+    run_processes(worker, 2, tmp_path, settings)
     ranks = [torch.load(tmp_path / f'rank{rank}.pt') for rank in range(2)]
     for found in ranks:
         for name, value in expected['model'].items():
@@ -86,7 +86,7 @@ def uneven_worker(rank: int, world: int, folder: Path) -> None:
 
 
 def test_a_rank_without_a_modality_and_an_unequal_batch_hold_up_no_one(tmp_path):
-    mp.spawn(uneven_worker, args=(2, tmp_path), nprocs=2)
+    run_processes(uneven_worker, 2, tmp_path)
     first, second = (torch.load(tmp_path / f'rank{rank}.pt') for rank in range(2))
     assert first['history'] == second['history'] and len(first['history']) == 3
     for name, value in first['model'].items():

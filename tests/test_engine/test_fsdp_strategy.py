@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from mmengine.dataset import default_collate
 from mmengine.runner import FlexibleRunner
 
 from mmcggm.engine import BalancingHook
+from tests.processes import run_processes
 from tests.tiny import TinyClassifier, TinyData, tiny_guided, tiny_runner, wrapper_config
 
 BATCH = 16
@@ -61,7 +61,7 @@ def folder(tmp_path_factory):
     if torch.__version__ < (2, 9):
         pytest.skip('on CPUs, PyTorch before 2.9 sums gradients where FSDP2 asks for their mean')
     folder = tmp_path_factory.mktemp('fsdp')
-    mp.spawn(worker, args=(2, folder), nprocs=2)
+    run_processes(worker, 2, folder)
     return folder
 
 

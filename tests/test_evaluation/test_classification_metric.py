@@ -7,13 +7,13 @@ import pytest
 import sklearn.metrics as sk
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from hypothesis import given
 from hypothesis import strategies as st
 from mmengine.dataset import DefaultSampler
 
 from mmcggm.evaluation import ClassificationMetric, classification_metric
 from mmcggm.registry import METRICS
+from tests.processes import run_processes
 
 KEYS = ['accuracy', 'unweighted_accuracy', 'weighted_F1', 'macro_F1', 'cross_entropy']
 SCALE = 3.0  # of the logits that make_samples writes: that of the predicted class, all others being 0
@@ -145,7 +145,7 @@ def run_rank(rank, folder):
 
 
 def test_two_processes_agree_with_scikit_learn(tmp_path):
-    mp.spawn(run_rank, args=(tmp_path,), nprocs=2)
+    run_processes(run_rank, tmp_path)
     for rank in range(2):
         metrics = json.loads((tmp_path / f'{rank}.json').read_text())
         assert metrics == pytest.approx(from_sklearn(*random_classes(), 5), abs=1e-6)

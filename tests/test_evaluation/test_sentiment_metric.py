@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -16,6 +15,7 @@ from scipy.stats import pearsonr
 from sklearn.metrics import accuracy_score, f1_score, mean_absolute_error
 
 from mmcggm.evaluation import SentimentMetric
+from tests.processes import run_processes
 
 
 def samples(pred, truth) -> list[dict]:
@@ -169,7 +169,7 @@ def evaluate_on_rank(rank: int, folder: Path) -> None:
 
 
 def test_two_processes_equal_one(tmp_path):
-    mp.spawn(evaluate_on_rank, args=(tmp_path,), nprocs=2)
+    run_processes(evaluate_on_rank, tmp_path)
     found = torch.load(tmp_path / 'metrics.pt')
     assert found == evaluate(*random_sentiments())
     assert found == pytest.approx(reference(*random_sentiments()), abs=1e-6)

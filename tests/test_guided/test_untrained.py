@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from mmengine.dataset import default_collate
 from mmengine.hooks import Hook
 from torch import nn
 
 from mmcggm.engine import BalancingHook, GuideScoreHook
 from mmcggm.registry import MODELS
+from tests.processes import run_processes
 from tests.tiny import TinyClassifier, TinyData, TinyGuide, evaluating_runner, tiny_guided, wrapper_config
 
 NAMES = ('left', 'right')
@@ -251,7 +251,7 @@ def be_a_process(rank: int, folder: Path) -> None:
 
 
 def test_two_processes_train_the_control_of_one(tmp_path):
-    mp.spawn(be_a_process, args=(tmp_path,), nprocs=2)
+    run_processes(be_a_process, tmp_path)
     found, weights = train_a_share(0, tmp_path, processes=1)
     for rank in range(2):
         others, other_weights = torch.load(tmp_path / f'{rank}.pt')

@@ -16,8 +16,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from mmcggm.utils.checkpoints import read_data
-
 from .h5_files import open_h5, reading, stored
 from .mapped import MappedArray
 from .npz import header_of_npy, parse_npy
@@ -187,6 +185,9 @@ def _content(path: Path, suffix: str) -> Any:
     if suffix == '.mat':
         return _from_matlab(path)
     if suffix in TORCH:
+        # Here, since it imports MMEngine's runner, which takes as long as torch.
+        from mmcggm.utils.checkpoints import read_data
+
         return read_data(path)
     return load_pickle(path)
 

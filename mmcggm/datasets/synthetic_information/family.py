@@ -8,8 +8,6 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from scipy.integrate import quad
-from scipy.stats import norm
 
 # Of a coupling: how fast what is added changes with what decides on it, and how large it gets. With less an
 # ordinary perceptron sees through any number of them at once.
@@ -156,4 +154,8 @@ class InformationFamily:
 
 @cache
 def _hit_rate(classes: int, distance: float) -> float:
+    # Here, since all data sets are imported together and scipy takes as long as half of torch.
+    from scipy.integrate import quad
+    from scipy.stats import norm
+
     return quad(lambda t: norm.pdf(t) * norm.cdf(t + distance) ** (classes - 1), -10, 10)[0]

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
-from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 
 
 class NotDataError(ValueError):
@@ -112,6 +111,9 @@ def _attribute(owner: Any, name: str) -> Any:
     if owner is _History and name in ('min', 'max', 'mean', 'current'):
         return None  # a statistic, which each has anyway
     if owner is _OneCycle and name in ('_annealing_cos', '_annealing_linear'):
+        # Here, since MMEngine's optimizers take longer to import than torch.
+        from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
+
         return getattr(OneCycleParamScheduler, name)
     raise NotDataError(f"'getattr' for {name!r}")
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import nn
 
 from mmcggm.balancers import OGM, Training
 from mmcggm.balancers.methods.ogm import ogm_coefficients
+from tests.processes import run_processes
 from tests.tiny import batches, build_wrapper, classifier_guided, weights
 from tests.toy import Shown
 
@@ -101,7 +101,7 @@ def train_on_rank(rank: int, folder: Path) -> None:
 
 
 def test_noise_is_the_same_in_all_processes_whatever_their_seeds(tmp_path):
-    mp.spawn(train_on_rank, args=(tmp_path,), nprocs=2)
+    run_processes(train_on_rank, tmp_path)
     (first, plain), (second, other) = (torch.load(tmp_path / f'{rank}.pth') for rank in range(2))
     assert torch.equal(first, second) and torch.equal(plain, other) and not torch.equal(first, plain)
 

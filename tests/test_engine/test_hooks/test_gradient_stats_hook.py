@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import nn
 
 from mmcggm.engine import BalancingHook, GradientStatsHook
 from mmcggm.engine.hooks.gradient_stats_hook import gradient_stats
 from mmcggm.guided import GuidedModel
+from tests.processes import run_processes
 from tests.tiny import TinyClassifier, batches, classifier_guided, tiny_runner, wrapper_config
 
 NAMES = ('left', 'right')
@@ -139,7 +139,7 @@ def measure_a_share(rank: int, folder: Path) -> None:
 
 
 def test_two_processes_equal_one(tmp_path):
-    mp.spawn(measure_a_share, args=(tmp_path,), nprocs=2)
+    run_processes(measure_a_share, tmp_path)
     model, (batch,) = classifier_guided(), batches(1)
     for rank in range(2):
         torch.testing.assert_close(torch.load(tmp_path / f'rank{rank}.pt'), expected_stats(model, batch))

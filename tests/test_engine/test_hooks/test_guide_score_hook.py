@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from mmengine.dataset import default_collate
 from mmengine.hooks import Hook
 
 from mmcggm.engine import BalancingHook, GuideScoreHook
 from mmcggm.registry import MODELS
+from tests.processes import run_processes
 from tests.tiny import TinyClassifier, TinyData, evaluating_runner, tiny_guided, wrapper_config
 
 NAMES = ('left', 'right')
@@ -166,7 +166,7 @@ def score_a_share(rank: int, folder: Path) -> None:
 
 
 def test_two_processes_score_the_whole_data_set(tmp_path):
-    mp.spawn(score_a_share, args=(tmp_path,), nprocs=2)
+    run_processes(score_a_share, tmp_path)
     expected = guide_accuracy(tiny_guided(), TinyData(64))
     for rank in range(2):
         found = torch.load(tmp_path / f'rank{rank}.pt')

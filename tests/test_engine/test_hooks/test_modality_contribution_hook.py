@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from mmengine.dataset import default_collate
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
@@ -18,6 +17,7 @@ from mmcggm.engine import GuideScoreHook, ModalityContributionHook
 from mmcggm.engine.hooks.modality_contribution_hook import contributions, representation_means
 from mmcggm.guided import GuidedModel, RegressionTask
 from mmcggm.registry import MODELS
+from tests.processes import run_processes
 from tests.tiny import Accuracy, TinyClassifier, TinyData, TinyGuide, tiny_guided, tiny_runner
 
 METRICS = ('subset', 'shapley', 'utilisation')
@@ -279,7 +279,7 @@ def measure_a_share(rank: int, folder: Path) -> None:
 
 
 def test_two_processes_equal_one(tmp_path):
-    mp.spawn(measure_a_share, args=(tmp_path,), nprocs=2)
+    run_processes(measure_a_share, tmp_path)
     expected = contribution(contributing_runner(tmp_path, data=TinyData(64)).test())
     for rank in range(2):
         assert torch.load(tmp_path / f'rank{rank}.pt') == pytest.approx(expected)

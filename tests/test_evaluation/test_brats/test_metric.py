@@ -6,12 +6,12 @@ import sys
 import numpy as np
 import pytest
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from mmengine.dataset import DefaultSampler
 
 from mmcggm.evaluation import BraTSMetric
 from mmcggm.evaluation.brats import metric as brats_metric
 from mmcggm.registry import METRICS
+from tests.processes import run_processes
 from tests.test_evaluation.test_brats.samples import cube, make_sample
 
 pytest.importorskip('panoptica')
@@ -128,7 +128,7 @@ def run_rank(rank, folder):
 
 
 def test_two_processes_equal_one(tmp_path):
-    mp.spawn(run_rank, args=(tmp_path,), nprocs=2)
+    run_processes(run_rank, tmp_path)
     alone = evaluate(BraTSMetric(per_case_csv=str(tmp_path / 'alone.csv')), cases())
     for rank in range(2):
         assert json.loads((tmp_path / f'{rank}.json').read_text()) == alone
