@@ -63,6 +63,7 @@ class Balanced:
         self.heads = Heads.from_config(head, self.modalities)
         self.task = task_of(task)
         self.teachers = Teachers({}, self.encoders)
+        self.fuses_affinely: bool | None = None
         self.balancer: Balancer | None = None
         self.clock = Clock()
         self.updates = updates

@@ -226,7 +226,7 @@ class GuidedPass(Pass):
         found = [float_tensors(self.found[m]) for m in self._present]
         received = [self._changed.get(m, own) for m, own in zip(self._present, found, strict=True)]
         # What a frozen encoder made, or a change replaced, has no graph to ask.
-        if not all(x.requires_grad for own in received for x in own) or not self._fuses_affinely():
+        if not all(x.requires_grad for own in received for x in own) or not self._fuses_affinely(received):
             return None
         parts = affine_shares(self.output, received, found)
         fitted = [self.guided.task.fit(self.guided.model, part, self.batch) for part in parts]
@@ -292,23 +292,17 @@ class GuidedPass(Pass):
     def _present(self) -> list[str]:
         return [modality for modality in self.modalities if modality in self.found]
 
-    def _fuses_affinely(self) -> bool:
-        """Return whether the head's output is affine in the representations, which the first pass tries."""
+    def _fuses_affinely(self, received: Sequence[Sequence[Tensor]]) -> bool:
+        """Return whether the head's output is affine in the representations, which the first pass tells."""
         guided = self.guided
         if guided.fuses_affinely is None:
             # A mean of calls, or what a function makes of a representation, never enters fusion.
-            enters = all(e.calls == 'once' and not callable(e.key) for e in guided.encoders)
-            if not enters or len(guided.heads.distinct) != 1 or not self.called_head:
-                guided.fuses_affinely = False
-            else:
-                present = [self.modalities.index(modality) for modality in self._present]
-                guided.fuses_affinely = is_affine(self, present, len(self.modalities))
-            if guided.fuses_affinely is not None:
-                source = (
-                    "each modality's share of the fused output" if guided.fuses_affinely else 'the guides'
-                )
-                print_log(f'What the modalities predict is taken from {source}.', 'current')
-        return bool(guided.fuses_affinely)
+            enter = all(e.calls == 'once' and not callable(e.key) for e in guided.encoders)
+            has_output = len(guided.heads.distinct) == 1 and self.called_head
+            guided.fuses_affinely = enter and has_output and is_affine(self.output, received)
+            source = "each modality's share of the fused output" if guided.fuses_affinely else 'the guides'
+            print_log(f'What the modalities predict is taken from {source}.', 'current')
+        return guided.fuses_affinely
 
     def _kept(self, modality: str, change: Change) -> Change:
         """Return ``change``, which keeps what it makes of the tensors of a representation."""

@@ -2,45 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from mmcggm.balancers import Change, Pass
-
-TOLERANCE = 1e-4  # of the largest change of the output; above single precision's error
-MAGNIFIED = 8  # so that a function that bends shows it also where representations are small
+# What PyTorch says where the backward pass of an operation has no derivative.
+NO_DERIVATIVE = re.compile('derivative|differentiate')
 
 
-def is_affine(seen: Pass, present: Sequence[int], count: int) -> bool | None:
-    """Try on a batch whether the head's output is affine in the representations.
+def is_affine(output: Tensor, received: Sequence[Sequence[Tensor]]) -> bool:
+    """Return whether an output is affine in the tensors that entered fusion, as its graph shows.
 
-    It is if what the modalities add to it, each alone, comes to what they add together. It takes
-    ``len(present) + 2`` passes without gradients.
+    It is if its derivative does not depend on them. What selects, such as a maximum, counts as affine where
+    it is: its derivative does not tell what it was selected by. A few affine layers, such as ``AvgPool2d``,
+    do not show that they are, and count as not affine.
 
     Args:
-        seen: The pass of the batch.
-        present: Indices of the modalities that the batch has.
-        count: M.
-
-    Returns:
-        None if outputs are not finite, which tells nothing.
+        output: With its graph.
+        received: By modality, the tensors that entered fusion.
     """
-
-    def output(kept: Sequence[int]) -> Tensor:
-        changes: Mapping[int, Change] = {
-            i: _magnified if i in kept else torch.zeros_like for i in range(count)
-        }
-        return seen.rerun(changes).output.float()
-
-    with torch.no_grad():
-        nothing = output([])
-        together = output(present) - nothing
-        alone = sum((output([index]) - nothing for index in present), torch.zeros_like(nothing))
-    if not together.isfinite().all():
-        return None
-    return bool((together - alone).abs().max() <= TOLERANCE * together.abs().max())
+    direction, rows = _transposed(output, received)
+    tensors = [tensor for own in received for tensor in own]
+    total = sum((grad.sum() for row in rows for grad in row), direction.sum())
+    try:
+        grads = torch.autograd.grad(total, tensors, retain_graph=True, allow_unused=True)
+    except RuntimeError as error:
+        if NO_DERIVATIVE.search(str(error)):
+            return False  # such as attention; PyTorch has second derivatives of all that is linear
+        raise
+    return all(grad is None for grad in grads)
 
 
 def affine_shares(
@@ -60,14 +52,7 @@ def affine_shares(
     Returns:
         A tensor a modality, without a graph, with the shape of the output.
     """
-    direction = torch.zeros_like(output, requires_grad=True)
-    tensors = [tensor for own in received for tensor in own]
-    # J^T v is linear in v, and its derivative in direction z is J z.
-    transposed = torch.autograd.grad(
-        output, tensors, direction, retain_graph=True, create_graph=True, materialize_grads=True
-    )
-    parts = iter(transposed)
-    rows = [[next(parts) for _ in own] for own in received]
+    direction, rows = _transposed(output, received)
 
     def product(row: Sequence[Tensor], vectors: Sequence[Tensor]) -> Tensor:
         reached = [(g, x.detach()) for g, x in zip(row, vectors, strict=True) if g.requires_grad]
@@ -80,5 +65,13 @@ def affine_shares(
     return [product(row, h) + offset / len(rows) for row, h in zip(rows, found, strict=True)]
 
 
-def _magnified(tensor: Tensor) -> Tensor:
-    return tensor * MAGNIFIED
+def _transposed(output: Tensor, received: Sequence[Sequence[Tensor]]) -> tuple[Tensor, list[list[Tensor]]]:
+    """Return v, zeros, and J^T v by modality and tensor, whose derivative in a direction z is J z."""
+    direction = torch.zeros_like(output, requires_grad=True)
+    tensors = [tensor for own in received for tensor in own]
+    grads = iter(
+        torch.autograd.grad(
+            output, tensors, direction, retain_graph=True, create_graph=True, materialize_grads=True
+        )
+    )
+    return direction, [[next(grads) for _ in own] for own in received]

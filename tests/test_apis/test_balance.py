@@ -16,9 +16,9 @@ MODALITIES = 3
 ENCODERS = {f'm{i}': f'encoders.{i}' for i in range(MODALITIES)}
 
 
-def plain(**changes):
+def plain(late=False, **changes):
     """Return a model, and its balancing, with the weights of :func:`many_guided`."""
-    guided = many_guided(MODALITIES)
+    guided = many_guided(MODALITIES, late)
     model = copy.deepcopy(guided.model)
     settings = dict(encoders=ENCODERS, head='classifier', task='classification', method=dict(type='CGGM'))
     balanced = mmcggm.balance(model, **{**settings, **changes})
@@ -44,8 +44,9 @@ def step(model, balanced, optimizer, batch, parts=1):
         (dict(type='OGM'), lambda p: torch.optim.SGD(p, lr=0.05)),
     ],
 )
-def test_it_equals_the_training_through_mmengine(method, make):
-    model, balanced, guided = plain(method=method)
+@pytest.mark.parametrize('late', [False, True])
+def test_it_equals_the_training_through_mmengine(method, make, late):
+    model, balanced, guided = plain(late, method=method)
     optimizer = balanced.prepare(make(model.parameters()))
     name = type(optimizer).__name__
     config = dict(type=name, lr=optimizer.param_groups[0]['lr'])
