@@ -3,9 +3,10 @@
     python tools/benchmark.py configs/benchmark/av_digits.py --jobs 2
 
 If the config asks for a search, each method first tries its candidates on the validation split. Runs that
-have a result are not repeated, unless their config or data changed: stopped, the same command goes on. The
-tables (Markdown, CSV, JSON), what the search tried (search.json) and a plot of the first metric against the
-cost are written beside the runs. Exits with 1 if a run failed.
+have a result are not repeated, unless their config or data changed: stopped, the same command goes on. On
+several hosts that share the folder, the same command shares out the runs. With `--engine submitit` they are
+jobs of Slurm. The tables (Markdown, CSV, JSON), what the search tried (search.json) and a plot of the first
+metric against the cost are written beside the runs. Exits with 1 if a run failed.
 """
 
 import argparse
@@ -33,6 +34,19 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', type=Path, help="path of the benchmark's config")
     parser.add_argument('--jobs', type=positive, default=1, help='runs at a time, a core each (default: 1)')
     parser.add_argument(
+        '--engine',
+        choices=['local', 'submitit'],
+        default='local',
+        help='where runs are done: in processes here, or as jobs of Slurm by submitit (default: local)',
+    )
+    parser.add_argument(
+        '--engine-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        help='of submitit: key=value, such as timeout_min=600 slurm_partition=gpu cluster=local',
+    )
+    parser.add_argument(
         '--work-dir', type=Path, help='folder of runs and tables (default: work_dirs/benchmark/NAME)'
     )
     parser.add_argument(
@@ -47,7 +61,10 @@ def parse_args() -> argparse.Namespace:
         action=DictAction,
         help="override settings of every run's config: key=value, nested keys with dots",
     )
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.engine_options and args.engine == 'local':
+        parser.error('--engine-options are of --engine submitit.')
+    return args
 
 
 def main() -> int:
@@ -57,6 +74,7 @@ def main() -> int:
     from mmcggm.benchmark import (
         KEYS,
         Benchmark,
+        SubmititEngine,
         choose,
         measure_costs,
         run_all,
@@ -73,9 +91,12 @@ def main() -> int:
     work_dir = args.work_dir or Path('work_dirs', 'benchmark', args.config.stem)
     files = DataFiles(work_dir / DATA_FILE)
     benchmark = Benchmark(read_config(args.config, known=KEYS), args.cfg_options, ROOT, args.methods, files)
-    failed = run_all(benchmark.trials, work_dir, args.jobs, 'Search', files) if benchmark.trials else {}
+    engine = SubmititEngine(work_dir, args.engine_options) if args.engine == 'submitit' else None
+    failed: dict = {}
+    if benchmark.trials:
+        failed = run_all(benchmark.trials, work_dir, args.jobs, 'Search', files, engine)
     runs = benchmark.finals(choose(benchmark, work_dir))
-    failed |= run_all(runs, work_dir, args.jobs, files=files)
+    failed |= run_all(runs, work_dir, args.jobs, files=files, engine=engine)
     rows = summarise(benchmark, runs, work_dir)
     costs = {} if args.no_costs else measure_costs(benchmark, runs, work_dir)
     if rows:

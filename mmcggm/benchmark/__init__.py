@@ -2,6 +2,7 @@
 
 from .checks import KEYS
 from .cost import Cost, measure_costs
+from .engines import SubmititEngine
 from .grid import Benchmark, Run
 from .pool import run_all
 from .results import read_result, write_result
@@ -15,6 +16,7 @@ __all__ = [
     'Cost',
     'Row',
     'Run',
+    'SubmititEngine',
     'choose',
     'measure_costs',
     'read_result',

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
+from .engines import start_context
 from .grid import Benchmark, Run
-from .pool import start_context
 from .results import COST_FILE, COST_LOG, read_result
 
 TURNS = 20

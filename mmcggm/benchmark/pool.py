@@ -1,38 +1,46 @@
-"""Runs the trainings of a benchmark, each in a process of its own."""
+"""Runs the trainings of a benchmark, each once, whoever else works on the same folder."""
 
 from __future__ import annotations
 
-import multiprocessing
-import shutil
 import sys
+import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from multiprocessing.context import BaseContext
-from multiprocessing.process import BaseProcess
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from mmengine.config import Config
 from tqdm import tqdm
 
+from .claims import Claims
 from .data import DataFiles, changed_data, write_data
+from .engines import Engine, LocalEngine
 from .grid import Run
 from .results import CONFIG, FILE, LOG, read_result
 
+POLL = 1.0  # seconds between looks at what other processes do
+
 
 def run_all(
-    runs: Sequence[Run], work_dir: Path, jobs: int = 1, name: str = 'Runs', files: DataFiles | None = None
+    runs: Sequence[Run],
+    work_dir: Path,
+    jobs: int = 1,
+    name: str = 'Runs',
+    files: DataFiles | None = None,
+    engine: Engine | None = None,
 ) -> dict[Run, str]:
     """Run what has no result yet; one that was stopped midway starts from its beginning.
 
     So a result does not depend on interruptions, and a run whose config or data changed is repeated. Each
-    process uses one thread for computation. One call at a time may write to ``work_dir``.
+    process uses one thread for computation. Several calls, also on several hosts, may share ``work_dir``:
+    each run is done by one of them, and all return when all are done.
 
     Args:
         runs: Of a :class:`Benchmark`. Those that others come after are among them, or have results.
         work_dir: Where the runs' folders are.
-        jobs: Number of processes.
+        jobs: Number of runs at a time.
         name: Of the progress bar.
         files: What told the data of the runs apart; it looks again at the end.
+        engine: Where runs are done. Default: processes of this machine.
 
     Returns:
         Why runs failed, for those that did. The others are run nevertheless.
@@ -44,9 +52,9 @@ def run_all(
     progress = tqdm(
         total=len(runs), initial=len(runs) - len(pending), desc=name, unit='run', mininterval=interval
     )
-    with progress:
+    with progress, Claims(work_dir) as claims:
         for part in ([run for run in pending if not run.after], [run for run in pending if run.after]):
-            for run, reason in _done(part, work_dir, jobs):
+            for run, reason in _done(part, work_dir, jobs, engine or LocalEngine(), claims):
                 if reason is not None:
                     failed[run] = reason
                     tqdm.write(f'FAILED {run}: {reason}', file=sys.stderr)
@@ -56,7 +64,7 @@ def run_all(
             changed = ', '.join(changed_data(work_dir / run.folder, files.digests(run.cfg)))
             failed[run] = f'its data changed while it ran: {changed}'
             print(f'FAILED {run}: {failed[run]}', file=sys.stderr)
-            (work_dir / run.folder / FILE).unlink()
+            (work_dir / run.folder / FILE).unlink(missing_ok=True)  # another may have seen it, too
     return failed
 
 
@@ -71,58 +79,55 @@ def _say_what_changed(pending: Sequence[Run], work_dir: Path) -> None:
         print(f'Runs repeated: {count} ({", ".join(paths)}: {what}).', flush=True)
 
 
-def _done(runs: Sequence[Run], work_dir: Path, jobs: int) -> Iterator[tuple[Run, str | None]]:
-    """Yield each run when it is done, with why it failed, or None."""
-    context = start_context()
-    started: set[BaseProcess] = set()
+def _done(
+    runs: Sequence[Run], work_dir: Path, jobs: int, engine: Engine, claims: Claims
+) -> Iterator[tuple[Run, str | None]]:
+    """Yield each run when it is done, here or by another process, with why it failed, or None."""
+    waiting = list(runs)
+    running: dict[Future, Run] = {}
     with ThreadPoolExecutor(jobs) as pool:
-        futures = {pool.submit(_run, run, work_dir, context, started): run for run in runs}
         try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
+            while waiting or running:
+                for run in list(waiting):
+                    if len(running) == jobs:
+                        break
+                    name = str(run.folder)
+                    mine = claims.take(name)
+                    if read_result(work_dir / run.folder, run.fingerprint) is not None:
+                        if mine:
+                            claims.release(name)
+                        waiting.remove(run)
+                        yield run, None
+                    elif mine:
+                        waiting.remove(run)
+                        running[pool.submit(_run, run, work_dir, engine)] = run
+                # Others tell nobody that they have finished; those that wait look.
+                done, _ = wait(running, POLL if waiting else None, FIRST_COMPLETED)
+                if not running:
+                    time.sleep(POLL)
+                for future in done:
+                    run = running.pop(future)
+                    claims.release(str(run.folder))
+                    yield run, future.result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-            for process in list(started):
-                process.kill()
+            engine.close()
 
 
-def start_context() -> BaseContext:
-    """Return how processes start: where it exists, from a server that has imported everything."""
-    if 'forkserver' not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context('spawn')
-    context = multiprocessing.get_context('forkserver')
-    context.set_forkserver_preload(['mmcggm.benchmark', 'mmcggm.benchmark.run'])
-    return context
-
-
-def _run(run: Run, work_dir: Path, context: BaseContext, started: set[BaseProcess]) -> str | None:
+def _run(run: Run, work_dir: Path, engine: Engine) -> str | None:
     """Do a run; return why it failed, or None."""
     folder, fingerprint = work_dir / run.folder, run.fingerprint
     for other in run.after.values():
         if read_result(work_dir / other.folder, other.fingerprint) is None:
             return f'it comes after {other}, which has no result'
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
+    engine.prepare(folder)
     cfg = Config(run.cfg.to_dict())
     cfg.merge_from_dict({key: str(work_dir / other.folder) for key, other in run.after.items()})
     cfg.dump(folder / CONFIG)
     write_data(folder, run.data)
-    checkpoint = run.checkpoint if run.trial is None else None
-    process = context.Process(target=_start, args=(folder, fingerprint, checkpoint))
-    process.start()
-    started.add(process)
-    process.join()
-    started.discard(process)
+    end = engine.run(folder, fingerprint, run.checkpoint if run.trial is None else None)
     if read_result(folder, fingerprint) is not None:
         return None
     log = folder / LOG
     last = log.read_text(encoding='utf-8', errors='replace').strip().splitlines()[-1:] if log.exists() else []
-    return f'{last[0] if last else f"exit code {process.exitcode}"} (see {log})'
-
-
-def _start(folder: Path, fingerprint: str, checkpoint: str | None) -> None:
-    # Here, since the process that starts runs needs none of what they import.
-    from .run import run_in_process
-
-    run_in_process(folder, fingerprint, checkpoint)
+    return f'{last[0] if last else end} (see {log})'

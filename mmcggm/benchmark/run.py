@@ -12,13 +12,13 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
 from mmcggm.engine.launch import build_runner
-from mmcggm.utils.processes import end_with_parent, redirect_output
+from mmcggm.utils.processes import redirect_output
 
 from .results import CONFIG, LOG, write_result
 
 
 def run_in_process(folder: Path, fingerprint: str, checkpoint: str | None) -> None:
-    """Be the process of a run: one thread, all output in the run's log, gone when its parent is.
+    """Be the process of a run: one thread, all output in the run's log.
 
     Args:
         folder: Of the run. It holds ``config.py`` and gets logs, checkpoints and the result.
@@ -26,7 +26,6 @@ def run_in_process(folder: Path, fingerprint: str, checkpoint: str | None) -> No
         checkpoint: Which one is tested, ``'best'`` on the validation split or ``'last'``, or None for a
             trial, which is validated alone.
     """
-    end_with_parent()
     redirect_output(folder / LOG)
     torch.set_num_threads(1)
     # MMEngine prints the config with each checkpoint; to format it would take seconds.

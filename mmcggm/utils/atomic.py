@@ -1,12 +1,12 @@
 """Files that are either complete or absent."""
 
-import hashlib
 import os
-import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from .processes import is_alive, place
 
 TEMPORARY_PREFIX = '.tmp-'
 DAY = 24 * 60 * 60
@@ -35,7 +35,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 def temporary_path(path: Path, process: int) -> Path:
     """Return where a process of this machine, by its number, writes what shall become ``path``."""
-    return path.with_name(f'{TEMPORARY_PREFIX}{_place()}-{process}-{path.name}')
+    return path.with_name(f'{TEMPORARY_PREFIX}{place()}-{process}-{path.name}')
 
 
 def remove_stale(folder: str | Path) -> None:
@@ -53,31 +53,14 @@ _own: set[Path] = set()  # those that this process is writing
 
 
 def _is_stale(leftover: Path) -> bool:
-    place, _, rest = leftover.name.removeprefix(TEMPORARY_PREFIX).partition('-')
+    written_at, _, rest = leftover.name.removeprefix(TEMPORARY_PREFIX).partition('-')
     process = rest.partition('-')[0]
-    if place == _place() and process.isdecimal():
-        return int(process) == os.getpid() or not _is_alive(int(process))
+    if written_at == place() and process.isdecimal():
+        return int(process) == os.getpid() or not is_alive(int(process))
     try:
         return time.time() - leftover.stat().st_mtime > DAY
     except FileNotFoundError:  # its process has put it in place
         return False
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # somebody else's
-        return True
-    return True
-
-
-def _place() -> str:
-    """Return what names this machine, or this container on it, where processes' numbers are its own."""
-    namespace = Path('/proc/self/ns/pid')
-    numbers = os.readlink(namespace) if namespace.is_symlink() else ''
-    return hashlib.sha256(f'{platform.node()} {numbers}'.encode()).hexdigest()[:8]
 
 
 def _sync(path: Path) -> None:

@@ -1,8 +1,11 @@
-"""Processes: how they wait, end and print."""
+"""Processes: how they wait, end and print, and whether they are."""
 
+import hashlib
 import multiprocessing
 import os
+import platform
 import threading
+import time
 from pathlib import Path
 
 
@@ -27,8 +30,42 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+def end_with(process: int, interval: float = 1.0) -> None:
+    """End this process when there is no longer one of that number on this machine.
+
+    Args:
+        process: Its number.
+        interval: Seconds between looks.
+    """
+
+    def watch() -> None:
+        while is_alive(process):
+            time.sleep(interval)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def redirect_output(path: Path) -> None:
     """Send all that this process prints from now on, also from C, to a file."""
     with path.open('w', encoding='utf-8') as log:
         for stream in (1, 2):
             os.dup2(log.fileno(), stream)
+
+
+def place() -> str:
+    """Return what names this machine, or this container on it, where processes' numbers are its own."""
+    namespace = Path('/proc/self/ns/pid')
+    numbers = os.readlink(namespace) if namespace.is_symlink() else ''
+    return hashlib.sha256(f'{platform.node()} {numbers}'.encode()).hexdigest()[:8]
+
+
+def is_alive(process: int) -> bool:
+    """Return whether there is a process of this number in this :func:`place`."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True

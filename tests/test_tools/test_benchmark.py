@@ -43,15 +43,30 @@ def call(tmp_path, monkeypatch, capfd):
     monkeypatch.setenv('PYTHONPATH', str(ROOT))
     config = tmp_path / 'small.py'
 
-    def run(change: str = '') -> tuple[int, str]:
+    def run(change: str = '', *flags: str) -> tuple[int, str]:
         config.write_text(CONFIG.format(data=str(data), change=change))
-        arguments = ['benchmark.py', str(config), '--jobs', '2', '--work-dir', str(tmp_path / 'work')]
+        arguments = ['benchmark.py', str(config), '--jobs', '2', '--work-dir', str(tmp_path / 'work'), *flags]
         monkeypatch.setattr(sys, 'argv', arguments)
         with pytest.raises(SystemExit) as end:
             runpy.run_path(str(ROOT / 'tools' / 'benchmark.py'), run_name='__main__')
         return end.value.code, ''.join(capfd.readouterr())
 
     return run
+
+
+def test_jobs_of_submitit_come_to_the_same(call, tmp_path):
+    pytest.importorskip('submitit')
+    assert call('', '--no-costs')[0] == 0
+    table = (tmp_path / 'work' / 'table.csv').read_text()
+    results = {path: json.loads(path.read_text()) for path in (tmp_path / 'work').rglob('result.json')}
+    for path in results:
+        path.unlink()
+    code, output = call('', '--no-costs', '--engine', 'submitit', '--engine-options', 'cluster=local')
+    assert code == 0, output
+    assert len(results) == 2 and len(list((tmp_path / 'work' / 'jobs').glob('[0-9]*'))) == 2
+    for path, result in results.items():
+        assert json.loads(path.read_text())['metrics'] == result['metrics']
+    assert (tmp_path / 'work' / 'table.csv').read_text() == table
 
 
 def test_runs_resumes_and_repeats_only_what_changed(call, tmp_path):
