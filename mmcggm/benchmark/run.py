@@ -16,6 +16,8 @@ from mmcggm.utils.processes import redirect_output
 
 from .results import CONFIG, LOG, write_result
 
+LIMITED = 'train/grad_norm_limited'  # whether the limit on the gradient was active, each update
+
 
 def run_in_process(folder: Path, fingerprint: str, checkpoint: str | None) -> None:
     """Be the process of a run: one thread, all output in the run's log.
@@ -38,6 +40,9 @@ def run_in_process(folder: Path, fingerprint: str, checkpoint: str | None) -> No
     runner.train()
     seconds = time.monotonic() - start
     content: dict[str, Any] = dict(train_seconds=round(seconds, 1), train_steps=runner.max_iters)
+    limited = runner.message_hub.log_scalars.get(LIMITED)
+    if limited is not None:
+        content['limited_share'] = round(float(limited.mean()), 4)
     hook = next(hook for hook in runner.hooks if isinstance(hook, CheckpointHook))
     if hook.save_best:
         content['validation'] = _validation(runner, hook)

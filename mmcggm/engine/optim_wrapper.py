@@ -136,8 +136,16 @@ class BalancingMixin(OptimWrapper):
             self._zero_nonfinite()
         if self.clip_grad_kwargs:
             self._clip_grad()
+            self._tell_limit()
         with self.balancer.scaled_rates(self.optimizer) if self.balancer is not None else nullcontext():
             self._step_optimizers(**kwargs)
+
+    def _tell_limit(self) -> None:
+        """Log whether the limit on the gradient's norm was active; the log shows how often in its window."""
+        norms = self.message_hub.log_scalars.get(f'train/{self.grad_name}')
+        if norms is not None and 'max_norm' in self.clip_grad_kwargs:
+            active = float(norms.current() > self.clip_grad_kwargs['max_norm'])
+            self.message_hub.update_scalar(f'train/{self.grad_name}_limited', active)
 
     def take_nonfinite(self) -> Tensor | None:
         """Return once whether the last update's gradients were not finite, a bool scalar on the device.

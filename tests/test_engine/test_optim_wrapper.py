@@ -1,6 +1,7 @@
 """The optimizer wrapper: balancing inside MMEngine's training step."""
 
 import copy
+import json
 
 import pytest
 import torch
@@ -8,7 +9,15 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 from torch import nn
 
-from tests.tiny import TinyClassifier, batches, build_wrapper, tiny_guided, weights
+from tests.tiny import (
+    TinyClassifier,
+    batches,
+    build_wrapper,
+    tiny_guided,
+    tiny_runner,
+    weights,
+    wrapper_config,
+)
 
 
 def test_without_a_balancer_the_model_trains_as_if_alone():
@@ -161,3 +170,22 @@ def test_judging_losses_or_a_loop_of_ones_own_is_no_unbalanced_training(monkeypa
         trained(**batch, mode='loss')
         trained.take_pass()
     assert not messages
+
+
+@pytest.mark.parametrize(('limit', 'share'), [(1e-3, 1.0), (1e3, 0.0)])
+def test_the_log_tells_how_often_the_limit_on_the_gradient_was_active(tmp_path, limit, share):
+    runner = tiny_runner(tmp_path, max_epochs=1, optim_wrapper=wrapper_config(clip_grad=dict(max_norm=limit)))
+    runner.train()
+    limited = runner.message_hub.get_scalar('train/grad_norm_limited')
+    assert len(limited.data[0]) == 4 and limited.mean() == share
+    shown = [
+        json.loads(line) for line in next(tmp_path.glob('*/vis_data/scalars.json')).read_text().splitlines()
+    ]
+    assert all(record['grad_norm_limited'] == share for record in shown)
+
+
+def test_without_a_limit_on_the_norm_there_is_nothing_to_tell(tmp_path):
+    settings = wrapper_config(clip_grad=dict(type='value', clip_value=0.1))
+    runner = tiny_runner(tmp_path, max_epochs=1, optim_wrapper=settings)
+    runner.train()
+    assert 'train/grad_norm_limited' not in runner.message_hub.log_scalars
