@@ -15,6 +15,8 @@ methods = {
     },
     # Below a half AMCo would mask both modalities.
     'AMCo': dict(space={'optim_wrapper.balancer.sigma': [0.5, 0.6, 0.7]}),
+    # Rates that differ from the start, as the method's other strategy has them.
+    'MSLR': dict(space={'optim_wrapper.balancer.factors': [[1.0, 1.0], [2.0, 1.0], [1.0, 2.0]]}),
     'UMT': dict(after={f'model.teachers.{name}': f'{name} alone' for name in modalities}),
     **{
         f'pretrained {how}': dict(after={f'model.pretrained.{name}': f'{name} alone' for name in modalities})

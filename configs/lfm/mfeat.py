@@ -1,9 +1,9 @@
 """LFM on UCI Multiple Features, with the heuristic schedule.
 
-What is matched are the guides' predictions, as in the authors' code.
+The encoders have one width, so what is matched are representations, as in the paper.
 """
 
 _base_ = ['../_base_/guided/mfeat.py']
 
-optim_wrapper = dict(balancer=dict(type='LFM', matching='divergence'))
+optim_wrapper = dict(balancer=dict(type='LFM', matching='contrastive'))
 custom_hooks = [dict(type='BalancingHook'), dict(type='GuideScoreHook')]

@@ -68,9 +68,15 @@ methods = {
     ),
     'AGS': dict(config='configs/ags/{data}.py', space={'optim_wrapper.balancer.alpha': [0.01, 0.1, 1.0]}),
     'PDMP': dict(config='configs/pdmp/{data}.py', space={'optim_wrapper.balancer.gamma_r': [0.25, 0.5, 0.8]}),
-    'AMCo': dict(config='configs/amco/{data}.py', space={'optim_wrapper.balancer.sigma': [0.3, 0.5, 0.7]}),
+    'AMCo': dict(
+        config='configs/amco/{data}.py',
+        space={
+            'optim_wrapper.balancer.sigma': [0.3, 0.5, 0.7],
+            'optim_wrapper.balancer.eps': [0.3, 0.6, 1.0],
+        },
+    ),
     'CML': dict(config='configs/cml/{data}.py', space={'optim_wrapper.balancer.lam': [0.1, 1.0, 6.4]}),
-    'MBSD': dict(config='configs/mbsd/{data}.py'),
+    'MBSD': dict(config='configs/mbsd/{data}.py', space={'optim_wrapper.balancer.weight': [0.1, 0.3, 1.0]}),
     'MMCosine': dict(
         config='configs/mmcosine/{data}.py', space={'model.model.head.scale': [5.0, 10.0, 20.0]}
     ),

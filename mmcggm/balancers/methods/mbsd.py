@@ -31,9 +31,24 @@ class MBSD(Balancer):
     the mean over the pairs, as there. There the logits come from the fused linear layer, split by modality.
     Here they come from the guides, which learn from their own losses alone. For classification with
     one label a sample.
+
+    Distillation can outgrow the task: with the published weight its gradient grew to 2.4 to 3.4 times the
+    task's in this project's comparison.
+
+    Args:
+        weight: Of the distillation, not negative; the published value is 1.
+
+    Raises:
+        ValueError: If ``weight`` is negative.
     """
 
     needs = acting_on('loss', alone=False)
+
+    def __init__(self, weight: float = 1.0) -> None:
+        super().__init__()
+        if weight < 0:
+            raise ValueError(f'MBSD needs weight >= 0, got {weight}.')
+        self.weight = weight
 
     def loss_term(self, seen: Pass) -> Tensor:
         labels = seen.labels()
@@ -46,7 +61,7 @@ class MBSD(Balancer):
         distances = [distil(first, second, labels) for first, second in pairs]
         distillation = sum_of_present(distances) / len(pairs)
         self.stats = {'distillation': distillation.detach()}
-        return loss + seen.at_encoders(distillation)
+        return loss + self.weight * seen.at_encoders(distillation)
 
 
 def distil(first: Tensor, second: Tensor, labels: Tensor) -> Tensor:

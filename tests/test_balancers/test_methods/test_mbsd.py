@@ -39,8 +39,8 @@ def test_distillation_is_the_formula():
     torch.testing.assert_close(distil(second, first, labels), expected)
 
 
-@pytest.mark.parametrize('modalities', [2, 3, 6])
-def test_encoders_get_the_formulas_gradient_and_guides_their_own(modalities):
+@pytest.mark.parametrize(('modalities', 'weight'), [(2, 1.0), (3, 0.3), (6, 1.0)])
+def test_encoders_get_the_formulas_gradient_and_guides_their_own(modalities, weight):
     guided, (batch,) = many_guided(modalities), many_batches(modalities, 1)
     model, labels = guided.model, batch['label']
     representations = [e(x) for e, x in zip(model.encoders, batch['x'].unbind(1), strict=True)]
@@ -48,12 +48,14 @@ def test_encoders_get_the_formulas_gradient_and_guides_their_own(modalities):
     pairs = list(combinations(logits, 2))
     alone = sum(F.cross_entropy(z, labels) for z in logits)
     loss = F.cross_entropy(model.fuse(representations), labels) + alone
-    loss = loss + sum(formula(a, b, labels) for a, b in pairs) / len(pairs)
+    loss = loss + weight * sum(formula(a, b, labels) for a, b in pairs) / len(pairs)
     ours, theirs = list(model.parameters()), list(guided.guides.parameters())
     grads = torch.autograd.grad(loss, ours, retain_graph=True) + torch.autograd.grad(alone, theirs)
 
     sgd = dict(type='SGD', lr=0.1)
-    wrapper = build_wrapper(guided, optimizer=sgd, guide_optimizer=sgd, balancer=dict(type='MBSD'))
+    wrapper = build_wrapper(
+        guided, optimizer=sgd, guide_optimizer=sgd, balancer=dict(type='MBSD', weight=weight)
+    )
     before = [p.detach().clone() for p in ours + theirs]
     guided.train_step(batch, wrapper)
     for old, new, grad in zip(before, ours + theirs, grads, strict=True):
