@@ -332,7 +332,6 @@ def process(rank: int, world: int, folder: Path) -> None:
             except Exception:
                 results[name, kind] = traceback.format_exc()
     torch.save(results, folder / f'rank{rank}.pt')
-    dist.destroy_process_group()
 
 
 def trained_in_process(of: Case, rank: int, world: int, folder: Path, apart: bool) -> dict[str, Any]:

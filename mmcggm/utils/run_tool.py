@@ -6,6 +6,7 @@ nobody foresaw the error: then it may be a fault of this project, or of code tha
 
 from __future__ import annotations
 
+import atexit
 import dis
 import logging
 import os
@@ -50,7 +51,7 @@ def run_tool(main: Callable[[], int | None], status_of_errors: int = 1) -> NoRet
     silence_dependencies()
     try:
         status = main()
-        _leave_processes()
+        _end_with_threads(status or 0)
         sys.exit(status)
     except BrokenPipeError:  # who read the output, such as `head`, has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -70,11 +71,18 @@ def run_tool(main: Callable[[], int | None], status_of_errors: int = 1) -> NoRet
         sys.exit(status_of_errors)
 
 
-def _leave_processes() -> None:
-    """End the process group: its threads, if they outlive the interpreter, abort a process that went well."""
+def _end_with_threads(status: int) -> None:
+    """End a process that has a process group here and now, once all that waits for its end is done.
+
+    The threads of a group that outlive the interpreter abort a process that went well. To destroy the group
+    first may wait for ever: in PyTorch 2.6 gloo's threads and its destructor wait for each other.
+    """
     distributed = sys.modules.get('torch.distributed')
     if distributed is not None and distributed.is_available() and distributed.is_initialized():
-        distributed.destroy_process_group()
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
 
 
 def silence_dependencies() -> None:

@@ -74,7 +74,6 @@ def exchange(rank: int, folder: Path) -> None:
     assert training().over_processes(x, mean=True).tolist() == [1, 1]
     assert training(process_group=alone).over_processes(x).tolist() == [1, 2 * rank]
     assert x.tolist() == [1, 2 * rank]  # as it was
-    dist.destroy_process_group()
 
 
 def test_processes_sum_and_average_in_their_group(tmp_path):

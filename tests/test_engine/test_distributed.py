@@ -30,8 +30,6 @@ def train(rank: int, world: int, folder: Path, settings: dict) -> dict:
         start = step * BATCH + rank * share
         model.train_step(default_collate([data[i] for i in range(start, start + share)]), wrapper)
         history.append({name: value.clone() for name, value in wrapper.balancer.stats.items()})
-    if world > 1:
-        dist.destroy_process_group()
     return dict(model=guided.state_dict(), history=history)
 
 
@@ -82,7 +80,6 @@ def uneven_worker(rank: int, world: int, folder: Path) -> None:
         model.train_step(batch, wrapper)
         history.append(wrapper.balancer.stats['B'].tolist())
     torch.save(dict(model=guided.state_dict(), history=history), folder / f'rank{rank}.pt')
-    dist.destroy_process_group()
 
 
 def test_a_rank_without_a_modality_and_an_unequal_batch_hold_up_no_one(tmp_path):

@@ -247,7 +247,6 @@ def be_a_process(rank: int, folder: Path) -> None:
     torch.set_num_threads(1)
     dist.init_process_group('gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2)
     torch.save(train_a_share(rank, folder, processes=2), folder / f'{rank}.pt')
-    dist.destroy_process_group()
 
 
 def test_two_processes_train_the_control_of_one(tmp_path):

@@ -97,7 +97,6 @@ def train_on_rank(rank: int, folder: Path) -> None:
     for model, enhance in ((guided, True), (plain, False)):
         model.train_step(batch, build_wrapper(model, balancer=dict(type='OGM', enhance=enhance)))
     torch.save((weights(guided.model), weights(plain.model)), folder / f'{rank}.pth')
-    dist.destroy_process_group()
 
 
 def test_noise_is_the_same_in_all_processes_whatever_their_seeds(tmp_path):

@@ -162,7 +162,6 @@ def score_a_share(rank: int, folder: Path) -> None:
         ),
     )
     torch.save(runner.val(), folder / f'rank{rank}.pt')
-    dist.destroy_process_group()
 
 
 def test_two_processes_score_the_whole_data_set(tmp_path):

@@ -275,7 +275,6 @@ def measure_a_share(rank: int, folder: Path) -> None:
         folder, data=TinyData(64), experiment_name='two_processes', cfg=dict(model_wrapper_cfg=wrapper)
     )
     torch.save(contribution(runner.test()), folder / f'rank{rank}.pt')
-    dist.destroy_process_group()
 
 
 def test_two_processes_equal_one(tmp_path):
