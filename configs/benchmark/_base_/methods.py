@@ -80,6 +80,11 @@ methods = {
     'MMCosine': dict(
         config='configs/mmcosine/{data}.py', space={'model.model.head.scale': [5.0, 10.0, 20.0]}
     ),
+    # What MMCosine has beside its cosines: a head on the concatenation.
+    'joint without projection': dict(
+        config='configs/mmcosine/{data}.py',
+        overrides={'model.model.head': dict(_delete_=True, type='torch.nn.Linear')},
+    ),
     'UMT': dict(config='configs/umt/{data}.py', space={'optim_wrapper.balancer.lam': [0.1, 1.0, 10.0]}),
 }
 baseline = 'joint'
