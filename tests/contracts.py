@@ -125,6 +125,7 @@ TABLE = {
     'MSES': case('MSES', patience=1),
     'MSLR': case('MSLR', history=2),
     'MSLR-keep': case('MSLR', strategy='keep', factors=lambda m: [0.5 + 0.5 * i for i in range(m)]),
+    'ModalityDropout': case('ModalityDropout', not_accumulated=DRAWS, not_distributed=DRAWS),
     'MultiLoss': case('MultiLoss', weight=[(0, 1.0), (1, 0.5)]),
     'OGM': case('OGM', ('updates',), alpha=0.5, enhance=False),
     'OGM-GE': case('OGM', ('updates',), alpha=0.5, enhance=True, not_skipped=NOISE),

@@ -18,6 +18,7 @@ from mmcggm.balancers.methods.mimo import MIMO
 from mmcggm.balancers.methods.mla import MLA
 from mmcggm.balancers.methods.mlb import MLB
 from mmcggm.balancers.methods.mmpareto import MMPareto
+from mmcggm.balancers.methods.modality_dropout import ModalityDropout
 from mmcggm.balancers.methods.mses import MSES
 from mmcggm.balancers.methods.mslr import MSLR
 from mmcggm.balancers.methods.ogm import OGM
@@ -78,6 +79,7 @@ __all__ = [
     'LevelProgress',
     'MMPareto',
     'Memory',
+    'ModalityDropout',
     'MultiLoss',
     'Needs',
     'Pass',

@@ -80,6 +80,9 @@ methods = {
     'MMCosine': dict(
         config='configs/mmcosine/{data}.py', space={'model.model.head.scale': [5.0, 10.0, 20.0]}
     ),
+    'modality dropout': dict(
+        config='configs/modality_dropout/{data}.py', space={'optim_wrapper.balancer.p': [0.1, 0.3, 0.5]}
+    ),
     # What MMCosine has beside its cosines: a head on the concatenation.
     'joint without projection': dict(
         config='configs/mmcosine/{data}.py',

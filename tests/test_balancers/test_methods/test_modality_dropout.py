@@ -1,0 +1,58 @@
+"""Modality dropout: which samples lose what, and that fusion sees it."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmcggm.balancers import ModalityDropout
+from mmcggm.balancers.methods.modality_dropout import draw_kept
+from tests.many import many_batches, many_guided
+from tests.tiny import attached
+
+
+@given(st.lists(st.floats(0, 0.95), min_size=2, max_size=5), st.integers(0, 20))
+def test_no_sample_loses_everything(p, samples):
+    kept = draw_kept(torch.tensor(p), samples)
+    assert kept.shape == (samples, len(p)) and kept.any(1).all()
+
+
+def test_modalities_are_left_out_as_often_as_asked():
+    """``P(i is left out) = p_i - Π p / M``: one of those that lost everything is given back."""
+    torch.manual_seed(0)
+    p = torch.tensor([0.2, 0.5, 0.7])
+    left_out = 1 - draw_kept(p, 200_000).float().mean(0)
+    torch.testing.assert_close(left_out, p - p.prod() / 3, atol=4e-3, rtol=0)
+
+
+def test_fusion_sees_what_is_kept_of_each_sample():
+    guided, (batch,) = many_guided(3, late=True), many_batches(3, 1)
+    balancer = attached(ModalityDropout(p=[0.5, 0.0, 0.5]), guided)
+    torch.manual_seed(1)
+    kept = draw_kept(torch.tensor([0.5, 0.0, 0.5]), 16)
+    torch.manual_seed(1)
+    with guided.changing(balancer.pass_changes()):
+        guided(**batch, mode='loss')
+    output = guided.take_pass().output
+    parts = [encoder(x) for encoder, x in zip(guided.model.encoders, batch['x'].unbind(1), strict=True)]
+    parts = [part * kept[:, [index]] for index, part in enumerate(parts)]
+    torch.testing.assert_close(output, guided.model.fuse(parts))
+    assert kept[:, 1].all() and not kept[:, 0].all()
+
+
+def test_predictions_use_all_that_is_there():
+    guided, (batch,) = many_guided(3), many_batches(3, 1)
+    balancer = attached(ModalityDropout(p=0.9), guided)
+    balancer.pass_changes()
+    torch.testing.assert_close(guided(**batch), guided.model(**batch))
+
+
+@pytest.mark.parametrize('p', [1.0, -0.1, [0.5, 1.0], []])
+def test_a_probability_out_of_range_is_refused(p):
+    with pytest.raises(ValueError, match=r'ModalityDropout needs p in \[0, 1\)'):
+        ModalityDropout(p=p)
+
+
+def test_another_number_of_modalities_is_refused():
+    with pytest.raises(ValueError, match=r'`optim_wrapper\.balancer\.p` has 2 entries for 3 modalities'):
+        attached(ModalityDropout(p=[0.1, 0.2]), many_guided(3))
