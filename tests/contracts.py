@@ -106,6 +106,7 @@ TABLE = {
     'DataRemixing': case('DataRemixing', warmup=0.3),
     'DGL': case('DGL', alpha=2.0),
     'DGL-fusion': case('DGL', by='fusion'),
+    'DWA': case('DWA'),
     'GradientBlending': case('GradientBlending', super_epoch=1),
     'GradientBlending-given': case('GradientBlending', weights=lambda m: [0.3] * m + [0.8]),
     'Greedy': case('Greedy', window=2, batch_needs='all'),

@@ -7,6 +7,7 @@ from mmcggm.balancers.methods.cggm import CGGM
 from mmcggm.balancers.methods.cml import CML
 from mmcggm.balancers.methods.data_remixing import DataRemixing
 from mmcggm.balancers.methods.dgl import DGL
+from mmcggm.balancers.methods.dwa import DWA
 from mmcggm.balancers.methods.gradient_blending import GradientBlending, blend_weights
 from mmcggm.balancers.methods.greedy import Greedy
 from mmcggm.balancers.methods.inforeg import InfoReg
@@ -50,6 +51,7 @@ __all__ = [
     'CGGM',
     'CML',
     'DGL',
+    'DWA',
     'LFM',
     'MBSD',
     'MCR',

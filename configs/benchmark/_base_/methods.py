@@ -53,6 +53,9 @@ methods = {
     ),
     'LFM': dict(config='configs/lfm/{data}.py'),
     'DGL': dict(config='configs/dgl/{data}.py', space={'optim_wrapper.balancer.alpha': [1.0, 2.0, 4.0]}),
+    'DWA': dict(
+        config='configs/dwa/{data}.py', space={'optim_wrapper.balancer.temperature': [0.5, 1.0, 2.0]}
+    ),
     'MLB': dict(config='configs/mlb/{data}.py', space={'optim_wrapper.balancer.alpha': [0.3, 0.8, 2.0]}),
     'MIMO': dict(
         config='configs/mimo/{data}.py',
