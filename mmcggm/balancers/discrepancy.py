@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -14,8 +16,7 @@ def confidence_sums(seen: Pass) -> Tensor:
 
     Zero for a modality that the batch lacks.
     """
-    found = seen.confidences()
-    return torch.stack([seen.task_loss.new_zeros(()) if c is None else c.sum() for c in found]).detach()
+    return _sums(seen, seen.confidences())
 
 
 def share_sums(seen: Pass) -> Tensor:
@@ -26,9 +27,7 @@ def share_sums(seen: Pass) -> Tensor:
     shares = seen.shares()
     if shares is None:
         return confidence_sums(seen)
-    nothing = seen.task_loss.new_zeros(())
-    sums = [nothing if share is None else seen.confidences_of(share).sum() for share in shares]
-    return torch.stack(sums).detach()
+    return _sums(seen, [None if share is None else seen.confidences_of(share) for share in shares])
 
 
 def discrepancy_ratios(sums: Tensor) -> Tensor:
@@ -38,3 +37,8 @@ def discrepancy_ratios(sums: Tensor) -> Tensor:
     """
     others = mean_of_others(sums, counted=sums > 0)
     return torch.where(others > 0, sums / others, torch.ones_like(sums))
+
+
+def _sums(seen: Pass, confidences: Sequence[Tensor | None]) -> Tensor:
+    nothing = seen.task_loss.new_zeros(())
+    return torch.stack([nothing if own is None else own.sum() for own in confidences]).detach()
