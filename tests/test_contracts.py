@@ -371,6 +371,6 @@ def test_processes_stay_equal_whatever_they_draw(name, kind, ranks):
 
 def test_exemptions_are_few():
     """Each has a reason in the table; more of them are more that nobody checks."""
-    for exemption, most in (('not_accumulated', 16), ('not_skipped', 4), ('not_distributed', 6)):
+    for exemption, most in (('not_accumulated', 17), ('not_skipped', 4), ('not_distributed', 7)):
         assert sum(bool(getattr(of, exemption)) for of in CASES.values()) <= most
     assert STEPS > 2 * EPOCH  # what happens after an epoch happens, and is trained with
