@@ -114,8 +114,8 @@ class Balanced:
         if guides or lacking:
             what = 'the guides' if guides else f'the encoders of {lacking}'
             raise ValueError(
-                f'The optimizer has not the parameters of {what}: make it from `model.parameters()` after '
-                '`mmcggm.balance`.'
+                f'The optimizer has not the parameters of {what}: make it from '
+                '`model.parameters()` after `mmcggm.balance`.'
             )
         balancer = build_balancer(suited(self._method, inner, bool(self.heads.paths)), 'method')
         needs = balancer.needs

@@ -131,8 +131,8 @@ def _segment(args: argparse.Namespace, common: dict[str, Any], settings: dict[st
     if summary.segmented:
         print(summary.spent.describe())
     print(
-        f'{len(summary.segmented)} segmented, {len(summary.present)} already there, {len(summary.bad)} bad: '
-        f'{args.out}'
+        f'{len(summary.segmented)} segmented, {len(summary.present)} already '
+        f'there, {len(summary.bad)} bad: {args.out}'
     )
     return summary.status
 

@@ -66,8 +66,8 @@ class RunRecord:
         if differing:
             raise ValueError(
                 f"'{self.path.parent}' holds results that were made with another "
-                f'{" and another ".join(differing)}: name another folder with --out, or replace them with '
-                '--overwrite.'
+                f'{" and another ".join(differing)}: name another folder with --out, or '
+                'replace them with --overwrite.'
             )
         return done
 

@@ -437,8 +437,8 @@ def _notes(prepared: CaseInMemory, missing: Sequence[str]) -> Iterator[str]:
         )
     if prepared.brain_share > FULL:
         yield (
-            f'nearly the whole box counts as brain (more than {FULL:.0%}): the volumes may not be '
-            'skull-stripped'
+            f'nearly the whole box counts as brain (more than {FULL:.0%}): the '
+            'volumes may not be skull-stripped'
         )
     if prepared.oblique:
         yield "the axes lie oblique: each counts as the patient's axis next to it, nothing is resampled"

@@ -85,9 +85,9 @@ class BalanceCallback(TrainerCallback):
         """
         if not self._reached:
             raise RuntimeError(
-                'Backward did not pass through the loss that the model returned, so nothing was balanced: '
-                'the Trainer has a `compute_loss_func` or computes the loss elsewhere. Let the model return '
-                'it.'
+                'Backward did not pass through the loss that the model returned, so nothing '
+                'was balanced: the Trainer has a `compute_loss_func` or computes the loss '
+                'elsewhere. Let the model return it.'
             )
         self._reached = False
 

@@ -37,8 +37,7 @@ def check_last_layers(seen: Pass, encoders: Sequence[Sequence[nn.Parameter]]) ->
         raise ValueError(
             f'`guide_weights` of the {type(seen).__name__} have the shapes {shapes}, but each of the '
             f'{len(expected)} guides needs a last layer whose weight has the shape of `head_weight`, '
-            f'{expected}, '
-            "since their gradients are compared (unless CGGM's `direction` is 'none')."
+            f"{expected}, since their gradients are compared (unless CGGM's `direction` is 'none')."
         )
     heads = {id(weight) for weight in seen.head_weights}
     if any(id(parameter) in heads for parameters in encoders for parameter in parameters):

@@ -42,8 +42,8 @@ def check(cfg: Mapping[str, Any]) -> None:
         for other in entry.get('after', {}).values():
             if other not in cfg['methods'] or cfg['methods'][other].get('after'):
                 raise ValueError(
-                    f"`methods['{method}'].after` names '{other}', which must be another method, without "
-                    '`after`.'
+                    f"`methods['{method}'].after` names '{other}', which must be "
+                    'another method, without `after`.'
                 )
     _check_seeds('seeds', cfg['seeds'])
     if cfg['baseline'] not in cfg['methods']:

@@ -48,8 +48,8 @@ def kept_config(checkpoint: Mapping[str, Any], source: str, trust: bool = False)
         settings = dict(_settings(ast.parse(text)))
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise CheckpointError(
-            f"The config in '{source}' is not read, since it is more than data: {error or 'it is too deep'}. "
-            f'{GIVE_IT}'
+            f"The config in '{source}' is not read, since it is more than data: "
+            f'{error or "it is too deep"}. {GIVE_IT}'
         ) from None
     if not trust:
         _check_names(settings, source)

@@ -184,8 +184,8 @@ class BalancedRunner(_InterruptibleMixin, Runner):
             check_training_state(checkpoint, filename, self)
             for sentence in kept_settings(checkpoint, self):
                 self.logger.warning(
-                    f'{sentence}: the checkpoint decides. To change it, begin a training from the weights '
-                    '(`load_from`).'
+                    f'{sentence}: the checkpoint decides. To change it, begin a '
+                    'training from the weights (`load_from`).'
                 )
         model = unwrapped(self.model)
         model = model.module if isinstance(model, BaseTTAModel) else model

@@ -51,8 +51,7 @@ class MultiLabelMetric(BaseMetric):
                 found = None if label is None else tuple(label.shape)
                 raise ValueError(
                     f'MultiLabelMetric got a prediction of shape {tuple(prediction.shape)} and a `label` of '
-                    f'{found}: '
-                    'set `outputs` of the model to the number of labels.'
+                    f'{found}: set `outputs` of the model to the number of labels.'
                 )
             self.results.append((prediction.double().numpy(), label.numpy() > 0.5))
 

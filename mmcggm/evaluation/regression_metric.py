@@ -48,8 +48,7 @@ class RegressionMetric(BaseMetric):
                 found = None if label is None else tuple(label.shape)
                 raise ValueError(
                     f'RegressionMetric got a prediction of shape {tuple(prediction.shape)} and a `label` of '
-                    f'{found}: '
-                    'set `outputs` of the model to the number of targets.'
+                    f'{found}: set `outputs` of the model to the number of targets.'
                 )
             self.results.append((prediction.flatten().double().numpy(), label.flatten().double().numpy()))
 

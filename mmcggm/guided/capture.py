@@ -72,9 +72,9 @@ def captured(
         own = calls.get(encoder.modality, [])
         if versions.get(encoder.modality, []) != [_versions(value) for value in own]:
             raise RuntimeError(
-                f"`encoders.{encoder.modality}`: the {encoder.source} of '{encoder.representation}' was "
-                'changed in place after it appeared. Name as `representation` the module that changes it, '
-                'or one before it.'
+                f'`encoders.{encoder.modality}`: the {encoder.source} of '
+                f"'{encoder.representation}' was changed in place after it appeared. Name as "
+                '`representation` the module that changes it, or one before it.'
             )
         if own:
             found[encoder.modality] = own[0] if encoder.calls == 'once' else _mean(own, encoder)

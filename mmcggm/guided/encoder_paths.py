@@ -48,8 +48,8 @@ class ModalityEncoder:
         unknown = set(config) - {'modules', 'representation', 'source', 'key', 'calls'}
         if unknown or not config.get('modules'):
             raise ValueError(
-                f'`{name}` needs `modules` and takes `representation`, `source`, `key` and `calls`, got '
-                f'{config}.'
+                f'`{name}` needs `modules` and takes `representation`, `source`, '
+                f'`key` and `calls`, got {config}.'
             )
         modules, key = config['modules'], config.get('key')
         modules = (modules,) if isinstance(modules, str) else tuple(modules)
@@ -169,7 +169,6 @@ def check_head_apart(model: nn.Module, path: str, encoders: Sequence[ModalityEnc
         if own.intersection(encoder.parameters(model)):
             raise ValueError(
                 f"`head`: '{path}' belongs to the encoder of '{encoder.modality}' "
-                f'({", ".join(encoder.modules)}), so '
-                'it is not the head of the fused model. Name the last layer after fusion, or a smaller '
-                'encoder.'
+                f'({", ".join(encoder.modules)}), so it is not the head of the fused model. Name the last '
+                'layer after fusion, or a smaller encoder.'
             )

@@ -192,9 +192,8 @@ class ClassificationTask(TargetTask):
         self._checked = True
         if not torch.isclose(probabilities.sum(1), probabilities.new_ones(()), atol=1e-2).all():
             raise ValueError(
-                f'ClassificationTask needs probabilities that add up to one, but those of a sample in '
-                f"'{self.target}' "
-                'do not: of several labels a sample it is a MultiLabelTask.'
+                'ClassificationTask needs probabilities that add up to one, but those of a sample in '
+                f"'{self.target}' do not: of several labels a sample it is a MultiLabelTask."
             )
 
 

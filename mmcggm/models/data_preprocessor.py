@@ -90,14 +90,12 @@ class MultimodalDataPreprocessor(BaseDataPreprocessor):
         if mean is None:
             raise ValueError(
                 f"'{modality}' is to be standardised, but its mean and deviation are not known: the "
-                'checkpoint has '
-                'none. They are found before training, by `custom_hooks = '
+                'checkpoint has none. They are found before training, by `custom_hooks = '
                 '[dict(type="StandardisationHook")]`.'
             )
         if mean.shape[0] != samples.shape[-1]:
             raise ValueError(
                 f"'{modality}' has {samples.shape[-1]} channels, but the statistics are of {mean.shape[0]}: "
-                'these are '
-                'not the features that the model was trained on.'
+                'these are not the features that the model was trained on.'
             )
         return (samples - mean) / std

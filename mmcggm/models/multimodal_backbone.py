@@ -53,8 +53,7 @@ class MultimodalBackbone(BaseModule):
             if unknown:
                 raise ValueError(
                     f'`{setting}` names {unknown}, but `modalities` are {modalities}. What a base config '
-                    'named '
-                    f'stays until it is taken out: {setting}=dict(_delete_=True, ...).'
+                    f'named stays until it is taken out: {setting}=dict(_delete_=True, ...).'
                 )
         missing = [modality for modality in modalities if modality not in encoders]
         if missing and encoder is None:

@@ -118,25 +118,22 @@ class MultimodalPredictor(BaseModel):
             raise ValueError(
                 f'The model has the modalities {list(self.backbone.encoders)}, but the data hold '
                 f'{list(channels)}: add {lacking} to `inputs` of the data sets, or take them out of the '
-                'model '
-                '(`backbone.modalities`, `in_channels`, `encoders`).'
+                'model (`backbone.modalities`, `in_channels`, `encoders`).'
             )
         for modality, width in self.backbone.in_channels.items():
             found = channels.get(modality)
             if None not in (width, found) and width != found:
                 raise ValueError(
                     f"'{modality}' of the data has {found} channels, but its encoder was built for {width}: "
-                    'set '
-                    f'`backbone.in_channels.{modality}` (or `in_channels` of its encoder) to {found}.'
+                    f'set `backbone.in_channels.{modality}` (or `in_channels` of its encoder) to {found}.'
                 )
         outputs = self.head.out_features if hasattr(self.head, 'out_features') else None
         needed = metainfo.get('outputs', len(metainfo['classes']) if 'classes' in metainfo else None)
         if None not in (outputs, needed) and outputs != needed:
             what = 'classes' if 'classes' in metainfo else 'targets'
             raise ValueError(
-                f'The model has `outputs={outputs}`, but the data have {needed} {what}: set `outputs` of the '
-                'model, '
-                f'and of its guides, to {needed}.'
+                f'The model has `outputs={outputs}`, but the data have {needed} {what}: set `outputs` of '
+                f'the model, and of its guides, to {needed}.'
             )
         target, loss = metainfo.get('target'), type(self.criterion)
         fits = next((kinds for losses, kinds in LOSSES.items() if issubclass(loss, losses)), None)

@@ -75,8 +75,8 @@ def find_pairs(pred_dir: Path, ref_dir: Path) -> dict[str, tuple[Path, Path]]:
         refs = [path for mark in '_-' for path in references.get(f'{case}{mark}seg', [])]
         if not refs:
             raise FileNotFoundError(
-                f"No reference of case '{case}' below {ref_dir}: expected {case}_seg or {case}-seg, "
-                '.nii.gz or .nii.'
+                f"No reference of case '{case}' below {ref_dir}: expected "
+                f'{case}_seg or {case}-seg, .nii.gz or .nii.'
             )
         if len(refs) > 1 or len(preds) > 1:
             found = ', '.join(str(path) for path in (*preds, *refs))

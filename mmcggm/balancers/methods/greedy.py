@@ -143,8 +143,8 @@ def _effective_update(index: int, parameters: Sequence[nn.Parameter]) -> Tensor:
     trained = [p for p in parameters if p.grad is not None]
     if not trained:
         raise ValueError(
-            f'Greedy compares how fast encoders learn, but that of modality {index} is frozen or got no '
-            'gradient.'
+            'Greedy compares how fast encoders learn, but that of modality '
+            f'{index} is frozen or got no gradient.'
         )
     grads = torch.stack(torch._foreach_norm([p.grad for p in trained if p.grad is not None])).float()
     values = torch.stack(torch._foreach_norm([p.detach() for p in trained])).float()

@@ -56,8 +56,8 @@ class MLB(EncoderScaling):
         super().__init__()
         if alpha <= 0 or beta < 1 or weight < 0:
             raise ValueError(
-                f'MLB needs alpha > 0, beta >= 1 and weight >= 0, got alpha={alpha}, beta={beta} and '
-                f'weight={weight}.'
+                'MLB needs alpha > 0, beta >= 1 and weight >= 0, got '
+                f'alpha={alpha}, beta={beta} and weight={weight}.'
             )
         if by not in ('confidence', 'loss'):
             raise ValueError(f"MLB needs by='confidence' or 'loss', got {by!r}.")

@@ -77,8 +77,8 @@ def _read_wav(path: Path) -> np.ndarray:
         raise RecordingError(f'it is no readable wav file ({type(error).__name__}: {error})') from error
     if (width, channels, rate) != (2, 1, SAMPLE_RATE):
         raise RecordingError(
-            f'it must be 16-bit mono at {SAMPLE_RATE} Hz, but has {8 * width} bits, {channels} channels and '
-            f'{rate} Hz'
+            f'it must be 16-bit mono at {SAMPLE_RATE} Hz, but has {8 * width} '
+            f'bits, {channels} channels and {rate} Hz'
         )
     if len(samples) != promised:
         raise RecordingError(

@@ -280,8 +280,7 @@ def split_store(
     if without:
         _say(
             f'WARNING splits.json names {len(without)} cases to train or test with that have no '
-            'segmentation any '
-            f"more: {_some(without)}. Move them to 'unlabelled'."
+            f"segmentation any more: {_some(without)}. Move them to 'unlabelled'."
         )
     warning = report_empty(splits, fractions, patients)
     if warning:

@@ -226,8 +226,7 @@ def choose_convention(naming: str, labels_of: Mapping[str, Sequence[int]]) -> La
     radiotherapy = [case for case in sorted(labels_of) if case.startswith('BraTS-MEN-RT')]
     if {label for case in radiotherapy for label in labels_of[case]} - {0} == {1}:
         raise ValueError(
-            f'{radiotherapy[0]} is planned for radiotherapy by its name, and such cases hold 0 and 1 '
-            'alone: '
+            f'{radiotherapy[0]} is planned for radiotherapy by its name, and such cases hold 0 and 1 alone: '
             f'1 may be the gross tumour volume or a non-enhancing core. {_choices("menrt2024", "men2023")}'
         )
     if 4 not in holder and (naming == '2023' or 3 in holder):

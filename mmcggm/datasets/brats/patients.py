@@ -74,8 +74,8 @@ class Patients:
                 ) from None
             if not groups:
                 raise ValueError(
-                    f'--patient-pattern {self.pattern!r} has no group; put what names the patient in '
-                    'parentheses.'
+                    f'--patient-pattern {self.pattern!r} has no group; put what '
+                    'names the patient in parentheses.'
                 )
 
     def of(self, case: str) -> str:
@@ -160,8 +160,7 @@ class Patients:
         if not known or not all(isinstance(name, str) for name in [*names, *(table or {}).values()]):
             raise ValueError(
                 "'patients' must be 'names', {'pattern': REGEX} or {'table': {case: patient}}, and "
-                "'same_scans' a "
-                'list of lists of cases'
+                "'same_scans' a list of lists of cases"
             )
         return cls(pattern, table, same)
 

@@ -243,8 +243,8 @@ class FeatureDataset(BaseDataset):
                 raise ValueError('Sources with `{split}` are split already: take out `splits`, or `{split}`.')
             if self.split is not None and not own_files:
                 raise ValueError(
-                    f"`split` is '{self.split}', but nothing says which rows that are: set `splits` "
-                    '(fractions, or '
+                    f"`split` is '{self.split}', but nothing says which rows that "
+                    'are: set `splits` (fractions, or '
                     'where they are named), or write {split} where the sources differ.'
                 )
             return np.arange(count)
@@ -261,8 +261,8 @@ class FeatureDataset(BaseDataset):
             return rows_by_place(names, count, f'`splits` ({source})')
         if names.shape not in ((count,), (count, 1)):
             raise ValueError(
-                f'`splits` ({source}) has shape {names.shape}; it must name the split of each of {count} '
-                'rows. To '
+                f'`splits` ({source}) has shape {names.shape}; it must name the '
+                f'split of each of {count} rows. To '
                 "list a split's rows instead, write {split} in it."
             )
         names = names.reshape(count)
@@ -281,8 +281,6 @@ def _check_names(read: Mapping[str, tuple[Source, Read]]) -> None:
         if len(other):
             raise ValueError(
                 f'`{first[0].setting}` and `{source.setting}` name row {other[0]} '
-                f"'{first[1].names[other[0]]}' and "
-                f"'{found.names[other[0]]}': {first[0].path} and {source.path} must have the same rows in "
-                'the same '
-                'order.'
+                f"'{first[1].names[other[0]]}' and '{found.names[other[0]]}': {first[0].path} and "
+                f'{source.path} must have the same rows in the same order.'
             )

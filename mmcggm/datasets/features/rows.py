@@ -130,10 +130,8 @@ class FeatureRows:
             bad = first + np.flatnonzero(~finite.reshape(len(values), -1).all(axis=1))
             raise ValueError(
                 f'{self._where} holds {int((~finite).sum())} values that are missing, infinite or beyond '
-                'float32, '
-                f'in rows {bad[:5].tolist()}{" and more" if len(bad) > 5 else ""}. Set them to numbers, or '
-                'leave '
-                'these rows out.'
+                f'float32, in rows {bad[:5].tolist()}{" and more" if len(bad) > 5 else ""}. Set them to '
+                'numbers, or leave these rows out.'
             )
 
 
@@ -148,8 +146,8 @@ def _in_shape(
             shapes = sorted({value.shape for value in values})[:5]
             raise ValueError(
                 f'{where} must hold sequences (L, C) of numbers with one C, none of them empty, but holds '
-                'arrays '
-                f'of the shapes {shapes} and the types {sorted({str(value.dtype) for value in values})}.'
+                f'arrays of the shapes {shapes} and the types '
+                f'{sorted({str(value.dtype) for value in values})}.'
             )
         return values, (len(values), max(lengths), values[0].shape[1])
     if values.dtype.kind not in 'biuf':
@@ -191,8 +189,8 @@ def cut_spans(spans: np.ndarray | None, rows: FeatureRows, limit: int, where: st
     cut = int((lengths > limit).sum())
     if cut:
         print_log(
-            f'{where}: {cut} of {len(rows)} sequences are cut to {limit} tokens, the longest from '
-            f'{lengths.max()}; '
+            f'{where}: {cut} of {len(rows)} sequences are cut to {limit} '
+            f'tokens, the longest from {lengths.max()}; '
             'see `max_length`.',
             'current',
             logging.WARNING,
@@ -223,8 +221,8 @@ def flatten_dialogues(
         bad = np.flatnonzero([len(value) != count for value, count in zip(values, counts, strict=True)])
         if len(bad):
             raise ValueError(
-                f'{where} has {len(values[bad[0]])} utterances in dialogue {bad[0]}, where {counts[bad[0]]} '
-                'count.'
+                f'{where} has {len(values[bad[0]])} utterances in dialogue '
+                f'{bad[0]}, where {counts[bad[0]]} count.'
             )
         return np.concatenate(values)
     values = np.asarray(values)

@@ -20,9 +20,8 @@ def rows_by_name(names: np.ndarray, split: str, where: str) -> np.ndarray:
     if not len(rows):
         found = sorted(set(names.astype(str).tolist()))
         raise ValueError(
-            f"{where} names no row '{split}'.{did_you_mean(split, found)} It holds {found[:9]}; set `split` "
-            'to one '
-            'of these.'
+            f"{where} names no row '{split}'.{did_you_mean(split, found)} It holds "
+            f'{found[:9]}; set `split` to one of these.'
         )
     return rows
 
@@ -46,8 +45,7 @@ def rows_by_place(places: np.ndarray, count: int, where: str) -> np.ndarray:
         what = f'row {rows[bad][0]} of {count}' if bad.any() else f'{places.dtype} of shape {places.shape}'
         raise ValueError(
             f'{where} must list rows from 0 to {count - 1}, each once, or be a mask of {count} bools, but '
-            'holds '
-            f'{what}{" with rows listed twice" if len(rows) and not bad.any() else ""}.'
+            f'holds {what}{" with rows listed twice" if len(rows) and not bad.any() else ""}.'
         )
     return rows
 
@@ -147,7 +145,7 @@ def check_groups(assigned: np.ndarray, groups: np.ndarray, where: str) -> None:
     if len(shared):
         splits = sorted(pairs[pairs[:, 0] == shared[0], 1])
         raise ValueError(
-            f"{where}: {len(shared)} groups are in more than one split, among them '{shared[0]}' in "
-            f'{splits}. What a '
-            'model learns of a group it would be tested on. Give splits that keep groups whole.'
+            f'{where}: {len(shared)} groups are in more than one split, among them '
+            f"'{shared[0]}' in {splits}. What a model learns of a group it would be tested "
+            'on. Give splits that keep groups whole.'
         )

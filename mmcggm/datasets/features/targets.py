@@ -82,8 +82,7 @@ def _classes(raw: np.ndarray, classes: int | Sequence | None, where: str) -> Tar
         found = sorted(set(raw.ravel().tolist()))[:12] if raw.ndim == 1 else raw.shape
         raise ValueError(
             '`classes` must say which classes there are, since a split may lack some: their number, if '
-            f'{where} '
-            f'counts them from 0 on, or a list of what it calls them. It holds {found}.'
+            f'{where} counts them from 0 on, or a list of what it calls them. It holds {found}.'
         )
     names = _names(classes, 0)
     if len(names) < 2:
@@ -96,11 +95,10 @@ def _classes(raw: np.ndarray, classes: int | Sequence | None, where: str) -> Tar
     bad = np.flatnonzero((numbers % 1 != 0) | (numbers < 0) | (numbers >= len(names)))
     if len(bad):
         raise ValueError(
-            f'{where} must be whole numbers from 0 to {len(names) - 1}, the indices of {len(names)} classes, '
-            'but '
-            f'row {bad[0]} has {numbers[bad[0]]:g} ({len(bad)} such rows). Correct `classes`: its number, or '
-            'a list '
-            f'of what the file calls them, such as {sorted(set(numbers.tolist()))[:6]}.'
+            f'{where} must be whole numbers from 0 to {len(names) - 1}, the indices of {len(names)} '
+            f'classes, but row {bad[0]} has {numbers[bad[0]]:g} ({len(bad)} such rows). Correct `classes`: '
+            'its number, or a list of what the file calls them, such as '
+            f'{sorted(set(numbers.tolist()))[:6]}.'
         )
     return Targets(numbers.astype(np.int64), 'class', names)
 
@@ -126,8 +124,7 @@ def _from_one_hot(raw: np.ndarray, count: int, where: str) -> np.ndarray:
     if numbers.shape[1] != count or not np.isin(numbers, (0, 1)).all() or (numbers.sum(axis=1) != 1).any():
         raise ValueError(
             f'{where} has shape {raw.shape}; classes are (N,), or (N, {count}) with a single 1 in each row. '
-            'For '
-            "several labels a row set `target='multilabel'`."
+            "For several labels a row set `target='multilabel'`."
         )
     return numbers.argmax(axis=1)
 
@@ -141,14 +138,14 @@ def _names(classes: int | Sequence | None, columns: int) -> tuple[str, ...]:
 def _numbers(raw: np.ndarray, where: str) -> np.ndarray:
     if raw.dtype.kind not in 'biuf':
         raise ValueError(
-            f'{where} holds {raw.ravel()[0].item()!r}, no number. If these are names of classes, list them '
-            'in `classes`.'
+            f'{where} holds {raw.ravel()[0].item()!r}, no number. If these are '
+            'names of classes, list them in `classes`.'
         )
     numbers = np.asarray(raw, np.float32)
     bad = np.flatnonzero(~np.isfinite(numbers.reshape(len(numbers), -1)).all(axis=1))
     if len(bad):
         raise ValueError(
-            f'{where} is missing or infinite in {len(bad)} rows, among them {bad[:5].tolist()}. Leave them '
-            'out.'
+            f'{where} is missing or infinite in {len(bad)} rows, among them '
+            f'{bad[:5].tolist()}. Leave them out.'
         )
     return numbers

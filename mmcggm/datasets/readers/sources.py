@@ -63,8 +63,8 @@ class Source:
         unknown = set(entry) - {'file', 'key', 'header', 'channels'}
         if unknown or not isinstance(entry.get('file'), str) or not isinstance(entry.get('key', ''), str):
             raise ValueError(
-                f"`{setting}` must be 'path:key', or a dict of `file`, `key`, `header` and `channels`, got "
-                f'{value!r}.'
+                f"`{setting}` must be 'path:key', or a dict of `file`, `key`, "
+                f'`header` and `channels`, got {value!r}.'
             )
         text = entry['file'] if 'key' not in entry else f'{entry["file"]}:{entry["key"]}'
         if '{split}' in text and split is None:
@@ -73,8 +73,7 @@ class Source:
         if found is None:
             raise ValueError(
                 f"`{setting}` is '{text}', which ends in none of {', '.join(SUFFIXES)}. Convert the file to "
-                'one '
-                'of these, or name a key after a colon: file.npz:key.'
+                'one of these, or name a key after a colon: file.npz:key.'
             )
         path = Path(root, found[1])
         return cls(path, found[3] or '', setting, entry.get('header'), _range(entry.get('channels'), setting))
@@ -303,8 +302,7 @@ def _from_h5(source: Source) -> np.ndarray | MappedArray:
         if values is None:
             raise ValueError(
                 f"`{source.setting}`: {path} has no array '{key}'; it has {_some(names)}. Name one after a "
-                'colon: '
-                f"'{path.name}:{names[0] if names else 'KEY'}'."
+                f"colon: '{path.name}:{names[0] if names else 'KEY'}'."
             )
         offset = values.id.get_offset()
         if offset is not None and values.dtype.kind in 'biuf':

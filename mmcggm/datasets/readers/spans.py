@@ -104,9 +104,8 @@ def _refuse(bad: np.ndarray, key: str, where: str, what: str, values: np.ndarray
     found = np.flatnonzero(bad)
     if len(found):
         raise ValueError(
-            f"{where}: '{key}' of sample {found[0]}, {values[found[0]]:g}, {what} "
-            f"({samples(found)}). Correct the lengths, or take out '{key}': then rows of zeros at the ends "
-            'are padding.'
+            f"{where}: '{key}' of sample {found[0]}, {values[found[0]]:g}, {what} ({samples(found)}). "
+            f"Correct the lengths, or take out '{key}': then rows of zeros at the ends are padding."
         )
 
 

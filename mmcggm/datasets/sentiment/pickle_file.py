@@ -118,16 +118,15 @@ def parse_split(raw: Mapping[str, Any], where: str, keys: Mapping[str, str] | No
     key = next((key for key in LABELS if key in raw), None)
     if missing or key is None:
         raise ValueError(
-            f'{where} lacks {missing or "labels or regression_labels"}; it has {list(raw)}. Modalities of '
-            'other '
-            'names, or fewer, are set by `modalities` and `keys` of the data set, and by --keys of the '
-            'converter.'
+            f'{where} lacks {missing or "labels or regression_labels"}; it has {list(raw)}. '
+            'Modalities of other names, or fewer, are set by `modalities` and `keys` of the '
+            'data set, and by --keys of the converter.'
         )
     labels = _numbers(raw[key], key, where)
     if labels.size != len(labels):
         raise ValueError(
-            f"{where}: '{key}' has shape {labels.shape}, not one sentiment a sample. Labels of emotions are "
-            'not read.'
+            f"{where}: '{key}' has shape {labels.shape}, not one sentiment a "
+            'sample. Labels of emotions are not read.'
         )
     labels = labels.reshape(-1)
     _check_finite(labels, key, where)

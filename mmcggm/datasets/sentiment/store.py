@@ -125,8 +125,7 @@ def _read_split(path: Path, file: h5py.File, split: str, keys: Mapping[str, str]
     if file.attrs.get('format') != FORMAT:
         if not str(file.attrs.get('format', '')).startswith('mmcggm sentiment'):
             raise StoreError(
-                f'{path} is not what `mmcggm convert sentiment` writes. Other HDF5 files are read '
-                'by '
+                f'{path} is not what `mmcggm convert sentiment` writes. Other HDF5 files are read by '
                 'FeatureDataset, see docs/your_features.md.'
             )
         raise StoreError(f"{path} is not in the format '{FORMAT}'. {ADVICE}")
@@ -142,8 +141,8 @@ def _read_split(path: Path, file: h5py.File, split: str, keys: Mapping[str, str]
     missing = [name for name in keys.values() if name not in held]
     if missing:
         raise StoreError(
-            f"{path}, split '{split}', lacks {missing}; it has {held}. Set `modalities`, or `keys` for other "
-            'names.'
+            f"{path}, split '{split}', lacks {missing}; it has {held}. Set "
+            '`modalities`, or `keys` for other names.'
         )
     features = {modality: _mapped(path, group, name) for modality, name in keys.items()}
     return SentimentSplit(

@@ -140,8 +140,8 @@ class BalancingHook(Hook):
             )
         if needs.survey and runner.val_loop is None:
             raise ValueError(
-                f'{name} compares the training with the validation set: set `val_dataloader`, `val_cfg` and '
-                '`val_evaluator`.'
+                f'{name} compares the training with the validation set: set '
+                '`val_dataloader`, `val_cfg` and `val_evaluator`.'
             )
         if needs.second_derivatives and runner.cfg.get('compile'):
             raise ValueError(

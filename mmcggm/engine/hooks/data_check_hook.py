@@ -33,8 +33,7 @@ class DataCheckHook(Hook):
                 raise ValueError(
                     f'{len(shared)} groups are in the training and in the validation data, among them '
                     f"'{min(shared)}': validation would overrate the model. Correct `groups` or the splits "
-                    'of '
-                    '`train_dataloader` and `val_dataloader`.'
+                    'of `train_dataloader` and `val_dataloader`.'
                 )
 
     def before_val(self, runner: Runner) -> None:
@@ -57,7 +56,7 @@ class DataCheckHook(Hook):
             if isinstance(module, BaseDecodeHead) and module.num_classes < len(classes):
                 raise ValueError(
                     f'`num_classes` of {name} is {module.num_classes}, but the data of `{key}` have '
-                    f'{len(classes)} '
-                    f'classes: {", ".join(classes)}. Set `num_classes={len(classes)}` in the config of the '
-                    'decode head and of the guide, and `class_weight`, if there is one, to as many.'
+                    f'{len(classes)} classes: {", ".join(classes)}. Set `num_classes={len(classes)}` '
+                    'in the config of the decode head and of the guide, and `class_weight`, if there '
+                    'is one, to as many.'
                 )

@@ -100,9 +100,9 @@ class GuideScoreHook(Hook):
             return
         if self._stored is None:
             raise ValueError(
-                'GuideScoreHook(control=True) needs the encoders as they were before training, and no '
-                'checkpoint that holds them was loaded. Train with `control=True` from the start, or leave '
-                'it out here.'
+                'GuideScoreHook(control=True) needs the encoders as they were before training, '
+                'and no checkpoint that holds them was loaded. Train with `control=True` from '
+                'the start, or leave it out here.'
             )
         self._untrained = _untrained_guides(runner)
         self._untrained.load_state_dict(self._stored)

@@ -33,23 +33,21 @@ class StandardisationHook(Hook):
         if not hasattr(dataset, 'channel_statistics'):
             raise ValueError(
                 'StandardisationHook needs a training data set with `channel_statistics`, such as '
-                'FeatureDataset, '
-                f"but it's a {type(dataset).__name__}: take the hook out, and `standardise` of the data "
-                'preprocessor.'
+                f"FeatureDataset, but it's a {type(dataset).__name__}: take the hook out, and `standardise` "
+                'of the data preprocessor.'
             )
         modalities = [m for m in dataset.metainfo['channels'] if preprocessor.standardises(m)]
         if not modalities:
             raise ValueError(
-                'StandardisationHook has nothing to do: set `standardise=True` of `model.data_preprocessor`, '
-                'or take '
-                'the hook out.'
+                'StandardisationHook has nothing to do: set `standardise=True` of '
+                '`model.data_preprocessor`, or take the hook out.'
             )
         for modality in modalities:
             mean, std = dataset.channel_statistics(modality)
             preprocessor.set_statistics(modality, torch.from_numpy(mean), torch.from_numpy(std))
         print_log(
-            f'{", ".join(modalities)}: standardised by mean and deviation of the training split, which are '
-            'saved '
+            f'{", ".join(modalities)}: standardised by mean and deviation of '
+            'the training split, which are saved '
             'with the weights.',
             'current',
         )
