@@ -364,15 +364,28 @@ def store_of(tmp_path) -> h5py.File:
     return h5py.File(tmp_path / 'data.h5', 'a')
 
 
-def test_a_feature_that_changed_is_found_when_it_is_read(tmp_path):
+@pytest.mark.parametrize('padding', ['end', 'file'])
+def test_a_feature_that_changed_is_found_when_it_is_read(tmp_path, padding):
     with store_of(tmp_path) as file:
-        file['train/audio'][3, 2, 1] = NAN
-    data = SentimentDataset(str(tmp_path), 'data.h5')
+        file['train/audio'][3, file['train/audio_span'][3, 0], 1] = NAN
+    data = SentimentDataset(str(tmp_path), 'data.h5', padding=padding)
     assert data[2]['inputs']
-    with pytest.raises(ValueError, match=r'data\.h5 is damaged in sample 3\. Convert the pickle again'):
-        data[3]
-    with pytest.raises(ValueError, match='sample 3'):
-        data[3]
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r'data\.h5 is damaged in sample 3\. Convert the pickle again'):
+            data[3]
+
+
+def test_padding_that_changed_is_found_where_it_is_read(tmp_path):
+    with store_of(tmp_path) as file:
+        rows = file['train/audio']
+        whole = rows[3]
+        start, stop = file['train/audio_span'][3]
+        assert stop - start < len(whole)
+        rows[3, 0 if start else stop, 1] = NAN
+    audio = SentimentDataset(str(tmp_path), 'data.h5')[3]['inputs']['audio'].numpy()
+    assert np.array_equal(audio[: stop - start], whole[start:stop])
+    with pytest.raises(ValueError, match=r'data\.h5 is damaged in sample 3'):
+        SentimentDataset(str(tmp_path), 'data.h5', padding='file')[3]
 
 
 def change_label(file):

@@ -20,8 +20,8 @@ def checksum(parts: Iterable[np.ndarray | bytes | str]) -> int:
     return result
 
 
-def row_checksums(rows: np.ndarray) -> np.ndarray:
-    """Return the CRC-32 of the bytes of each row, uint32 ``(N,)`` for ``(N, ...)``."""
+def row_checksums(rows: Iterable[np.ndarray]) -> np.ndarray:
+    """Return the CRC-32 of the bytes of each of N rows, uint32 ``(N,)``."""
     return np.array([zlib.crc32(np.ascontiguousarray(row)) for row in rows], np.uint32)
 
 

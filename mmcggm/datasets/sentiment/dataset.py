@@ -107,9 +107,9 @@ class SentimentDataset(BaseDataset):
             if self.padding == 'file':
                 x = np.array(features[index])  # a copy, which transforms may write to
             else:
-                start, stop = self._data.spans[modality][index]
+                start, stop = self._data.spans[modality][index].tolist()
                 x = np.zeros(features.shape[1:], np.float32)
-                x[: stop - start] = features[index][start:stop]
+                x[: stop - start] = features[index, start:stop]
                 lengths[modality] = torch.tensor(stop - start)
             inputs[modality] = torch.from_numpy(x)
         item = dict(inputs=inputs, labels=torch.tensor(self._data.labels[index]))

@@ -27,7 +27,7 @@ class SentimentSplit:
 
     Attributes:
         features: By modality, float32 ``(N, L, C)``, finite, padded as the file has it; from HDF5, something
-            with its shape that gives a sample's ``(L, C)`` by index.
+            of its shape that is indexed alike, by a sample or by a sample and a slice of its rows.
         spans: By modality, int64 ``(N, 2)``: the first token that counts, and the one after the last.
         labels: Sentiment, float32 ``(N,)``.
     """

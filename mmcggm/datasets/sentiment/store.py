@@ -3,8 +3,9 @@
 Layout, for each split: ``{split}/labels`` (N,) float32, ``{split}/{modality}`` (N, L, C) float32, padded as
 in the source, and ``{split}/{modality}_span`` (N, 2) int64, see ``SentimentSplit``. Attribute ``format``.
 
-Whatever is read is checked: ``{split}/{modality}_checksum`` (N,) uint32 has the CRC-32 of each sample's
-features, the attribute ``checksum`` of a split that of all else in it, with the names, types and shapes.
+Whatever is read is checked: ``{split}/{modality}_checksum`` (N, 2) uint32 has the CRC-32 of each sample's
+tokens and that of all its rows, padding with them, so that who leaves the padding need not read it. The
+attribute ``checksum`` of a split is that of all else in it, with the names, types and shapes.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from .pickle_file import MODALITIES, SentimentSplit
 if TYPE_CHECKING:
     import h5py
 
-FORMAT = 'mmcggm sentiment 2'  # raise when the layout changes
+FORMAT = 'mmcggm sentiment 3'  # raise when the layout changes
 SUFFIXES = ('.h5', '.hdf5')
 ADVICE = 'Convert the pickle again with `mmcggm convert sentiment`.'
 
@@ -45,10 +46,12 @@ def write_store(path: str | Path, splits: Iterable[tuple[str, SentimentSplit]]) 
         for name, split in splits:
             group = file.create_group(name)
             group['labels'] = split.labels
-            for modality in split.features:
-                group[modality] = split.features[modality]
-                group[f'{modality}_span'] = split.spans[modality]
-                group[f'{modality}_checksum'] = row_checksums(split.features[modality])
+            for modality, features in split.features.items():
+                spans = split.spans[modality]
+                tokens = (rows[start:stop] for rows, (start, stop) in zip(features, spans, strict=True))
+                group[modality] = features
+                group[f'{modality}_span'] = spans
+                group[f'{modality}_checksum'] = np.stack([row_checksums(tokens), row_checksums(features)], 1)
             group.attrs['checksum'] = _split_checksum(name, group)
             sizes[name] = len(split)
     return sizes
@@ -64,33 +67,43 @@ class StoredFeatures:
         offset: Of the array in it, in bytes.
         shape: ``(N, L, C)``.
         dtype: Of the array.
-        checksums: Of the samples, uint32 ``(N,)``.
+        spans: The first token that counts and the one after the last, int64 ``(N, 2)``.
+        checksums: Of the samples' tokens, and of all their rows, uint32 ``(N, 2)``.
     """
 
     def __init__(
-        self, path: Path, offset: int, shape: tuple[int, int, int], dtype: np.dtype, checksums: np.ndarray
+        self,
+        path: Path,
+        offset: int,
+        shape: tuple[int, int, int],
+        dtype: np.dtype,
+        spans: np.ndarray,
+        checksums: np.ndarray,
     ) -> None:
         self.shape = shape
-        self._arguments = (path, offset, shape, dtype, checksums)
+        self._arguments = (path, offset, shape, dtype, spans, checksums)
+        self._path, self._spans, self._checksums = path, spans, checksums
         self._map = np.memmap(path, dtype, 'r', offset, shape)
-        self._checked = FirstReads(len(checksums))
+        self._checked = FirstReads(checksums.size)
 
     def __reduce__(self) -> tuple:
         return type(self), self._arguments  # not the features, which numpy would send
 
-    def __getitem__(self, index: int) -> np.ndarray:
-        """Return a sample's ``(L, C)``.
+    def __getitem__(self, key: int | tuple[int, slice]) -> np.ndarray:
+        """Return a sample's ``(L, C)``, or some of its rows; only what is asked for is read and checked.
 
         Raises:
             ValueError: If it is not what was written.
         """
-        features = self._map[index]
-        if index not in self._checked:
-            path, *_, checksums = self._arguments
-            if zlib.crc32(features) != checksums[index]:
-                raise ValueError(f'{path} is damaged in sample {index}. {ADVICE}')
-            self._checked.add(index)
-        return features
+        index, rows = key if isinstance(key, tuple) else (key, slice(None))
+        tokens = slice(*self._spans[index].tolist())
+        kind = int(rows != tokens)
+        read = 2 * index + kind
+        if read not in self._checked:
+            if zlib.crc32(self._map[index, slice(None) if kind else tokens]) != self._checksums[index, kind]:
+                raise ValueError(f'{self._path} is damaged in sample {index}. {ADVICE}')
+            self._checked.add(read)
+        return self._map[index, rows]
 
 
 def read_store(path: str | Path, split: str, keys: Mapping[str, str] | None = None) -> SentimentSplit:
@@ -144,12 +157,9 @@ def _read_split(path: Path, file: h5py.File, split: str, keys: Mapping[str, str]
             f"{path}, split '{split}', lacks {missing}; it has {held}. Set "
             '`modalities`, or `keys` for other names.'
         )
-    features = {modality: _mapped(path, group, name) for modality, name in keys.items()}
-    return SentimentSplit(
-        features=features,
-        spans={m: group[f'{name}_span'][:] for m, name in keys.items()},
-        labels=group['labels'][:],
-    )
+    spans = {modality: numbers(group, f'{name}_span')[:] for modality, name in keys.items()}
+    features = {modality: _mapped(path, group, name, spans[modality]) for modality, name in keys.items()}
+    return SentimentSplit(features, spans, labels=group['labels'][:])
 
 
 def _modalities(group: h5py.Group) -> list[str]:
@@ -158,13 +168,13 @@ def _modalities(group: h5py.Group) -> list[str]:
     return sorted(found, key=lambda m: (MODALITIES.index(m) if m in MODALITIES else len(MODALITIES), m))
 
 
-def _mapped(path: Path, group: h5py.Group, modality: str) -> StoredFeatures:
+def _mapped(path: Path, group: h5py.Group, modality: str, spans: np.ndarray) -> StoredFeatures:
     features = numbers(group, modality)
     offset = features.id.get_offset()
     if offset is None:
         raise StoreError(f"{path}: '{features.name}' was compressed or cut into chunks since. {ADVICE}")
     checksums = numbers(group, f'{modality}_checksum')[:]
-    return StoredFeatures(path, offset, features.shape, features.dtype, checksums)
+    return StoredFeatures(path, offset, features.shape, features.dtype, spans, checksums)
 
 
 def _split_checksum(name: str, group: h5py.Group) -> int:
