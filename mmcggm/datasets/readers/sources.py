@@ -264,7 +264,12 @@ def _from_matlab(path: Path) -> Mapping[str, Any]:
         raise
     except Exception as error:  # scipy raises whatever the broken bytes lead to
         raise ValueError(f'{path} cannot be read as a file of MATLAB ({error}).') from error
-    return {name: value for name, value in content.items() if not name.startswith('__')}
+    return {name: _rows_together(value) for name, value in content.items() if not name.startswith('__')}
+
+
+def _rows_together(value: Any) -> Any:
+    """Return an array in the order in which samples are read; MATLAB keeps columns together."""
+    return np.array(value, order='C') if isinstance(value, np.ndarray) else value
 
 
 class _Matlab73(Mapping):
@@ -290,7 +295,7 @@ class _Matlab73(Mapping):
                 raise KeyError(name)
             if values.dtype.kind not in 'fiu':
                 raise ValueError(f"{self.path}: '{name}' holds {values.dtype}, no real numbers.")
-            return values[()].T
+            return _rows_together(values[()].T)
 
 
 def _from_h5(source: Source) -> np.ndarray | MappedArray:

@@ -112,7 +112,7 @@ class Table:
     def _values(self, picked: Any) -> np.ndarray:
         kinds = {dtype.kind for dtype in picked.dtypes}
         if kinds <= set('biuf'):
-            return picked.to_numpy()
+            return np.ascontiguousarray(picked.to_numpy())  # rows are read, columns lie together
         if picked.shape[1] == 1:
             column = picked.iloc[:, 0]
             if column.isna().any():
