@@ -49,6 +49,7 @@ COMMANDS = {
     'report': Tool('analysis_tools/report.py', 'one HTML page of one or several trainings'),
     'view': Tool('analysis_tools/view_case.py', 'one HTML page of a case, in 2D and 3D'),
     'probe': Tool('analysis_tools/linear_probe.py', 'what each encoder of a checkpoint has learnt'),
+    'subsets': Tool('analysis_tools/missing_modalities.py', 'what a model reaches without some modalities'),
     'score': Tool('analysis_tools/challenge_score.py', "segmentations with the BraTS challenge's scorer"),
     'strip': Tool('model_converters/strip_guides.py', 'a checkpoint of the plain model, without guides'),
     'flops': Tool('analysis_tools/get_flops.py', 'operations and parameters of a model'),

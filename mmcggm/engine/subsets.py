@@ -1,0 +1,51 @@
+"""What a trained model reaches with each subset of its modalities."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from mmcggm.balancers.coalitions import coalitions, masking
+from mmcggm.guided import GuidedModel
+
+
+def evaluate_subsets(runner: Runner) -> dict[tuple[str, ...], dict[str, float]]:
+    """Test the runner's model with each of the ``2^M − 1`` subsets of its modalities, the largest first.
+
+    The representations of the others are zero on their way into fusion, which is what
+    :class:`~mmcggm.balancers.methods.modality_dropout.ModalityDropout` trains for.
+
+    Args:
+        runner: Its ``load_from`` is the checkpoint.
+
+    Returns:
+        By subset the metrics of the runner's test evaluator that are numbers; none of guides, which see
+        representations before they are changed.
+
+    Raises:
+        ValueError: If the model is no :class:`~mmcggm.guided.GuidedModel`, or its ``only`` is set.
+    """
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    if not isinstance(model, GuidedModel):
+        raise ValueError(
+            f'`model.type` is {type(model).__name__}, which does not say what its modalities are: take the '
+            'config of a GuidedModel, whose `encoders` name them. Checkpoints without guides load there, too.'
+        )
+    if model.only is not None:
+        raise ValueError(f"`model.only` is '{model.only}', so nothing else reaches fusion: take it out.")
+    count = len(model.modalities)
+    results = {}
+    for chosen in sorted(coalitions(count)[1:], key=len, reverse=True):
+        subset = tuple(model.modalities[index] for index in sorted(chosen))
+        print_log(f'Testing with {", ".join(subset)}.', 'current')
+        with model.changing(masking(chosen, count)):
+            results[subset] = _numbers(runner.test())
+    return results
+
+
+def _numbers(metrics: dict[str, Any]) -> dict[str, float]:
+    own = {name: value for name, value in metrics.items() if not name.startswith('guide')}
+    return {name: float(value) for name, value in own.items() if isinstance(value, (int, float))}

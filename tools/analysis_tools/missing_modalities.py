@@ -1,0 +1,75 @@
+"""Test a model with each subset of its modalities, as when a patient lacks sequences.
+
+    python tools/analysis_tools/missing_modalities.py CONFIG CHECKPOINT
+
+The representations of missing modalities are zero, as in training with ModalityDropout. Writes
+missing_modalities.json, .md (a line a subset, and their mean) and .png.
+"""
+
+import argparse
+from pathlib import Path
+
+from mmcggm.utils.launch_arguments import add_common_arguments
+from mmcggm.utils.processes import wait_passively
+from mmcggm.utils.run_tool import run_tool
+
+NAME = 'missing_modalities'
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='path of the config of a GuidedModel')
+    parser.add_argument('checkpoint', help='path of the checkpoint')
+    parser.add_argument('--out', type=Path, help='folder of the results (default: the work_dir)')
+    parser.add_argument('--split', choices=('val', 'test'), default='test', help='default: test')
+    parser.add_argument(
+        '--metrics',
+        nargs='+',
+        help='which to show, by their names in the log (default: all; at most 4 drawn)',
+    )
+    add_common_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    wait_passively()
+    # Here, since --help needs no torch, which also reads once, when it is loaded, how threads wait.
+    import json
+
+    from mmengine.dist import is_main_process
+
+    from mmcggm.engine.launch import build_runner, load_config
+    from mmcggm.engine.subsets import evaluate_subsets
+    from mmcggm.utils.atomic import replacing
+    from mmcggm.visualization.figures import save_figure
+    from mmcggm.visualization.subsets_plot import draw_subsets, subsets_table
+
+    cfg = load_config(args)
+    cfg.load_from, cfg.resume = args.checkpoint, False
+    if args.split == 'val':
+        cfg.test_dataloader, cfg.test_evaluator = cfg.val_dataloader, cfg.val_evaluator
+    runner = build_runner(cfg)
+    results = evaluate_subsets(runner)
+    known = list(next(iter(results.values())))
+    unknown = [metric for metric in args.metrics or [] if metric not in known]
+    if unknown or not known:
+        raise ValueError(f'--metrics: there are no {unknown or "metrics"}; the evaluator gives {known}.')
+    if not is_main_process():
+        return
+    metrics = args.metrics or known
+    folder = args.out or Path(runner.work_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    table = subsets_table(results, metrics)
+    content = [dict(modalities=subset, **values) for subset, values in results.items()]
+    for suffix, text in (('json', json.dumps(content, indent=1) + '\n'), ('md', table)):
+        with replacing(folder / f'{NAME}.{suffix}') as temporary:
+            temporary.write_text(text, encoding='utf-8')
+    save_figure(draw_subsets(results, metrics[:4]), folder / f'{NAME}.png')
+    print(f'{table}Wrote {folder / NAME}.json, .md and .png')
+
+
+if __name__ == '__main__':
+    run_tool(main)
