@@ -33,11 +33,15 @@ def main(argv: list[str] | None = None) -> int:
 
     from mmcggm.engine.representations import build_loader
     from mmcggm.engine.settings import read_config
+    from mmcggm.models import MultimodalDataPreprocessor
     from mmcggm.registry import MODELS
 
     cfg = read_config(args.config, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmcggm'))
     model = MODELS.build(cfg.model).eval()
+    for module in model.modules():
+        if isinstance(module, MultimodalDataPreprocessor):
+            module.standardise = False  # by what is known only after a training, and counts for nothing
     cfg.test_dataloader.update(batch_size=1, num_workers=0, persistent_workers=False)
     batch = next(iter(build_loader(cfg, 'test')))
     counter = FlopCounterMode(display=False)
