@@ -62,7 +62,7 @@ def test_page_is_self_contained(tmp_path):
         'What each modality contributes',
         'Curves',
         'Balance during training',
-        'Sample predictions',
+        'Pictures in the work folders',
         'Settings',
     ]
     assert not re.search(r'(src|href)="(?!data:)', page)
