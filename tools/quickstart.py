@@ -26,14 +26,14 @@ PICTURE, LOG = WORK_DIR / 'balance.png', WORK_DIR / 'quickstart.log'
 def mmcggm(*arguments: object) -> None:
     """Run a command, its output to the log; exit with its status where it fails, since it has said why."""
     words = [str(argument) for argument in arguments]
-    print(f'$ mmcggm {shlex.join(words)}', end='', flush=True)
+    print(f'$ mmcggm {shlex.join(words)}', flush=True)
     start = time.monotonic()
     with LOG.open('a', encoding='utf-8') as log:
         status = subprocess.run([sys.executable, '-m', 'mmcggm', *words], stdout=log).returncode
-    print(f'  # {time.monotonic() - start:.0f} s', flush=True)
     if status:
         print(f'What it had printed before: {LOG}', file=sys.stderr)
         sys.exit(status)
+    print(f'  ({time.monotonic() - start:.0f} s)', flush=True)
 
 
 def main() -> None:

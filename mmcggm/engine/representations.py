@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 from numpy import ndarray
 from torch.utils.data import DataLoader
@@ -17,9 +17,25 @@ from mmcggm.guided.guided_pass import pooled_vector
 FUSED = 'fused'
 
 
+def loader_settings(cfg: Config, split: str) -> ConfigDict:
+    """Return the settings of a split's loader.
+
+    Raises:
+        ValueError: If the config has none.
+    """
+    settings = cfg.get(f'{split}_dataloader')
+    if not settings:
+        raise ValueError(f"The config '{cfg.filename}' has no `{split}_dataloader`: choose another split.")
+    return settings
+
+
 def build_loader(cfg: Config, split: str) -> DataLoader:
-    """Return the loader of a split, which yields each sample once, in order."""
-    settings = {name: value for name, value in cfg[f'{split}_dataloader'].items() if name != 'batch_sampler'}
+    """Return the loader of a split, which yields each sample once, in order.
+
+    Raises:
+        ValueError: If the config has none.
+    """
+    settings = {name: value for name, value in loader_settings(cfg, split).items() if name != 'batch_sampler'}
     settings |= dict(sampler=dict(type='DefaultSampler', shuffle=False), drop_last=False)
     return Runner.build_dataloader(settings, seed=0)
 

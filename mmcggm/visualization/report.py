@@ -45,8 +45,10 @@ def report_page(trainings: Sequence[TrainingLog], samples: Mapping[str, Figure] 
         'Balance during training': _balance(by_name),
         'Sample predictions': ''.join(
             f'<h3>{html.escape(title)}</h3>{_picture(figure)}' for title, figure in (samples or {}).items()
-        )
-        + ''.join(_found_pictures(name, training.work_dir) for name, training in by_name.items()),
+        ),
+        'Pictures in the work folders': ''.join(
+            _found_pictures(name, training.work_dir) for name, training in by_name.items()
+        ),
         'Settings': ''.join(
             f'<details><summary>{html.escape(name)}</summary><pre>{html.escape(t.cfg.pretty_text)}</pre></details>'
             for name, t in by_name.items()

@@ -21,7 +21,7 @@ from tests.test_docs.setups import SETUPS
 from tests.tutorials import write_files
 
 KINDS = ('run', 'in', 'test', 'needs', 'installs', 'file')
-INSTALLING = ('pip', 'python -m venv', 'source', 'pre-commit', 'mmcggm')
+INSTALLING = ('pip', 'python -m venv', 'source', 'pre-commit', 'mmcggm', 'mim')
 FLAGS = ROOT / 'mmcggm' / 'utils' / 'launch_arguments.py'
 
 

@@ -18,6 +18,7 @@ from sklearn.preprocessing import StandardScaler
 
 from mmcggm.engine import BalancedRunner
 from mmcggm.registry import DATASETS, MODELS
+from tests.predictor import rows, write_predictor
 from tests.tiny import TinyData, wrapper_config
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'analysis_tools' / 'linear_probe.py'
@@ -166,3 +167,19 @@ def test_checkpoint_of_another_model_is_an_error(files, tmp_path, monkeypatch, c
     torch.save(dict(state_dict={}), tmp_path / 'other.pth')
     assert run(monkeypatch, files[0], tmp_path / 'other.pth', '--device', 'cpu') == 1
     assert 'holds no weights' in capsys.readouterr().err
+
+
+def test_features_are_standardised_for_the_untrained_model_as_well(tmp_path, monkeypatch):
+    """Their statistics are found before a training: a checkpoint has them, a model that is built has not."""
+    files, target = write_predictor(tmp_path), tmp_path / 'probe.json'
+    state = files.model.state_dict()
+    inputs, _ = rows('train')
+    for modality, values in inputs.items():
+        state[f'model.data_preprocessor.mean_{modality}'] = values.mean(0)
+        state[f'model.data_preprocessor.std_{modality}'] = values.std(0)
+    torch.save(dict(state_dict=state), files.checkpoint)
+    options = ['--json', target, '--cfg-options', 'model.model.data_preprocessor.standardise=True']
+    assert run(monkeypatch, files.config, files.checkpoint, '--device', 'cpu', *options) == 0
+    found = json.loads(target.read_text())
+    # Classes are a standard deviation apart: an encoder that has learnt nothing keeps much of that.
+    assert set(found) == {'left', 'right'} and found['left']['untrained_train'] > 0.6

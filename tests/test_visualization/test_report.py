@@ -5,6 +5,8 @@ import re
 import runpy
 from pathlib import Path
 
+import nibabel
+import numpy as np
 import pytest
 
 from mmcggm.visualization.report import report_page, short_names
@@ -60,7 +62,7 @@ def test_page_is_self_contained(tmp_path):
         'What each modality contributes',
         'Curves',
         'Balance during training',
-        'Sample predictions',
+        'Pictures in the work folders',
         'Settings',
     ]
     assert not re.search(r'(src|href)="(?!data:)', page)
@@ -85,3 +87,40 @@ def test_tool(tmp_path, capsys):
     write_training(tmp_path / 'run')
     assert exit_status(lambda: main([str(tmp_path / 'run'), '--out', str(out)])) == 0
     assert out.read_text().startswith('<!DOCTYPE html>')
+
+
+def test_predictions_are_drawn_beside_their_references(tmp_path, brats_source, brats_store, monkeypatch):
+    """A case whose prediction is its reference has a Dice of 1; without its tumour it has less."""
+    pytest.importorskip('panoptica')
+    folder, predictions = write_training(tmp_path / 'run'), tmp_path / 'segmentations'
+    config = next(folder.glob('*/vis_data/config.py'))
+    config.write_text(f'{CONFIG}\ntest_dataloader = dict(dataset=dict(data_root={str(brats_store)!r}))')
+    predictions.mkdir()
+    right, wrong = 'BraTS2021_00001', 'BraTS-GLI-00003-000'
+    for case in (right, wrong):
+        (reference,) = brats_source.rglob(f'{case}*seg.nii.gz')
+        image = nibabel.load(reference)
+        labels = np.asarray(image.dataobj) * (case == right)
+        nibabel.save(
+            nibabel.Nifti1Image(labels.astype('uint8'), image.affine), predictions / f'{case}.nii.gz'
+        )
+    main, shown = runpy.run_path(str(TOOL))['main'], {}
+    draw = main.__globals__['report_page']
+    monkeypatch.setitem(
+        main.__globals__, 'report_page', lambda logs, samples: shown.update(samples) or draw(logs, samples)
+    )
+    out = tmp_path / 'report.html'
+    assert main([str(folder), '--predictions', str(predictions), '--out', str(out)]) == 0
+    (figure,) = shown.values()
+    said = {ax.get_xlabel() for ax in figure.axes if ax.get_xlabel()}
+    assert any(re.fullmatch(r'Dice( +\w+ 1\.00){3}', text) for text in said), said
+    assert any('WT 0.00' in text for text in said)
+    assert {ax.get_ylabel().splitlines()[0] for ax in figure.axes if ax.get_ylabel()} == {right, wrong}
+    assert re.search(r'<h3>[^<]*segmentations</h3><img alt="" src="data:image/png;base64,', out.read_text())
+
+
+def test_predictions_need_a_store(tmp_path, capsys):
+    main = runpy.run_path(str(TOOL))['main']
+    words = [str(write_training(tmp_path / 'run')), '--predictions', str(tmp_path), '--out', 'report.html']
+    assert exit_status(lambda: main(words)) == 1
+    assert 'names none (`test_dataloader.dataset.data_root`)' in capsys.readouterr().err

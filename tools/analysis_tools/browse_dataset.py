@@ -37,6 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     from mmengine.registry import init_default_scope
     from mmengine.runner import set_random_seed
 
+    from mmcggm.engine.representations import loader_settings
     from mmcggm.engine.settings import read_config
     from mmcggm.registry import DATASETS
     from mmcggm.visualization.figures import save_figure
@@ -46,15 +47,14 @@ def main(argv: list[str] | None = None) -> int:
     init_default_scope(cfg.get('default_scope', 'mmcggm'))
     if args.seed is not None:
         set_random_seed(args.seed)
-    dataset = DATASETS.build(cfg[f'{args.split}_dataloader'].dataset)
+    dataset = DATASETS.build(loader_settings(cfg, args.split).dataset)
     if not len(dataset):
         raise ValueError(f'The {args.split} split of {args.config} is empty.')
     classes = getattr(dataset, 'metainfo', {}).get('classes')
-    for index in np.unique(
-        np.linspace(0, len(dataset) - 1, min(args.number, len(dataset))).astype(int)
-    ).tolist():
+    indices = np.linspace(0, len(dataset) - 1, min(args.number, len(dataset))).astype(int).tolist()
+    for index in indices:
         save_figure(draw_sample(dataset[index], classes), args.out_dir / f'{args.split}_{index}.png', dpi=110)
-    print(f'{len(dataset)} samples in the {args.split} split; drew {args.number} into {args.out_dir}')
+    print(f'Drew {len(indices)} of the {len(dataset)} samples in the {args.split} split into {args.out_dir}')
     return 0
 
 

@@ -57,7 +57,15 @@ def main(argv: list[str] | None = None) -> int:
     loader = build_loader(cfg, args.split)
     with torch.no_grad():
         found = [sample for batch in tqdm(loader, unit='batch') for sample in model.test_step(batch)]
-    samples = [sample.to_dict() for sample in found]  # as an evaluator gets them
+    # As an evaluator gets them.
+    samples = [sample.to_dict() if hasattr(sample, 'to_dict') else sample for sample in found]
+    if not (isinstance(samples[0], dict) and {'prediction', 'label'} <= samples[0].keys()):
+        kind = type(found[0]).__name__
+        held = f' with {sorted(samples[0])}' if isinstance(samples[0], dict) else ''
+        raise ValueError(
+            f'{args.config} does not classify: it predicts {kind}{held}, where an element with `prediction`, '
+            'a score a class, and `label` is needed, as of MultimodalPredictor.'
+        )
     scores = [np.asarray(sample['prediction'].cpu()) for sample in samples]
     if scores[0].ndim != 1 or len(scores[0]) < 2:
         raise ValueError(f'{args.config} does not classify: a prediction has shape {scores[0].shape}.')

@@ -19,7 +19,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('config', help='path of the config')
-    parser.add_argument('--depth', type=int, default=3, help='of the table of modules (default: 3)')
+    parser.add_argument('--depth', type=int, default=4, help='of the table of modules (default: 4)')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='as of tools/train.py')
     return parser.parse_args(argv)
 
@@ -33,33 +33,42 @@ def main(argv: list[str] | None = None) -> int:
 
     from mmcggm.engine.representations import build_loader
     from mmcggm.engine.settings import read_config
+    from mmcggm.models import MultimodalDataPreprocessor
     from mmcggm.registry import MODELS
 
     cfg = read_config(args.config, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmcggm'))
     model = MODELS.build(cfg.model).eval()
+    for module in model.modules():
+        if isinstance(module, MultimodalDataPreprocessor):
+            module.standardise = False  # by what is known only after a training, and counts for nothing
     cfg.test_dataloader.update(batch_size=1, num_workers=0, persistent_workers=False)
     batch = next(iter(build_loader(cfg, 'test')))
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), counter:
         model.test_step(batch)
-    operations = {
-        name.partition('.')[2]: sum(counts.values()) / 2
+    called = {
+        name.partition('.')[2]: sum(counts.values()) // 2
         for name, counts in counter.get_flop_counts().items()
         if '.' in name
     }
-    table = PrettyTable(['module', 'parameters (M)', 'operations (M)'], align='r')
+    table = PrettyTable(['module', 'parameters', 'operations'], align='r')
     table.align['module'] = 'l'
     for name, module in model.named_modules():
         if name and name.count('.') < args.depth and (parameters := _parameters(module)):
-            table.add_row([name, f'{parameters / 1e6:.3f}', f'{operations.get(name, 0) / 1e6:.3f}'])
+            table.add_row([name, f'{parameters:,}', f'{_operations(module, name, called):,}'])
     guides = _parameters(model.guides) if hasattr(model, 'guides') else 0
     print(table)
-    print(f'Parameters: {(_parameters(model) - guides) / 1e6:.3f} M, and {guides / 1e6:.3f} M of guides.')
-    print(
-        f'Operations of one sample: {counter.get_total_flops() / 2e6:.3f} M multiplications with additions.'
-    )
+    print(f'Parameters: {_parameters(model) - guides:,}, and {guides:,} of guides.')
+    print(f'Operations of one sample: {counter.get_total_flops() // 2:,} multiplications with additions.')
     return 0
+
+
+def _operations(module, name: str, called: dict[str, int]) -> int:
+    """Return those of a module; of one that only holds others, such as a dict of encoders, theirs."""
+    if name in called:
+        return called[name]
+    return sum(_operations(child, f'{name}.{part}', called) for part, child in module.named_children())
 
 
 def _parameters(module) -> int:

@@ -31,6 +31,7 @@ from mmcggm.engine.optim_wrapper import find_guided
 from mmcggm.engine.representations import build_loader, represent
 from mmcggm.engine.settings import read_config
 from mmcggm.guided import GuidedModel, load_weights
+from mmcggm.models import MultimodalDataPreprocessor
 from mmcggm.registry import MODELS
 from mmcggm.utils import import_optional
 from mmcggm.utils.atomic import replacing
@@ -85,6 +86,9 @@ def main() -> int:
     model = find_guided(MODELS.build(cfg.model))
     load_weights(model, checkpoint, args.checkpoint)
     untrained = untrained_model(cfg, checkpoint, args.checkpoint, args.trust)
+    for name, module in model.named_modules():
+        if isinstance(module, MultimodalDataPreprocessor):  # statistics of the data are not learnt
+            untrained.get_submodule(name).load_state_dict(module.state_dict())
 
     def probe(model: GuidedModel, name: str) -> dict[str, dict[str, float]]:
         """Return accuracies on both splits by modality, and the channels that they are read from."""

@@ -14,7 +14,7 @@ from mmcggm.utils.atomic import replacing
 from mmcggm.utils.run_tool import run_tool
 from mmcggm.visualization.report import report_page
 from mmcggm.visualization.sample_cases import draw_sample_cases
-from mmcggm.visualization.training_log import read_training
+from mmcggm.visualization.training_log import TrainingLog, read_training
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -37,11 +37,22 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
+def store_of(training: TrainingLog) -> str:
+    """Return the store of the cases that a training was tested on, as its config names it."""
+    dataset = (training.cfg.get('test_dataloader') or {}).get('dataset', {})
+    if not dataset.get('data_root'):
+        raise ValueError(
+            '--predictions are segmentations of cases in a store, but the config of '
+            f'{training.work_dir} names none (`test_dataloader.dataset.data_root`).'
+        )
+    return dataset.data_root
+
+
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     trainings = [read_training(folder) for folder in args.work_dirs]
     samples = {
-        str(folder): draw_sample_cases(training.cfg.test_dataloader.dataset.data_root, folder)
+        str(folder): draw_sample_cases(store_of(training), folder)
         for training, folder in zip(trainings, args.predictions, strict=False)
     }
     args.out.parent.mkdir(parents=True, exist_ok=True)

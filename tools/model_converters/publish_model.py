@@ -29,13 +29,19 @@ def main(argv: list[str] | None = None) -> int:
 
     from mmcggm.guided import strip_guides
     from mmcggm.utils.atomic import replacing
-    from mmcggm.utils.checkpoints import read_checkpoint
+    from mmcggm.utils.checkpoints import CheckpointError, read_checkpoint, weights_of
 
     checkpoint = read_checkpoint(args.in_file, trust=args.trust)
+    published = dict(state_dict=weights_of(checkpoint, str(args.in_file)))
+    if published['state_dict'] is not checkpoint:  # which is more than weights
+        published = {name: checkpoint[name] for name in ('meta', 'state_dict') if name in checkpoint}
     if args.strip_guides:
-        checkpoint = strip_guides(checkpoint)
+        try:
+            published = strip_guides(published)
+        except ValueError as error:
+            raise CheckpointError(f"'{args.in_file}': {error}") from error
     buffer = io.BytesIO()
-    torch.save({name: checkpoint[name] for name in ('meta', 'state_dict') if name in checkpoint}, buffer)
+    torch.save(published, buffer)
     content = buffer.getvalue()
     out = args.out_file.with_name(f'{args.out_file.stem}-{sha256(content).hexdigest()[:8]}.pth')
     out.parent.mkdir(parents=True, exist_ok=True)
