@@ -164,8 +164,9 @@ def test_settings_that_do_not_fit_are_refused():
     model = small_unet(guided=False)
     with pytest.raises(ValueError, match=r'takes volumes \(N, C, D, H, W\)'):
         model({m: torch.zeros(1, 1, 8, 8) for m in MODALITIES}, mode='predict')
-    with pytest.raises(ValueError, match='divisible by 4'):
-        UNet3DEncoder(channels=SMALL, strides=(1, 2, 2))(torch.zeros(1, 1, 8, 8, 10))
+    for shape in ((8, 8, 10), (4, 4, 4)):
+        with pytest.raises(ValueError, match='divisible by 4, the product of its `strides`, and not all'):
+            UNet3DEncoder(channels=SMALL, strides=(1, 2, 2))(torch.zeros(1, 1, *shape))
     with pytest.raises(ValueError, match=r'`encoder\.strides`'):
         UNet3DEncoder(channels=SMALL, strides=(1, 2))
     for wrong in (dict(strides=(2,)), dict(deep_supervision=(1.0, 1.0))):

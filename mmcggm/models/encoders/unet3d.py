@@ -65,12 +65,13 @@ class UNet3DEncoder(BaseModule):
             x: Volumes ``(N, in_channels, D, H, W)``.
 
         Raises:
-            ValueError: If an axis is not divisible by the product of all strides.
+            ValueError: If an axis is not divisible by the product of all strides, or one voxel is left, which
+                instance norm cannot standardise.
         """
-        if any(size % self.factor for size in x.shape[2:]):
+        if any(size % self.factor for size in x.shape[2:]) or set(x.shape[2:]) == {self.factor}:
             raise ValueError(
                 f'UNet3DEncoder needs patches whose sides are divisible by {self.factor}, the product of '
-                f'its `strides`, got {tuple(x.shape[2:])}: change `patch_size`, of the pipeline and of '
+                f'its `strides`, and not all equal to it, got {tuple(x.shape[2:])}: change `patch_size`, of the pipeline and of '
                 '`test_cfg`.'
             )
         features = []
