@@ -71,8 +71,8 @@ class UNet3DEncoder(BaseModule):
         if any(size % self.factor for size in x.shape[2:]) or set(x.shape[2:]) == {self.factor}:
             raise ValueError(
                 f'UNet3DEncoder needs patches whose sides are divisible by {self.factor}, the product of '
-                f'its `strides`, and not all equal to it, got {tuple(x.shape[2:])}: change `patch_size`, of the pipeline and of '
-                '`test_cfg`.'
+                f'its `strides`, and not all equal to it, got {tuple(x.shape[2:])}: '
+                'change `patch_size`, of the pipeline and of `test_cfg`.'
             )
         features = []
         for stage in self.stages:
