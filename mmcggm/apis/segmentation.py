@@ -160,7 +160,8 @@ class SegmentationInferencer:
         out_labels: Name of the convention that segmentations are written in. Default: the cases' own.
         allow_missing: Whether a case may lack sequences; each is then 0 everywhere, which is the mean of the
             brain and the background.
-        batch_size: How many slices go through the network at once. Default: as the config says.
+        batch_size: How many slices, or patches of a volume, go through the network at once. Default: as the
+            config says.
         options: Overrides of the config's settings.
         trust: Whether a checkpoint may hold more than data, and so run any code.
 
@@ -209,7 +210,7 @@ class SegmentationInferencer:
             self._segmentor.decode_head.num_classes, self.model.dataset_meta.get('classes')
         )
         if batch_size is not None:
-            self._segmentor.test_cfg.slices_per_pass = batch_size
+            self._segmentor.test_cfg[self._segmentor.per_pass] = batch_size
 
     @property
     def device(self) -> torch.device:

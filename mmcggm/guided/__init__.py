@@ -6,9 +6,10 @@ from .guided_model import GuidedModel
 from .guides import AutoGuide, DecodeHeadGuide, Guide
 from .ordinal_task import OrdinalTask
 from .pixel_accuracy_score import PixelAccuracy
+from .segmentation_task import SegmentationTask
 from .sequence_guide import SequenceGuide
 from .slice_dice_score import SliceDice
-from .tasks import ClassificationTask, MultiLabelTask, RegressionTask, SegmentationTask, Task
+from .tasks import ClassificationTask, MultiLabelTask, RegressionTask, Task
 from .untrained import UntrainedGuides
 from .weights import load_weights
 

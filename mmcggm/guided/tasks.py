@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from mmengine.model import BaseModel
-from mmseg.models.utils import resize
 from torch import Tensor, nn
 
 from mmcggm.registry import TASKS
@@ -276,69 +275,6 @@ class RegressionTask(TargetTask):
                 f"{tuple(prediction.shape)} and '{self.target}' holds {tuple(target.shape)}."
             )
         return prediction, target
-
-
-@TASKS.register_module()
-class SegmentationTask(Task):
-    """Semantic segmentation with a model of ``mmseg``'s kind.
-
-    Args:
-        head: Path of the decode head in the model; its ``loss_decode``, with its sampler, judges the
-            guides as well.
-        score: Config of the score, or its type. Default: Dice of WT, TC and ET of BraTS. For other classes
-            ``SliceDice`` with ``regions``, or ``'PixelAccuracy'``.
-    """
-
-    def __init__(self, head: str = 'decode_head', score: dict | str = 'SliceDice') -> None:
-        self.head = head
-        self.score = TASKS.build(score, key='task.score')
-
-    def check(self, model: BaseModel) -> None:
-        head = find_module(model, self.head, 'task.head')
-        if not hasattr(head, 'loss_decode'):
-            raise ValueError(
-                f"`task.head`: '{self.head}' is a {type(head).__name__} without `loss_decode`, not a decode "
-                "head of mmseg's kind."
-            )
-
-    def fit(self, model: BaseModel, prediction: Tensor, batch: dict[str, Any]) -> Tensor:
-        """Return logits ``(N, C, H, W)`` in the size of the labels, ``(N, H, W)``."""
-        size = batch['data_samples'][0].gt_sem_seg.data.shape[-2:]
-        if prediction.shape[2:] == size:
-            return prediction
-        align_corners = model.get_submodule(self.head).align_corners
-        return resize(prediction, size, mode='bilinear', align_corners=align_corners, warning=False)
-
-    def loss(self, model: BaseModel, prediction: Tensor, batch: dict[str, Any]) -> Tensor:
-        head, target = model.get_submodule(self.head), self._target(batch)
-        criteria = head.loss_decode if isinstance(head.loss_decode, nn.ModuleList) else [head.loss_decode]
-        weight = None if head.sampler is None else head.sampler.sample(prediction, target.unsqueeze(1))
-        return sum(
-            criterion(prediction, target, weight=weight, ignore_index=head.ignore_index)
-            for criterion in criteria
-        )
-
-    def counts(self, model: BaseModel, prediction: Tensor, batch: dict[str, Any]) -> Tensor:
-        head, target = model.get_submodule(self.head), self._target(batch)
-        if prediction.shape[1] == 1:  # one logit a pixel, positive above the head's threshold
-            threshold = torch.as_tensor(head.threshold, device=prediction.device).logit()
-            prediction = torch.cat([threshold.to(prediction).expand_as(prediction), prediction], dim=1)
-        return self.score(prediction, target, ignore_index=head.ignore_index)
-
-    def confidences(self, model: BaseModel, prediction: Tensor, batch: dict[str, Any]) -> Tensor:
-        """Return the probability of the true class, averaged over the pixels that count, ``(N,)``."""
-        target, ignore_index = self._target(batch), model.get_submodule(self.head).ignore_index
-        counted = target != ignore_index
-        logits = self.fit(model, prediction, batch)
-        if logits.shape[1] == 1:
-            logits = torch.cat([torch.zeros_like(logits), logits], dim=1)
-        found = logits.softmax(1).gather(1, target.where(counted, 0).unsqueeze(1)).squeeze(1)
-        return (found * counted).flatten(1).sum(1) / counted.flatten(1).sum(1).clamp(min=1)
-
-    @staticmethod
-    def _target(batch: dict[str, Any]) -> Tensor:
-        """Return the labels ``(N, H, W)``."""
-        return torch.stack([sample.gt_sem_seg.data for sample in batch['data_samples']]).squeeze(1)
 
 
 def find_target(batch: dict[str, Any], path: str) -> Tensor:

@@ -8,6 +8,7 @@ from .encoders import (
     SequenceEncoder,
     SequenceTransformer,
     SmallCNN,
+    UNet3DEncoder,
     UNetEncoder,
     ViTImageEncoder,
 )
@@ -24,11 +25,22 @@ from .fusions import (
     TransformerFusion,
     VectorFusion,
 )
-from .heads import CosineHead, DeepLabV3PlusHead, UNetHead
+from .heads import (
+    CosineHead,
+    DeepLabV3PlusHead,
+    MonaiNetworkHead,
+    Segformer3DHead,
+    UNet3DHead,
+    UNetHead,
+    VolumeHead,
+)
 from .losses import ForegroundDiceLoss
+from .monai_loss import MonaiLoss
 from .multimodal_backbone import MultimodalBackbone
 from .predictor import MultimodalPredictor
 from .segmentor import MultimodalSegmentor
+from .stacked_modalities import StackedModalities
+from .volume_segmentor import VolumeSegmentor
 
 __all__ = [
     'BertTextEncoder',
@@ -42,20 +54,28 @@ __all__ = [
     'Fusion',
     'GatedFusion',
     'LowRankTensorFusion',
+    'MonaiLoss',
+    'MonaiNetworkHead',
     'MultimodalBackbone',
     'MultimodalDataPreprocessor',
     'MultimodalPredictor',
     'MultimodalSegmentor',
     'PretrainedSequenceEncoder',
     'PyramidConcatFusion',
+    'Segformer3DHead',
     'SequenceEncoder',
     'SequenceTransformer',
     'SmallCNN',
+    'StackedModalities',
     'SumFusion',
     'TokenFusion',
     'TransformerFusion',
+    'UNet3DEncoder',
+    'UNet3DHead',
     'UNetEncoder',
     'UNetHead',
     'VectorFusion',
     'ViTImageEncoder',
+    'VolumeHead',
+    'VolumeSegmentor',
 ]

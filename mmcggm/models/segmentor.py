@@ -22,7 +22,12 @@ class MultimodalSegmentor(EncoderDecoder):
 
     ``test_cfg`` takes ``slices_per_pass``, the number of a volume's slices in one forward pass
     (default 16), and ``probabilities``, whether the prediction of a volume holds them, beside ``mode``.
+
+    Attributes:
+        per_pass (str): The setting of ``test_cfg`` that says how much goes through the network at once.
     """
+
+    per_pass = 'slices_per_pass'
 
     def predict(
         self, inputs: dict[str, Tensor], data_samples: list[SegDataSample] | None = None
@@ -61,7 +66,7 @@ class MultimodalSegmentor(EncoderDecoder):
         slices = {modality: v.transpose(0, 1) for modality, v in volume.items()}
         depth, _, height, width = next(iter(slices.values())).shape
         cfg = self.test_cfg or {}
-        step = cfg.get('slices_per_pass', 16)
+        step = cfg.get(self.per_pass, 16)
         labels, probabilities = [], []
         for start in range(0, depth, step):
             chunk = {modality: s[start : start + step] for modality, s in slices.items()}

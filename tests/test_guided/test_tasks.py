@@ -215,3 +215,28 @@ def test_segmentation_settings_that_do_not_fit_are_named():
     labels = torch.zeros(1, 2, 2, dtype=torch.long)
     with pytest.raises(ValueError, match=r'of 4 classes, but the prediction has 3\. Name yours'):
         SegmentationTask().counts(model, torch.zeros(1, 3, 2, 2), seg_samples(labels))
+
+
+@pytest.mark.parametrize('axes', [2, 3])
+def test_labels_are_sampled_where_guides_are_judged_on_their_own_grid(axes):
+    """Labels that were enlarged are brought back, so all is as with the small ones."""
+    generator = torch.Generator().manual_seed(axes)
+    small = torch.randint(0, 3, (2, *(4,) * axes), generator=generator)
+    large = small
+    for axis in range(1, axes + 1):
+        large = large.repeat_interleave(2, axis)
+    logits = torch.randn(2, 3, *(4,) * axes, generator=generator)
+    shape = (lambda y: y.unsqueeze(0)) if axes == 2 else (lambda y: y)
+    few, many = (
+        dict(data_samples=[SimpleNamespace(gt_sem_seg=PixelData(data=shape(y))) for y in labels])
+        for labels in (small, large)
+    )
+    model = Segmentor(num_classes=3)
+    task = SegmentationTask(score='PixelAccuracy', grid='guide')
+    fitted = task.fit(model, logits, many)
+    assert torch.equal(fitted, logits)
+    for judge in (task.loss, task.counts, task.confidences):
+        torch.testing.assert_close(judge(model, fitted, many), judge(model, logits, few))
+    assert SegmentationTask().fit(model, logits, many).shape == (2, 3, *(8,) * axes)
+    with pytest.raises(ValueError, match=r"`task\.grid` must be 'labels' or 'guide', got 'voxels'"):
+        SegmentationTask(grid='voxels')

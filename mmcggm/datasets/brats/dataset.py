@@ -16,15 +16,15 @@ from .label_conventions import TUMOUR
 from .splits import KEYS, SPLITS, read_splits
 from .volume_store import StoredCase, case_path
 
-SAMPLES = ('random_tumour_slice', 'tumour_slices', 'all_slices', 'volume')
+SAMPLES = ('random_tumour_slice', 'tumour_slices', 'all_slices', 'volume', 'patch')
 
 
 @DATASETS.register_module()
 class BraTSDataset(BaseDataset):
-    """Slices or volumes of BraTS cases, from the store that ``mmcggm convert brats`` writes.
+    """Slices, volumes or 3D patches of BraTS cases, from the store that ``mmcggm convert brats`` writes.
 
-    An item names a case and, unless it is a volume, a slice; the pipeline starts with
-    ``LoadBraTSSlice`` or ``LoadBraTSVolume``, which read it. ``classes``, ``palette`` and ``regions`` of the
+    An item names a case and, of slices, a slice; the pipeline starts with ``LoadBraTSSlice``,
+    ``LoadBraTSVolume`` or ``LoadBraTSPatch``, which read it. ``classes``, ``palette`` and ``regions`` of the
     METAINFO are those of the labels that the store was converted with.
 
     Args:
@@ -35,10 +35,12 @@ class BraTSDataset(BaseDataset):
         sample: What an item is. ``'random_tumour_slice'``: one item a case, a random slice with
             tumour each time it is read (the protocol of CGGM, https://arxiv.org/abs/2411.01409).
             ``'tumour_slices'``: one item a slice with tumour. ``'all_slices'``: one item a slice.
-            ``'volume'``: one item a case, the whole volume. The two with tumour need segmentations,
-            and leave out cases that have no tumour.
+            ``'volume'``: one item a case, the whole volume. ``'patch'``: ``patches`` items a case, each of
+            which ``LoadBraTSPatch`` draws anew each time it is read. The two with tumour need segmentations,
+            and leave out cases that have no tumour; patches need segmentations.
         background: With ``'tumour_slices'``, how many slices without tumour a case adds, as a share of its
             slices with tumour: evenly spread, so that a network learns where there is none.
+        patches: With ``'patch'``, how many patches of each case make an epoch.
         pipeline: Transforms.
         **kwargs: Of :class:`mmengine.dataset.BaseDataset`.
 
@@ -56,6 +58,7 @@ class BraTSDataset(BaseDataset):
         modalities: Sequence[str] = ('flair', 't1ce', 't1', 't2'),
         sample: str = 'random_tumour_slice',
         background: float = 0.0,
+        patches: int = 1,
         pipeline: Sequence = (),
         **kwargs,
     ) -> None:
@@ -76,7 +79,12 @@ class BraTSDataset(BaseDataset):
                 f'`background` is {background}; it must not be negative, and needs '
                 f"sample='tumour_slices', not '{sample}'."
             )
+        if patches < 1 or (patches != 1 and sample != 'patch'):
+            raise ValueError(
+                f"`patches` is {patches}; it must be positive, and needs sample='patch', not '{sample}'."
+            )
         self.modalities = tuple(modalities)
+        self.patches = patches
         self.background = background
         self.sample = sample
         self.own_metainfo = frozenset(kwargs.get('metainfo') or ())
@@ -144,6 +152,8 @@ class BraTSDataset(BaseDataset):
                 f"{self.data_root}/splits.json names case '{case}' in '{split}', but it has no segmentation, "
                 f"which sample='{self.sample}' needs. Move it to 'unlabelled', or choose another `split`."
             )
+        if self.sample == 'patch':
+            return [dict(item) for _ in range(self.patches)]
         if not len(stored.tumour_slices):
             print_log(f"Case '{case}' has no tumour; it is left out.", 'current', logging.WARNING)
             return []

@@ -47,8 +47,11 @@ class PreparedCase(ABC):
     header: nib.Nifti1Header
 
     @abstractmethod
-    def read_half(self) -> np.ndarray:
-        """Return what the brain's box holds of all modalities: float16 (D, M, H, W)."""
+    def read_half(self, box: Box | None = None) -> np.ndarray:
+        """Return what the brain's box, or ``box`` in it, holds of all modalities: float16 (D, M, H, W).
+
+        ``box`` counts from the corner of the brain's box.
+        """
 
     @abstractmethod
     def read_seg(self, box: Box | None = None) -> np.ndarray | None:
@@ -59,9 +62,20 @@ class PreparedCase(ABC):
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Return a volume or the part in ``box``: float32 (M, D, H, W) and uint8 (D, H, W) or None."""
         channels = self.channels_of(modalities)
-        image = np.zeros((len(channels), *self.shape), dtype=np.float32)
-        image[(slice(None), *slices(self.brain_box))] = np.moveaxis(self.read_half(), 1, 0)[channels]
-        return image[(slice(None), *slices(box))], self.read_seg(box)
+        whole = [range(size)[bounds] for size, bounds in zip(self.shape, slices(box), strict=True)]
+        image = np.zeros((len(channels), *map(len, whole)), dtype=np.float32)
+        common = [
+            (max(axis.start, low), min(axis.stop, high))
+            for axis, (low, high) in zip(whole, self.brain_box, strict=True)
+        ]
+        if all(start < end for start, end in common):
+            lows = [low for low, _ in self.brain_box]
+            held = tuple((i - low, j - low) for (i, j), low in zip(common, lows, strict=True))
+            target = tuple(
+                slice(i - axis.start, j - axis.start) for (i, j), axis in zip(common, whole, strict=True)
+            )
+            image[(slice(None), *target)] = np.moveaxis(self.read_half(held), 1, 0)[channels]
+        return image, self.read_seg(box)
 
     def read_slice(self, z: int, modalities: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:
         """Return axial slice ``z``: float32 image (M, H, W) and uint8 labels (H, W) or None."""
@@ -173,8 +187,9 @@ class CaseInMemory(PreparedCase):
         self._half, self.brain_box = cut_to_brain(complete, case)
         self._seg = volumes.seg
 
-    def read_half(self) -> np.ndarray:
-        return self._half
+    def read_half(self, box: Box | None = None) -> np.ndarray:
+        depth, height, width = slices(box)
+        return self._half[depth, :, height, width]
 
     def read_seg(self, box: Box | None = None) -> np.ndarray | None:
         return None if self._seg is None else self._seg[slices(box)]

@@ -1,4 +1,4 @@
-"""The store: one HDF5 file a case, from which a slice is read without reading the volume.
+"""The store: one HDF5 file a case, from which a slice or a box is read without reading the volume.
 
 Layout of ``{case}.h5``:
 
@@ -184,10 +184,14 @@ class StoredCase(PreparedCase):
                 image[:, height, width] = file['image'][z - depth.start][channels]
             return image, file['seg'][z] if self.has_seg else None
 
-    def read_half(self) -> np.ndarray:
-        """Read what the brain's box holds of all modalities: float16 (D, M, H, W)."""
+    def read_half(self, box: Box | None = None) -> np.ndarray:
+        """Read what the brain's box, or ``box`` in it, holds of all modalities: float16 (D, M, H, W).
+
+        Of a box the slices that it crosses are read, a chunk each.
+        """
+        depth, height, width = slices(box)
         with _open(self.path) as file:
-            return file['image'][:]
+            return file['image'][depth, :, height, width]
 
     def read_seg(self, box: Box | None = None) -> np.ndarray | None:
         """Read the labels, or the part in ``box``: uint8 (D, H, W), or None if the case has none."""

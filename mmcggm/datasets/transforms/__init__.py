@@ -7,5 +7,15 @@ stops at four channels.
 from .formatting import PackMultimodalInputs
 from .geometry import CenterCropOrPad, RandomRot90
 from .loading import LoadBraTSSlice, LoadBraTSVolume
+from .monai_transforms import MonaiTransforms
+from .patches import LoadBraTSPatch
 
-__all__ = ['CenterCropOrPad', 'LoadBraTSSlice', 'LoadBraTSVolume', 'PackMultimodalInputs', 'RandomRot90']
+__all__ = [
+    'CenterCropOrPad',
+    'LoadBraTSPatch',
+    'LoadBraTSSlice',
+    'LoadBraTSVolume',
+    'MonaiTransforms',
+    'PackMultimodalInputs',
+    'RandomRot90',
+]

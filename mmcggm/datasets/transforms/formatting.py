@@ -21,7 +21,8 @@ class PackMultimodalInputs(BaseTransform):
 
     The result holds ``inputs``, ``{modality: float32 tensor (1, H, W) or (1, D, H, W)}``, and
     ``data_samples``, a ``SegDataSample``. Its ``gt_sem_seg`` is int64 (1, H, W) for a slice, as
-    mmseg's losses need it, and uint8 (D, H, W) for a volume, which is only compared.
+    mmseg's losses need it; for a volume (D, H, W) in the type that it was loaded in: uint8 of a whole volume,
+    which is only compared, int64 of a patch.
 
     Args:
         meta_keys: Keys that become metainfo of the data sample where they are present.
@@ -36,6 +37,7 @@ class PackMultimodalInputs(BaseTransform):
             'ori_shape',
             'img_shape',
             'crop_box',
+            'patch_box',
             'spacing',
             'flip',
             'flip_direction',

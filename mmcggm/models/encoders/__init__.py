@@ -5,6 +5,7 @@ from .deeplab import DeepLabEncoder
 from .pretrained import BertTextEncoder, PretrainedSequenceEncoder, PretrainedTransformer, ViTImageEncoder
 from .sequence import SequenceEncoder, SequenceTransformer
 from .unet import UNetEncoder
+from .unet3d import UNet3DEncoder
 
 __all__ = [
     'BertTextEncoder',
@@ -14,6 +15,7 @@ __all__ = [
     'SequenceEncoder',
     'SequenceTransformer',
     'SmallCNN',
+    'UNet3DEncoder',
     'UNetEncoder',
     'ViTImageEncoder',
 ]

@@ -23,6 +23,7 @@ class PyramidConcatFusion(BaseModule):
             None to leave it at ``M * in_channels``.
         norm_cfg: Normalisation after the 1 x 1 convolution.
         act_cfg: Activation after it.
+        conv_cfg: Kind of the convolution; ``dict(type='Conv3d')`` for volumes.
         init_cfg: Initialisation.
     """
 
@@ -33,6 +34,7 @@ class PyramidConcatFusion(BaseModule):
         out_channels: Sequence[int] | None = None,
         norm_cfg: dict | None = None,
         act_cfg: dict | None = dict(type='ReLU'),
+        conv_cfg: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -40,12 +42,14 @@ class PyramidConcatFusion(BaseModule):
             self.reduce = nn.ModuleList(nn.Identity() for _ in in_channels)
         else:
             self.reduce = nn.ModuleList(
-                ConvModule(num_modalities * c_in, c_out, 1, norm_cfg=norm_cfg, act_cfg=act_cfg)
+                ConvModule(
+                    num_modalities * c_in, c_out, 1, conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg
+                )
                 for c_in, c_out in zip(in_channels, out_channels, strict=True)
             )
 
     def forward(self, pyramids: Sequence[Sequence[Tensor]]) -> tuple[Tensor, ...]:
-        """Fuse ``M`` pyramids of feature maps ``(N, C_l, H_l, W_l)`` into one."""
+        """Fuse ``M`` pyramids of feature maps ``(N, C_l, H_l, W_l)``, or of volumes, into one."""
         return tuple(
             reduce(torch.cat(level, dim=1))
             for reduce, level in zip(self.reduce, zip(*pyramids, strict=True), strict=True)

@@ -1,0 +1,80 @@
+"""A segmentor that sees volumes as volumes: patches in training, a sliding window in prediction."""
+
+from __future__ import annotations
+
+import torch
+from mmseg.structures import SegDataSample
+from torch import Tensor
+
+from mmcggm.registry import MODELS
+from mmcggm.utils import import_optional
+
+from .segmentor import MultimodalSegmentor
+
+
+@MODELS.register_module()
+class VolumeSegmentor(MultimodalSegmentor):
+    """A :class:`MultimodalSegmentor` of a 3D network.
+
+    Trains on patches ``{modality: (N, C, D, H, W)}`` with labels int64 ``(D, H, W)`` a sample. Predicts
+    volumes of any size by MONAI's ``sliding_window_inference``: the logits of overlapping patches are
+    averaged with Gaussian weights. A volume that is smaller than a patch is padded with zeros.
+
+    ``test_cfg`` takes ``mode='slide'``, ``patch_size`` (D, H, W), ``overlap`` of neighbouring patches as a
+    share of a patch (default 0.5), ``windows_per_pass``, the number of patches in one forward pass (default
+    1), and ``probabilities``, whether the prediction holds them.
+
+    Raises:
+        ImportError: If MONAI is not installed.
+        ValueError: If ``test_cfg`` has another mode, or no ``patch_size``.
+    """
+
+    per_pass = 'windows_per_pass'
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.sliding_window = import_optional('monai.inferers', extra='brats3d').sliding_window_inference
+        cfg = self.test_cfg or {}
+        if cfg.get('mode') != 'slide' or len(cfg.get('patch_size') or ()) != 3:
+            raise ValueError(
+                "VolumeSegmentor predicts by a sliding window: it needs `test_cfg=dict(mode='slide', "
+                f'patch_size=(D, H, W), overlap=0.5)`, got {cfg}.'
+            )
+
+    def predict(
+        self, inputs: dict[str, Tensor], data_samples: list[SegDataSample] | None = None
+    ) -> list[SegDataSample]:
+        """Segment volumes, see :meth:`MultimodalSegmentor.predict`.
+
+        Raises:
+            ValueError: If the inputs are no volumes ``(N, C, D, H, W)``.
+        """
+        shapes = {modality: tuple(volume.shape) for modality, volume in inputs.items()}
+        if any(len(shape) != 5 for shape in shapes.values()):
+            raise ValueError(
+                f'VolumeSegmentor takes volumes (N, C, D, H, W), got {shapes}: let the pipeline '
+                'load volumes, by `LoadBraTSVolume`.'
+            )
+        return super().predict(inputs, data_samples)
+
+    def _segment_volume(self, volume: dict[str, Tensor]) -> tuple[Tensor, Tensor | None]:
+        logits = self.volume_logits(volume)
+        labels = logits.max(dim=0).indices.to(torch.uint8)
+        return labels, logits.float().softmax(dim=0) if self.test_cfg.get('probabilities', False) else None
+
+    def volume_logits(self, volume: dict[str, Tensor]) -> Tensor:
+        """Return the averaged logits ``(K, D, H, W)`` of a volume ``{modality: (C, D, H, W)}``."""
+        modalities, widths = list(volume), [len(channels) for channels in volume.values()]
+
+        def predict(patches: Tensor) -> Tensor:
+            inputs = dict(zip(modalities, patches.split(widths, dim=1), strict=True))
+            return self.encode_decode(inputs, [dict(img_shape=patches.shape[2:])] * len(patches))
+
+        return self.sliding_window(
+            torch.cat(list(volume.values())).unsqueeze(0),
+            roi_size=tuple(self.test_cfg['patch_size']),
+            sw_batch_size=self.test_cfg.get(self.per_pass, 1),
+            predictor=predict,
+            overlap=self.test_cfg.get('overlap', 0.5),
+            mode='gaussian',
+        ).squeeze(0)

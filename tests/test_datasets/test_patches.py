@@ -1,0 +1,170 @@
+"""Random 3D patches: what they hold, where they lie, what they cost, and that they can be drawn again."""
+
+import shutil
+from collections import Counter
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mmengine.dataset import Compose
+from mmengine.registry import DefaultScope
+
+from mmcggm.datasets import BraTSDataset
+from mmcggm.datasets.brats.cases import MODALITIES
+from mmcggm.datasets.brats.volume_store import StoredCase, case_path
+from mmcggm.datasets.transforms import LoadBraTSPatch, MonaiTransforms
+from mmcggm.engine.resumable_data import PlacedIndex, SeededDataset
+
+CASE = 'BraTS2021_00001'
+UNLABELLED = 'BraTS-GLI-00004-000'
+FLIPS = [dict(type='RandFlipd', keys=('img', 'gt_seg_map'), prob=0.5, spatial_axis=axis) for axis in range(3)]
+
+
+def item(store, case=CASE):
+    return dict(case_path=str(case_path(store, case)), modalities=MODALITIES)
+
+
+def seeded(seed):
+    np.random.seed(seed)  # noqa: NPY002
+
+
+@settings(max_examples=25)
+@given(
+    seed=st.integers(0, 1000),
+    size=st.tuples(st.integers(1, 30), st.integers(1, 40), st.integers(1, 48)),
+    tumour=st.sampled_from([0.0, 1.0]),
+)
+def test_a_patch_is_a_part_of_the_volume_and_zero_beyond_it(brats_store, seed, size, tumour):
+    seeded(seed)
+    results = LoadBraTSPatch(size, tumour)(item(brats_store))
+    case = StoredCase(case_path(brats_store, CASE))
+    volume, seg = case.read_volume(MODALITIES)
+    margin = max(size)
+    inside = tuple(slice(start + margin, end + margin) for start, end in results['patch_box'])
+    padded = np.pad(volume, [(0, 0), *[(margin, margin)] * 3])
+    np.testing.assert_array_equal(np.moveaxis(results['img'], -1, 0), padded[(slice(None), *inside)])
+    np.testing.assert_array_equal(results['gt_seg_map'], np.pad(seg, margin)[inside])
+    assert results['img'].shape == (*size, 4) and results['img'].dtype == np.float32
+    assert results['gt_seg_map'].shape == size and results['gt_seg_map'].dtype == np.int64
+    assert not tumour or results['gt_seg_map'].any()
+    for (start, end), (low, high) in zip(results['patch_box'], case.brain_box, strict=True):
+        assert (low <= start and end <= high) or end - start > high - low
+
+
+def test_the_share_of_tumour_is_that_of_the_config_and_its_parts_are_seen_alike(brats_store):
+    """Patches of one voxel tell what they are centred on."""
+    case = StoredCase(case_path(brats_store, CASE))
+    seg = case.read_seg()
+    box = seg[tuple(slice(*bounds) for bounds in case.brain_box)]
+    by_chance = np.bincount(box.ravel(), minlength=4)[1:] / box.size
+    transform = LoadBraTSPatch((1, 1, 1), tumour=0.5)
+    seeded(0)
+    draws = Counter(int(transform(item(brats_store))['gt_seg_map'].item()) for _ in range(300))
+    assert 1 - draws[0] / 300 == pytest.approx(0.5 + 0.5 * by_chance.sum(), abs=0.08)
+    held = [np.unique(seg[z][seg[z] > 0]) for z in case.tumour_slices]
+    for label in (1, 2, 3):
+        centred = np.mean([(label in labels) / len(labels) for labels in held])
+        expected = 0.5 * centred + 0.5 * by_chance[label - 1]
+        assert draws[label] / 300 == pytest.approx(expected, abs=0.08)
+
+
+def test_only_the_slices_of_a_patch_are_read(brats_store, tmp_path):
+    path = shutil.copy(case_path(brats_store, CASE), tmp_path / f'{CASE}.h5')
+    with h5py.File(path) as file:
+        chunk = file['image'].id.get_chunk_info(0)
+    with open(path, 'r+b') as file:
+        file.seek(chunk.byte_offset)
+        file.write(b'\x5a' * chunk.size)
+    case = StoredCase(path)
+    (low, high), *plane = case.brain_box
+    part, _ = case.read_volume(MODALITIES, ((low + 1, high), *plane))
+    assert part.any()
+    with pytest.raises(OSError, match='cannot be read'):
+        case.read_volume(MODALITIES, ((low, low + 1), *plane))
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (dict(patch_size=(8, 8)), r'`patch_size` of LoadBraTSPatch must be \(D, H, W\)'),
+        (dict(patch_size=(8, 8, 8), tumour=1.5), '`tumour` .* between 0 and 1, got 1.5'),
+    ],
+)
+def test_settings_of_patches_are_checked(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        LoadBraTSPatch(**arguments)
+
+
+def test_patches_need_a_segmentation_and_are_counted(brats_store):
+    dataset = BraTSDataset(str(brats_store), split='all', sample='patch', patches=3)
+    volumes = BraTSDataset(str(brats_store), split=['train', 'val', 'test'], sample='volume')
+    assert len(dataset) == 3 * len(volumes)
+    with pytest.raises(ValueError, match="no segmentation, which sample='patch' needs"):
+        BraTSDataset(str(brats_store), split='unlabelled', sample='patch')
+    with pytest.raises(ValueError, match=r"`patches` is 2; .*needs sample='patch'"):
+        BraTSDataset(str(brats_store), sample='volume', patches=2)
+    with pytest.raises(ValueError, match='no segmentation, which LoadBraTSPatch needs'):
+        LoadBraTSPatch((4, 4, 4))(item(brats_store, UNLABELLED))
+
+
+def test_a_place_in_the_training_tells_patch_and_augmentation(brats_store):
+    """Whatever was drawn before, which is why a resumed training equals the uninterrupted one."""
+    noise = dict(type='RandGaussianNoised', keys='img', prob=1.0)
+    with DefaultScope.overwrite_default_scope('mmcggm'):
+        pipeline = Compose(
+            [
+                dict(type='LoadBraTSPatch', patch_size=(8, 8, 8)),
+                dict(type='MonaiTransforms', steps=[*FLIPS, noise]),
+                dict(type='PackMultimodalInputs'),
+            ]
+        )
+    dataset = BraTSDataset(str(brats_store), split='all', sample='patch', pipeline=[pipeline])
+    placed = SeededDataset(dataset, seed=3)
+
+    def at(number, position):
+        packed = placed[PlacedIndex(0, (number, position))]
+        assert packed['inputs']['t1'].shape == (1, 8, 8, 8)
+        target = packed['data_samples'].gt_sem_seg.data
+        assert target.shape == (8, 8, 8) and target.dtype == torch.int64
+        return packed['inputs']['t1']
+
+    first = at(0, 0)
+    later = at(1, 0)
+    assert not torch.equal(first, later)
+    np.random.random()  # noqa: NPY002
+    assert torch.equal(at(1, 0), later) and torch.equal(at(0, 0), first)
+
+
+def test_transforms_of_monai_move_image_and_labels_together():
+    places = np.arange(3 * 4 * 5).reshape(3, 4, 5)
+    transform = MonaiTransforms(FLIPS)
+    seen = set()
+    for seed in range(20):
+        seeded(seed)
+        results = dict(
+            img=np.stack([places, places + 100], axis=-1).astype(np.float32),
+            gt_seg_map=places.copy(),
+        )
+        results = transform(results)
+        assert results['gt_seg_map'].dtype == places.dtype and results['img'].dtype == np.float32
+        np.testing.assert_array_equal(results['img'][..., 0], results['gt_seg_map'])
+        np.testing.assert_array_equal(results['img'][..., 1], results['gt_seg_map'] + 100)
+        seen.add(results['gt_seg_map'].tobytes())
+    assert len(seen) > 3
+
+
+@pytest.mark.parametrize(
+    ('step', 'message'),
+    [
+        (dict(type='RandFlipp', keys='img'), r"`steps\[0\]\.type`.*'RandFlipp'.*Did you mean 'RandFlipd'"),
+        (dict(type='RandFlip'), "no dictionary transform 'RandFlip'"),
+        (dict(type='RandFlipd', keys=('image',)), r"`steps\[0\]\.keys`.*\['img', 'gt_seg_map'\]"),
+        (dict(type='RandFlipd'), r'`steps\[0\]\.keys`'),
+    ],
+)
+def test_transforms_that_monai_lacks_are_named(step, message):
+    with pytest.raises(ValueError, match=message):
+        MonaiTransforms([step])

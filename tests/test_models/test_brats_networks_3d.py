@@ -1,0 +1,196 @@
+"""The 3D networks of the BraTS configs: training through the guided model, and the sliding window."""
+
+import itertools
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+from torch.utils.flop_counter import FlopCounterMode
+
+from mmcggm.models import MonaiLoss, UNet3DEncoder
+from tests.segmentors import CONFIGS, build
+
+MODALITIES = ('flair', 't1ce', 't1', 't2')
+SMALL = (4, 6, 8)
+
+
+def small_unet(strides=(1, 2, 2), deep_supervision=(0.5,), guided=True):
+    """The model of ``cggm/brats_unet3d.py`` with few channels and three levels."""
+    cfg = Config.fromfile(CONFIGS / 'cggm' / 'brats_unet3d.py').model
+    cfg.model.backbone.encoder.update(channels=SMALL, strides=strides)
+    cfg.model.backbone.fusion.in_channels = cfg.model.backbone.fusion.out_channels = SMALL
+    cfg.model.decode_head.update(in_channels=SMALL, strides=strides[1:], deep_supervision=deep_supervision)
+    cfg.guide.head.update(in_channels=SMALL[1:], in_index=[1, 2], channels=SMALL[0])
+    cfg.model.test_cfg.patch_size = (8, 8, 8)
+    torch.manual_seed(0)
+    return build(cfg if guided else cfg.model)
+
+
+def patches(size=8, count=2):
+    generator = torch.Generator().manual_seed(0)
+    labels = [torch.randint(0, 4, (size,) * 3, generator=generator) for _ in range(count)]
+    samples = [SegDataSample(gt_sem_seg=PixelData(data=label)) for label in labels]
+    return {m: torch.randn(count, 1, *(size,) * 3, generator=generator) for m in MODALITIES}, samples
+
+
+@pytest.mark.parametrize('strides', [(1, 2, 2), (2, 2, 2)])
+def test_unet_trains_with_guides_and_deep_supervision(strides):
+    model = small_unet(strides)
+    losses = model(*patches(size=16, count=1), mode='loss')
+    expected = {'decode.loss_dice_ce', 'decode.level1.loss_dice_ce', *(f'guide_{m}.loss' for m in MODALITIES)}
+    assert set(losses) == expected
+    total, _ = model.parse_losses(losses)
+    total.backward()
+    assert model.take_pass().counts().shape == (4, 3, 2)
+    assert all(p.grad is not None for p in model.parameters())
+
+
+def test_deep_supervision_adds_its_weighted_losses_and_nothing_to_a_prediction():
+    plain, deep = small_unet(deep_supervision=()), small_unet(deep_supervision=(0.5,))
+    plain.load_state_dict(deep.state_dict(), strict=False)
+    batch = patches()
+    found, expected = (model.model(*batch, mode='loss') for model in (deep, plain))
+    assert torch.equal(found['decode.loss_dice_ce'], expected['decode.loss_dice_ce'])
+    deep.model.decode_head.deep_supervision = (1.5,)
+    tripled = deep.model(*batch, mode='loss')['decode.level1.loss_dice_ce']
+    torch.testing.assert_close(tripled, 3 * found['decode.level1.loss_dice_ce'])
+    assert torch.equal(deep.model(batch[0]), plain.model(batch[0]))
+
+
+@pytest.mark.parametrize('name', ['brats_unet3d', 'brats_unet3d_small'])
+def test_guides_cost_less_than_a_tenth_of_the_step(name):
+    """Counted in multiplications of the forward pass at the config's own patches, on no device."""
+    cfg = Config.fromfile(CONFIGS / 'cggm' / f'{name}.py')
+    size = cfg.train_pipeline[0].patch_size
+    with torch.device('meta'):
+        model = build(cfg.model)
+        inputs = {m: torch.zeros(1, 1, *size) for m in MODALITIES}
+
+        def flops(run):
+            counter = FlopCounterMode(display=False)
+            with counter, torch.no_grad():
+                run()
+            return counter.get_total_flops()
+
+        plain = flops(lambda: model.model(inputs))
+        pyramids = {m: encoder(inputs[m]) for m, encoder in model.model.backbone.encoders.items()}
+        guides = flops(lambda: [model.guides[m](pyramids[m]) for m in MODALITIES])
+    assert 0 < guides < 0.1 * plain
+    quarter = tuple(length // 4 for length in size)
+    assert model.guides.t1(pyramids['t1']).shape[2:] == quarter
+
+
+def test_the_dice_and_cross_entropy_are_those_of_the_formula():
+    loss = MonaiLoss(
+        'DiceCELoss', to_onehot_y=True, softmax=True, batch=True, include_background=False, loss_weight=2.0
+    )
+    logits = torch.randn(2, 4, 3, 4, 5, dtype=torch.float64, requires_grad=True)
+    labels = torch.randint(0, 4, (2, 3, 4, 5))
+    p, t = logits.softmax(1), torch.nn.functional.one_hot(labels, 4).movedim(-1, 1)
+    axes = (0, 2, 3, 4)
+    dice = (2 * (p * t).sum(axes) + 1e-5) / (p.sum(axes) + t.sum(axes) + 1e-5)
+    expected = 2 * (1 - dice[1:].mean() + torch.nn.functional.cross_entropy(logits, labels))
+    torch.testing.assert_close(loss(logits, labels, ignore_index=255), expected)
+
+
+def test_a_loss_that_monai_lacks_and_weights_of_voxels_are_refused():
+    with pytest.raises(ValueError, match=r"monai\.losses has no 'DiceCE'.*'DiceCELoss'"):
+        MonaiLoss('DiceCE')
+    with pytest.raises(ValueError, match=r'takes no weights of voxels'):
+        MonaiLoss('DiceLoss')(torch.zeros(1, 2, 2, 2), torch.zeros(1, 2, 2), weight=torch.ones(1, 2, 2))
+
+
+@pytest.mark.parametrize('shape', [(5, 8, 13), (11, 9, 20), (3, 4, 5)])
+@pytest.mark.parametrize('windows', [1, 3])
+def test_windows_of_a_network_without_context_agree_with_the_whole(shape, windows, monkeypatch):
+    """Of logits that depend on the voxel alone each weighted mean is the value itself."""
+    model = small_unet(guided=False).eval()
+    model.test_cfg.update(windows_per_pass=windows, probabilities=True, overlap=0.5)
+    mix = torch.randn(4, 4)
+
+    def per_voxel(inputs, metas):
+        assert all(volume.shape[2:] == (8, 8, 8) for volume in inputs.values())
+        return torch.einsum('km,nmdhw->nkdhw', mix, torch.cat(list(inputs.values()), dim=1))
+
+    monkeypatch.setattr(model, 'encode_decode', per_voxel)
+    volume = {m: torch.randn(1, 1, *shape) for m in MODALITIES}
+    (result,) = model(volume, mode='predict')
+    expected = per_voxel_logits(mix, volume)
+    assert torch.equal(result.pred_sem_seg.data, expected.argmax(0).to(torch.uint8))
+    torch.testing.assert_close(result.probabilities, expected.softmax(0))
+
+
+def per_voxel_logits(mix, volume):
+    return torch.einsum('km,mdhw->kdhw', mix, torch.cat([v[0] for v in volume.values()]))
+
+
+@torch.no_grad()
+def test_overlapping_windows_are_averaged_with_gaussian_weights():
+    model = small_unet(guided=False).eval()
+    model.test_cfg.update(overlap=0.5)
+    volume = {m: torch.randn(1, 12, 8, 8) for m in MODALITIES}
+    axis = torch.exp(-((torch.arange(8) - 3.5) ** 2) / (2 * (0.125 * 8) ** 2))
+    weights = torch.einsum('d,h,w->dhw', axis, axis, axis).clamp(min=1e-3)
+    total, weight = torch.zeros(4, 12, 8, 8), torch.zeros(12, 8, 8)
+    for start in (0, 4):
+        part = {m: v[None, :, start : start + 8] for m, v in volume.items()}
+        total[:, start : start + 8] += weights * model(part)[0]
+        weight[start : start + 8] += weights
+    torch.testing.assert_close(model.volume_logits(volume), total / weight, rtol=1e-3, atol=1e-3)
+
+
+def test_a_crop_is_put_back_in_its_place():
+    model = small_unet(guided=False).eval()
+    box, full = ((1, 7), (2, 14), (3, 17)), (8, 20, 20)
+    sample = SegDataSample(metainfo=dict(crop_box=box, ori_shape=full))
+    volume = {m: torch.randn(1, 1, 6, 12, 14) for m in MODALITIES}
+    with torch.no_grad():
+        (result,) = model(volume, [sample], mode='predict')
+        expected = model.volume_logits({m: v[0] for m, v in volume.items()}).argmax(0)
+    labels = result.pred_sem_seg.data
+    assert labels.shape == full and labels.dtype == torch.uint8
+    assert torch.equal(labels[1:7, 2:14, 3:17], expected.to(torch.uint8))
+    labels[1:7, 2:14, 3:17] = 0
+    assert not labels.any()
+
+
+def test_settings_that_do_not_fit_are_refused():
+    cfg = Config.fromfile(CONFIGS / 'baseline' / 'brats_unet3d_small.py').model
+    for test_cfg in (dict(mode='whole'), dict(mode='slide', crop_size=(8, 8))):
+        with pytest.raises(ValueError, match=r"test_cfg=dict\(mode='slide'"), torch.device('meta'):
+            build({**cfg, 'test_cfg': test_cfg})
+    model = small_unet(guided=False)
+    with pytest.raises(ValueError, match=r'takes volumes \(N, C, D, H, W\)'):
+        model({m: torch.zeros(1, 1, 8, 8) for m in MODALITIES}, mode='predict')
+    for shape in ((8, 8, 10), (4, 4, 4)):
+        with pytest.raises(ValueError, match='divisible by 4, the product of its `strides`, and not all'):
+            UNet3DEncoder(channels=SMALL, strides=(1, 2, 2))(torch.zeros(1, 1, *shape))
+    with pytest.raises(ValueError, match=r'`encoder\.strides`'):
+        UNet3DEncoder(channels=SMALL, strides=(1, 2))
+    for wrong in (dict(strides=(2,)), dict(deep_supervision=(1.0, 1.0))):
+        with pytest.raises(ValueError, match=rf'`decode_head\.{next(iter(wrong))}`'):
+            build({**cfg.decode_head, 'in_channels': SMALL, 'strides': (2, 2), **wrong})
+
+
+def test_a_network_of_monai_takes_all_sequences_as_channels():
+    cfg = Config.fromfile(CONFIGS / 'baseline' / 'brats_segresnet3d.py').model
+    cfg.decode_head.network.update(init_filters=8, blocks_down=(1, 1), blocks_up=(1,))
+    cfg.test_cfg.patch_size = (8, 8, 8)
+    model = build(cfg)
+    inputs, samples = patches()
+    total, _ = model.parse_losses(model(inputs, samples, mode='loss'))
+    total.backward()
+    assert all(p.grad is not None for p in model.parameters())
+    network = model.eval().decode_head.network
+    with torch.no_grad():
+        stacked = torch.cat([inputs[m] for m in MODALITIES], dim=1)
+        assert torch.equal(model(inputs), network(stacked))
+        shuffled = dict(itertools.islice(itertools.cycle(inputs.items()), 1, 5))
+        assert torch.equal(model(shuffled), network(stacked))
+    with pytest.raises(KeyError, match=r"lacks the modalities \['t2'\]"):
+        model({m: inputs[m] for m in MODALITIES[:3]}, samples, mode='loss')
+    cfg.decode_head.network.type = 'SegRezNet'
+    with pytest.raises(ValueError, match=r"`decode_head\.network\.type`.*Did you mean 'SegResNet'"):
+        build(cfg)
