@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from mmengine.logging import print_log
@@ -12,7 +13,7 @@ from mmcggm.balancers.coalitions import coalitions, masking
 from mmcggm.guided import GuidedModel
 
 
-def evaluate_subsets(runner: Runner) -> dict[tuple[str, ...], dict[str, float]]:
+def evaluate_subsets(runner: Runner, metrics: Sequence[str] = ()) -> dict[tuple[str, ...], dict[str, float]]:
     """Test the runner's model with each of the ``2^M − 1`` subsets of its modalities, the largest first.
 
     The representations of the others are zero on their way into fusion, which is what
@@ -20,13 +21,15 @@ def evaluate_subsets(runner: Runner) -> dict[tuple[str, ...], dict[str, float]]:
 
     Args:
         runner: Its ``load_from`` is the checkpoint.
+        metrics: Those that are wanted, which the first subset must have.
 
     Returns:
         By subset the metrics of the runner's test evaluator that are numbers; none of guides, which see
         representations before they are changed.
 
     Raises:
-        ValueError: If the model is no :class:`~mmcggm.guided.GuidedModel`, or its ``only`` is set.
+        ValueError: If the model is no :class:`~mmcggm.guided.GuidedModel`, or its ``only`` is set, or the
+            evaluator gives no numbers or lacks a metric that is wanted.
     """
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     if not isinstance(model, GuidedModel):
@@ -43,6 +46,11 @@ def evaluate_subsets(runner: Runner) -> dict[tuple[str, ...], dict[str, float]]:
         print_log(f'Testing with {", ".join(subset)}.', 'current')
         with model.changing(masking(chosen, count)):
             results[subset] = _numbers(runner.test())
+        lacking = [metric for metric in metrics if metric not in results[subset]]
+        if lacking or not results[subset]:
+            raise ValueError(
+                f'The test evaluator gives no {lacking or "numbers"}; it gives {list(results[subset])}.'
+            )
     return results
 
 

@@ -38,6 +38,14 @@ def test_a_model_without_guides_is_refused(tmp_path):
         evaluate_subsets(runner)
 
 
+def test_a_metric_that_is_not_there_is_refused_after_the_first_subset(tmp_path, monkeypatch):
+    runner, tests = evaluating_runner(tmp_path), []
+    monkeypatch.setattr(runner, 'test', lambda: tests.append(1) or dict(accuracy=0.5))
+    with pytest.raises(ValueError, match=r"gives no \['f1'\]; it gives \['accuracy'\]"):
+        evaluate_subsets(runner, ['f1'])
+    assert len(tests) == 1
+
+
 def test_table_and_picture_have_a_line_a_subset():
     results = {
         subset: dict(accuracy=value, f1=1 - value)
