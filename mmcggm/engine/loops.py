@@ -152,10 +152,13 @@ class IterBasedTrainLoop(_ResumedLoop, MMEngineIterBasedTrainLoop):
         self._restore_process()
         if self._lacks_validation():
             self._validate()
-        while self._iter < self._max_iters and not self.stop_training:
-            self.runner.model.train()
-            self.run_iter(next(self.dataloader_iterator))
-            self._validate()
+        try:
+            while self._iter < self._max_iters and not self.stop_training:
+                self.runner.model.train()
+                self.run_iter(next(self.dataloader_iterator))
+                self._validate()
+        finally:
+            self.dataloader_iterator.end()
         self.runner.call_hook('after_train_epoch')
         self.runner.call_hook('after_train')
         return self.runner.model
@@ -190,6 +193,10 @@ class EndlessBatches:
     def begin(self) -> None:
         """Begin a pass, for which a loader draws a seed and workers start."""
         self._batches = iter(self._loader)
+
+    def end(self) -> None:
+        """Leave the pass, whose workers end with it unless the loader keeps them."""
+        self._batches = None
 
     def skip(self, count: int) -> bool:
         """Begin after ``count`` batches, if that is possible without loading them."""

@@ -166,6 +166,16 @@ def begin_pass(loader: DataLoader, number: int) -> None:
         sampler.passes = number
 
 
+def end_workers(loader: DataLoader) -> None:
+    """End the workers that a loader keeps for its next pass, which would start others.
+
+    PyTorch ends them with the loader. It waits five seconds for each where Python's collector finds it, as it
+    finds every runner's, so that a process of several trainings would stall now and then.
+    """
+    if isinstance(loader, DataLoader):
+        loader._iterator = None
+
+
 def skip_batches(loader: DataLoader, count: int, next_pass: Callable[[], None]) -> bool:
     """Let the next pass begin after ``count`` batches, which are not loaded.
 

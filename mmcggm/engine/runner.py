@@ -25,7 +25,7 @@ from .checkpoint_files import is_local, newest_checkpoint, writing_checkpoint
 from .hooks import BalancingHook
 from .inherited_settings import guided_settings
 from .optim_wrapper import unwrapped
-from .resumable_data import resumable
+from .resumable_data import end_workers, resumable
 from .training_state import check_parameter_order, check_training_state, kept_settings
 
 # What MMEngine says in each training although nothing is wrong.
@@ -74,7 +74,12 @@ class _InterruptibleMixin:
         runner.optim_wrapper = guided_settings(runner.optim_wrapper, runner.model)
         if balances(runner.optim_wrapper) and not any(isinstance(h, BalancingHook) for h in runner.hooks):
             runner.register_hook(BalancingHook())
-        return super().train()  # type: ignore[misc]
+        try:
+            return super().train()  # type: ignore[misc]
+        finally:
+            for loop in (runner._train_loop, runner._val_loop):
+                if isinstance(loop, BaseLoop):
+                    end_workers(loop.dataloader)
 
     @classmethod
     def build_dataloader(cls, dataloader: DataLoader | dict, *args: Any, **kwargs: Any) -> DataLoader:

@@ -2,6 +2,7 @@
 
 import random
 import shutil
+from multiprocessing import active_children
 from pathlib import Path
 
 import numpy as np
@@ -181,9 +182,11 @@ def test_workers_change_nothing_and_neither_do_kills(whole, tmp_path, by_epoch):
 def test_goes_on_with_workers_that_persist(tmp_path, by_epoch):
     """They draw no seed from the training's generator, which a resumed training would do at another time."""
     data = loader(RandomData(), workers=2, persistent=True)
+    before = set(active_children())
     expected = train(tmp_path / 'whole', by_epoch, data=data)
     train(tmp_path / 'parts', by_epoch, Killer(10), data=data)
     assert_same(train(tmp_path / 'parts', by_epoch, data=data, resume=True), expected)
+    assert set(active_children()) <= before  # they end with the training, whole or not
 
 
 @pytest.mark.parametrize(
