@@ -76,7 +76,7 @@ OPCODES = [
 ]
 
 
-@pytest.mark.parametrize('seed', range(4))
+@pytest.mark.parametrize('seed', range(2))
 def test_pickles_of_any_opcodes_run_nothing(tmp_path, monkeypatch, seed):
     monkeypatch.setitem(FORMATS, 'opcodes', Format(make_program, read_programs, checksums=False))
     monkeypatch.setattr('tests.faults.mutated_files.START', 'fork')

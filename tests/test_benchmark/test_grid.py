@@ -133,6 +133,8 @@ def test_best_needs_a_metric_that_is_watched(root):
 def test_shipped_configs_are_valid():
     repository = Path(__file__).parents[2]
     for path in (repository / 'configs' / 'benchmark').glob('*.py'):
-        benchmark = Benchmark(Config.fromfile(path), root=repository)
+        cfg = Config.fromfile(path)
+        cfg.seeds = cfg.seeds[:2]
+        benchmark = Benchmark(cfg, root=repository)
         size = len(benchmark.settings) * len(benchmark.methods) * len(benchmark.seeds)
         assert len({run.fingerprint for run in benchmark.finals()}) == size
