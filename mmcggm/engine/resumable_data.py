@@ -69,26 +69,34 @@ class InterruptibleBatches(_Interruptible):
 
 
 class PlacedSampler(_Interruptible):
-    """The indices of another sampler, each with its place.
+    """The indices of another sampler; those that a batch may begin with have their place.
+
+    Args:
+        inner: The other sampler.
+        batch_size: Of the batches, where all have as many samples.
 
     Attributes:
         passes: Number of the next pass.
     """
 
-    passes = 0
+    def __init__(self, inner: Any, batch_size: int = 1) -> None:
+        super().__init__(inner)
+        self.batch_size = batch_size
+        self.passes = 0
 
-    def _pass(self) -> Iterator[PlacedIndex]:
+    def _pass(self) -> Iterator[int]:
         number, self.passes = self.passes, self.passes + 1
         rank, processes = get_dist_info()
         for position, index in enumerate(self.inner):
-            yield PlacedIndex(index, (number, position * processes + rank))
+            begins = position % self.batch_size == 0
+            yield PlacedIndex(index, (number, position * processes + rank)) if begins else index
 
 
 class SeededDataset(Dataset):
     """A data set that draws at random by the place of a batch in the training; the rest is the other's.
 
     It seeds the generators of Python, NumPy and PyTorch. In the training's own process they go on
-    afterwards as if nothing had been drawn.
+    afterwards as if nothing had been drawn. A data set whose ``draws_at_random`` is False needs no seed.
     """
 
     def __init__(self, dataset: Dataset, seed: int) -> None:
@@ -99,11 +107,13 @@ class SeededDataset(Dataset):
         return self.__getitems__([index])[0]
 
     def __getitems__(self, indices: Sequence[int]) -> Sequence[Any]:
-        if not isinstance(indices[0], PlacedIndex):  # somebody else reads the data set
+        first = indices[0]
+        # Without a place somebody else reads the data set.
+        if not isinstance(first, PlacedIndex) or not getattr(self.dataset, 'draws_at_random', True):
             return self._read(indices)
         with nullcontext() if get_worker_info() else other_generators():
-            seed_generators(self.seed, *indices[0].place)
-            return self._read([int(index) for index in indices])
+            seed_generators(self.seed, *first.place)
+            return self._read(indices)
 
     def __len__(self) -> int:
         return len(self.dataset)  # type: ignore[arg-type]
@@ -114,6 +124,7 @@ class SeededDataset(Dataset):
         return getattr(self.dataset, name)
 
     def _read(self, indices: Sequence[int]) -> Sequence[Any]:
+        indices = [int(index) for index in indices]
         if hasattr(self.dataset, '__getitems__'):
             return self.dataset.__getitems__(indices)
         return [self.dataset[index] for index in indices]
@@ -134,7 +145,7 @@ def resumable(loader: DataLoader, seed: int) -> DataLoader:
             inner.sampler = PlacedSampler(inner.sampler)
         batches = dict(batch_sampler=InterruptibleBatches(inner))
     else:
-        batches['sampler'] = PlacedSampler(loader.sampler)
+        batches['sampler'] = PlacedSampler(loader.sampler, loader.batch_size or 1)
     kept = {name: getattr(loader, name) for name in _KEPT}
     return DataLoader(SeededDataset(loader.dataset, seed), **batches, **kept)
 

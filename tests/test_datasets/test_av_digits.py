@@ -145,12 +145,18 @@ def test_training_noise_follows_the_global_seed(root):
 
 @pytest.mark.parametrize(('share', 'pixels'), [(0.0, 0), (0.25, 16), (0.5, 36), (1.0, 64)])
 def test_occlusion_hides_a_square(root, share, pixels):
-    dataset = AVDigitsDataset(root, 'test', image_noise=0.5, image_occlusion=share)
-    for index in range(5):
-        rows, columns = np.nonzero(clean_image(dataset, index) == 0)
+    dataset, train = (
+        AVDigitsDataset(root, split, image_noise=0.5, image_occlusion=share) for split in ('test', 'train')
+    )
+    together = [item['inputs']['image'][0].numpy() for item in train.__getitems__(range(9))]
+    corners = set()
+    for image in [*(clean_image(dataset, index) for index in range(5)), *together]:
+        rows, columns = np.nonzero(image == 0)
         assert len(rows) == pixels
         if pixels:
             assert (np.ptp(rows) + 1) * (np.ptp(columns) + 1) == pixels
+            corners.add((rows[0], columns[0]))
+    assert len(corners) > 4 or pixels in (0, 64)  # each has its own place
     assert np.array_equal(clean_image(dataset, 0), clean_image(dataset, 0))
 
 

@@ -185,6 +185,17 @@ def test_noise_of_a_digit_does_not_depend_on_the_split(source, root, tmp_path):
     assert shared and all(np.allclose(first[row], other[row], atol=1e-5) for row in shared)
 
 
+def test_digits_that_are_read_together_are_those_read_one_by_one(root):
+    for dataset in (MfeatDataset(root, 'val', noise=2), MfeatDataset(root, modalities=('zer', 'fac'))):
+        assert not dataset.draws_at_random
+        together = dataset.__getitems__([7, 2, 7])
+        for item, index in zip(together, (7, 2, 7), strict=True):
+            assert item['labels'] == dataset[index]['labels'] == dataset.get_data_info(index)['label']
+            for view, features in item['inputs'].items():
+                assert torch.equal(features, dataset[index]['inputs'][view])
+    assert MfeatDataset(root, noise=dict(fac=1)).draws_at_random
+
+
 def test_noise_is_fresh_in_training_and_fixed_elsewhere(root):
     train, val, plain = (
         MfeatDataset(root, split, noise=noise) for split, noise in (('train', 2), ('val', 2), ('val', 0))

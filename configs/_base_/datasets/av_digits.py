@@ -6,7 +6,7 @@ image_noise = 0.3
 digits = dict(
     batch_size=64,
     num_workers=0,  # all of the data is in memory
-    collate_fn=dict(type='default_collate'),
+    collate_fn=dict(type='mmcggm.collate_features'),
 )
 train_dataloader = dict(
     **digits,

@@ -6,7 +6,7 @@ noise = 2.0
 digits = dict(
     batch_size=25,
     num_workers=0,  # all of the data is in memory
-    collate_fn=dict(type='default_collate'),
+    collate_fn=dict(type='mmcggm.collate_features'),
 )
 held_out = dict(digits, batch_size=250)
 train_dataloader = dict(

@@ -12,7 +12,7 @@ information = dict(
 vectors = dict(
     batch_size=50,
     num_workers=0,  # all of the data is in memory
-    collate_fn=dict(type='default_collate'),
+    collate_fn=dict(type='mmcggm.collate_features'),
 )
 held_out = dict(vectors, batch_size=500)
 train_dataloader = dict(

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from mmengine.dataset import BaseDataset
 from torch import Tensor
 
+from mmcggm.datasets.readers.batch import BatchedDataset
 from mmcggm.datasets.readers.labels import check_classes, check_lengths
 from mmcggm.datasets.readers.npz import read_npz
 from mmcggm.registry import DATASETS
@@ -24,7 +24,7 @@ BRIGHTEST = 16  # of scikit-learn's digits
 
 
 @DATASETS.register_module()
-class AVDigitsDataset(BaseDataset):
+class AVDigitsDataset(BatchedDataset):
     """Digits that are heard and seen: 3,000 recordings of 6 speakers, 1,797 images of 8 x 8 pixels.
 
     The recordings are the Free Spoken Digit Dataset's (https://github.com/Jakobovski/free-spoken-digit-dataset),
@@ -88,11 +88,15 @@ class AVDigitsDataset(BaseDataset):
         self.image_occlusion = image_occlusion
         super().__init__(data_root=data_root, pipeline=list(pipeline), **kwargs)
 
-    def load_data_list(self) -> list[dict]:
-        """Read the file; return for each recording of the split its number, its image's, and the label."""
+    def load_data_list(self) -> np.ndarray:
+        """Read the file; return for each recording of the split its number, its image's, and its place.
+
+        The place is that in the split: int64 ``(N, 3)``.
+        """
         stored = self._read(Path(self.data_root) / FILE)
         self._audio = torch.from_numpy(stored['audio']).unsqueeze(1)
-        self._images = torch.from_numpy(stored['image']).unsqueeze(1).float() / BRIGHTEST
+        self._labels = torch.from_numpy(stored['label'].astype(np.int64))
+        images = torch.from_numpy(stored['image']).unsqueeze(1).float() / BRIGHTEST
         pools = {
             label: np.flatnonzero((stored['image_split'] == self.split) & (stored['image_label'] == label))
             for label in range(10)
@@ -102,35 +106,49 @@ class AVDigitsDataset(BaseDataset):
             label = int(stored['label'][recording])
             image = pools[label][seen[label] % len(pools[label])]  # the file's order is random
             seen[label] += 1
-            items.append(dict(recording=int(recording), image=int(image), label=label))
+            items.append((recording, image, len(items)))
         if not items:
             raise ValueError(
                 f"{self.data_root}/{FILE} leaves no recording for `split='{self.split}'` with "
                 f"`split_by='{self.split_by}'`: convert the complete data set."
             )
-        return items
+        self._images = images[[image for _, image, _ in items]]  # by place
+        if self.split != 'train':
+            for recording, _, place in items:
+                generator = torch.Generator().manual_seed(int(recording))
+                self._images[place : place + 1] = self._degraded(self._images[place : place + 1], generator)
+        return np.array(items)
 
-    def prepare_data(self, idx: int) -> dict:
-        """Return the sample, see the class."""
-        item = self.get_data_info(idx)
-        generator = None if self.split == 'train' else torch.Generator().manual_seed(item['recording'])
-        sample = dict(
-            inputs=dict(
-                audio=self._audio[item['recording']].float(),
-                image=self._degraded(self._images[item['image']], generator),
-            ),
-            labels=torch.tensor(item['label']),
+    def get_data_info(self, idx: int) -> dict[str, int]:
+        """Return the numbers of a recording and of its image in the file, and the label."""
+        recording, image, _ = map(int, self.data_list[idx])
+        return dict(recording=recording, image=image, label=int(self._labels[recording]), sample_idx=idx)
+
+    @property
+    def draws_at_random(self) -> bool:
+        """Whether what is read may differ from time to time: in training images get worse at random."""
+        worse = self.image_noise or self.image_occlusion
+        return super().draws_at_random or (self.split == 'train' and bool(worse))
+
+    def read(self, indices: Sequence[int]) -> dict:
+        """Return several samples, see the class."""
+        recordings, _, places = torch.from_numpy(self.rows(indices)).T
+        images = self._images[places]
+        inputs = dict(
+            audio=self._audio[recordings].float(),
+            image=self._degraded(images) if self.split == 'train' else images,
         )
-        return self.pipeline(sample)
+        return dict(inputs=inputs, labels=self._labels[recordings])
 
-    def _degraded(self, image: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Return a copy of the image ``(1, H, W)``, with noise and then a black square."""
-        image = image + self.image_noise * torch.randn(image.shape, generator=generator)
-        size = image.shape[-1]
+    def _degraded(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Return copies of the images ``(N, 1, H, W)``, with noise and then a black square."""
+        images = images + self.image_noise * torch.randn(images.shape, generator=generator)
+        size = images.shape[-1]
         side = round(size * math.sqrt(self.image_occlusion))
-        top, left = torch.randint(size - side + 1, (2,), generator=generator).tolist()
-        image[:, top : top + side, left : left + side] = 0
-        return image
+        top, left = torch.randint(size - side + 1, (len(images), 2), generator=generator).T[..., None]
+        place = torch.arange(size)
+        rows, columns = ((begin <= place) & (place < begin + side) for begin in (top, left))
+        return images.masked_fill(rows[:, None, :, None] & columns[:, None, None, :], 0)
 
     def _splits(self, stored: dict[str, np.ndarray]) -> np.ndarray:
         """Return the split of each recording."""

@@ -7,15 +7,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
+from mmcggm.datasets.readers.batch import BatchedDataset
 from mmcggm.datasets.readers.sources import Read, Source, read_source
 from mmcggm.datasets.readers.spans import spans_of_lengths
 from mmcggm.registry import DATASETS
 from mmcggm.utils import import_optional
 
-from .batch import FeatureBatch
 from .rows import FeatureRows, cut_spans, find_padding, flatten_dialogues, nonzero_rows
 from .splits import assign_by_fraction, check_groups, rows_by_name, rows_by_place
 from .targets import read_targets
@@ -24,7 +23,7 @@ SAMPLED, BLOCKS = 100_000, 1_000  # samples that tell mean and deviation, and bl
 
 
 @DATASETS.register_module()
-class FeatureDataset(BaseDataset):
+class FeatureDataset(BatchedDataset):
     """Arrays by modality and their labels, from files of any common kind.
 
     A *source* is ``'path:key'``, with a path below ``data_root`` to an ``.npy``, ``.npz``, ``.h5``, ``.mat``,
@@ -105,7 +104,6 @@ class FeatureDataset(BaseDataset):
             unknown = [name for name in names if name not in self.inputs]
             if unknown:
                 raise ValueError(f'`{setting}` names {unknown}, but `inputs` are {list(self.inputs)}.')
-        kwargs.setdefault('serialize_data', False)  # the list holds nothing but row numbers
         super().__init__(data_root=data_root, ann_file='', pipeline=list(pipeline), **kwargs)
 
     def load_data_list(self) -> np.ndarray:
@@ -163,15 +161,9 @@ class FeatureDataset(BaseDataset):
         """Return the row of a sample in the files."""
         return dict(row=int(self.data_list[idx]), sample_idx=idx)
 
-    def prepare_data(self, idx: int) -> dict:
-        """Read a sample and run the pipeline."""
-        return self.__getitems__([idx])[0]
-
-    def __getitems__(self, indices: Sequence[int]) -> Sequence[dict]:
-        """Return several samples, read together, which takes a fraction of the time; PyTorch asks so."""
-        if not self._fully_initialized:
-            self.full_init()
-        rows = np.asarray([self.data_list[index] for index in indices])
+    def read(self, indices: Sequence[int]) -> dict[str, Any]:
+        """Return several samples, see the class."""
+        rows = self.rows(indices)
         batch: dict[str, Any] = dict(
             inputs={m: torch.from_numpy(features.batch(rows)) for m, features in self._rows.items()},
             labels=self._labels[rows],
@@ -183,8 +175,7 @@ class FeatureDataset(BaseDataset):
         }
         if lengths:
             batch['lengths'] = lengths
-        items = FeatureBatch(batch, len(rows))
-        return [self.pipeline(item) for item in items] if self.pipeline.transforms else items
+        return batch
 
     def channel_statistics(self, modality: str) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and standard deviation of each channel over the split, float32 ``(C,)``.

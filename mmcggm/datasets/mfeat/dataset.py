@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from mmengine.dataset import BaseDataset
 from torch import Tensor
 
+from mmcggm.datasets.readers.batch import BatchedDataset
 from mmcggm.datasets.readers.labels import check_classes, check_lengths
 from mmcggm.datasets.readers.npz import read_npz
 from mmcggm.registry import DATASETS
@@ -20,7 +20,7 @@ CONVERTER = 'mmcggm convert mfeat'
 
 
 @DATASETS.register_module()
-class MfeatDataset(BaseDataset):
+class MfeatDataset(BatchedDataset):
     """UCI Multiple Features (Duin, https://archive.ics.uci.edu/dataset/72): 2,000 digits in six views.
 
     ``fac`` has 216 profile correlations, ``fou`` 76 Fourier coefficients of the shape, ``kar`` 64
@@ -43,7 +43,7 @@ class MfeatDataset(BaseDataset):
         noise: Standard deviation of Gaussian noise on each feature, in standard deviations of the
             feature: one for all views, or by view, zero for those not named.
         pipeline: Transforms of a sample.
-        **kwargs: Of :class:`mmengine.dataset.BaseDataset`; ``serialize_data`` is False by default.
+        **kwargs: Of :class:`mmengine.dataset.BaseDataset`.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -83,27 +83,41 @@ class MfeatDataset(BaseDataset):
         self.modalities = tuple(modalities)
         self.train_samples = most if train_samples is None else train_samples
         self.noise = {view: noise.get(view, 0.0) for view in modalities}
-        # For long lists and many workers; MMEngine collects garbage first, which takes longer than an epoch.
-        kwargs.setdefault('serialize_data', False)
         super().__init__(data_root=data_root, pipeline=list(pipeline), **kwargs)
 
-    def load_data_list(self) -> list[dict]:
-        """Read the file; return the place in it and the label of each digit of the split."""
+    def load_data_list(self) -> np.ndarray:
+        """Read the file; return the place in it of each digit of the split, int64 ``(N,)``."""
         stored = self._read(Path(self.data_root) / FILE)
-        self._features = {view: self._load_view(view, stored) for view in self.modalities}
+        views = [self._load_view(view, stored) for view in self.modalities]
+        # One array, of which a batch takes its rows and draws its noise at once.
+        self._features = torch.cat(views, dim=1)
+        self._widths = [view.shape[1] for view in views]
+        self._noise = torch.tensor(list(self.noise.values())).repeat_interleave(torch.tensor(self._widths))
         places = np.flatnonzero(stored['split'] == self.split)
         if self.split == 'train':  # the file's order is random
             few = [places[stored['label'][places] == label][: self.train_samples] for label in range(10)]
             places = np.sort(np.concatenate(few))
-        return [dict(place=int(place), label=int(stored['label'][place])) for place in places]
+        self._labels = torch.from_numpy(stored['label'].astype(np.int64))
+        return places
 
-    def prepare_data(self, idx: int) -> dict:
-        """Return the sample, see the class."""
-        item = self.get_data_info(idx)
-        inputs = {view: features[item['place']] for view, features in self._features.items()}
+    def get_data_info(self, idx: int) -> dict[str, int]:
+        """Return the place of a digit in the file, and its label."""
+        place = int(self.data_list[idx])
+        return dict(place=place, label=int(self._labels[place]), sample_idx=idx)
+
+    @property
+    def draws_at_random(self) -> bool:
+        """Whether what is read may differ from time to time: in training noise is drawn."""
+        return super().draws_at_random or (self.split == 'train' and any(self.noise.values()))
+
+    def read(self, indices: Sequence[int]) -> dict:
+        """Return several samples, see the class."""
+        places = torch.from_numpy(self.rows(indices))
+        features = self._features[places]
         if self.split == 'train':
-            inputs = {view: x + self.noise[view] * torch.randn(x.shape) for view, x in inputs.items()}
-        return self.pipeline(dict(inputs=inputs, labels=torch.tensor(item['label'])))
+            features += self._noise * torch.randn(features.shape)
+        inputs = dict(zip(self.modalities, features.split(self._widths, dim=1), strict=True))
+        return dict(inputs=inputs, labels=self._labels[places])
 
     def _load_view(self, view: str, stored: dict[str, np.ndarray]) -> Tensor:
         """Return the features of the whole file, standardised, and with noise unless they train."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import torch
-from mmengine.dataset import BaseDataset
 
+from mmcggm.datasets.readers.batch import BatchedDataset
 from mmcggm.registry import DATASETS
 
 from .family import InformationFamily
@@ -15,7 +17,7 @@ SPLITS = ('train', 'val', 'test')
 
 
 @DATASETS.register_module()
-class SyntheticInformationDataset(BaseDataset):
+class SyntheticInformationDataset(BatchedDataset):
     """Synthetic vectors, drawn by seed: the label is in all modalities, in one alone, or in none.
 
     See :class:`~mmcggm.datasets.synthetic_information.family.InformationFamily`. There are no files. A sample
@@ -32,7 +34,7 @@ class SyntheticInformationDataset(BaseDataset):
         signal: Size of the label, in standard deviations of the noise.
         seed: Of the family.
         pipeline: Transforms of a sample.
-        **kwargs: Of :class:`mmengine.dataset.BaseDataset`; ``serialize_data`` is False by default.
+        **kwargs: Of :class:`mmengine.dataset.BaseDataset`.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -59,19 +61,28 @@ class SyntheticInformationDataset(BaseDataset):
         self.family = InformationFamily(dict(layers), shared, dict(unique), classes, dim, signal, seed)
         self.split = split
         self.samples = samples
-        kwargs.setdefault('serialize_data', False)
         kwargs.setdefault('metainfo', dict(classes=tuple(map(str, range(classes)))))
         super().__init__(pipeline=list(pipeline), **kwargs)
 
-    def load_data_list(self) -> list[dict]:
-        """Draw the samples; return the place and the label of each, and which modalities hold it."""
+    def load_data_list(self) -> np.ndarray:
+        """Draw the samples; return the place of each, int64 ``(N,)``."""
         drawn = self.family.draw(self.samples, SPLITS.index(self.split))
         self._inputs = {name: torch.from_numpy(values) for name, values in drawn.inputs.items()}
-        rows = zip(drawn.labels.tolist(), drawn.informed.tolist(), strict=True)
-        return [dict(place=i, label=label, informed=informed) for i, (label, informed) in enumerate(rows)]
+        self._labels, self._informed = torch.from_numpy(drawn.labels), drawn.informed.tolist()
+        return np.arange(self.samples)
 
-    def prepare_data(self, idx: int) -> dict:
-        """Return the sample, see the class."""
-        item = self.get_data_info(idx)
-        inputs = {name: values[item['place']] for name, values in self._inputs.items()}
-        return self.pipeline(dict(inputs=inputs, labels=torch.tensor(item['label'])))
+    def get_data_info(self, idx: int) -> dict[str, Any]:
+        """Return the place and the label of a sample, and which modalities hold it."""
+        place = int(self.data_list[idx])
+        return dict(
+            place=place,
+            label=int(self._labels[place]),
+            informed=self._informed[place],
+            sample_idx=idx,
+        )
+
+    def read(self, indices: Sequence[int]) -> dict:
+        """Return several samples, see the class."""
+        places = torch.from_numpy(self.rows(indices))
+        inputs = {name: values[places] for name, values in self._inputs.items()}
+        return dict(inputs=inputs, labels=self._labels[places])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mmengine.dataset import default_collate
 
 from mmcggm.datasets import FeatureDataset, collate_features
-from mmcggm.datasets.features.batch import FeatureBatch
+from mmcggm.datasets.readers.batch import FeatureBatch
 from mmcggm.structures.nested import map_tensors
 
 ROWS = 7
