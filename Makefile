@@ -31,10 +31,10 @@ quickstart: $(VENV)/.quickstart
 	$(VENV)/bin/mmcggm quickstart
 
 test: $(VENV)/.dev
-	$(PY) -m pytest -n 2
+	$(PY) -m pytest -n 2 --dist worksteal
 
 test-lowest: $(LOWEST)/.installed
-	$(LOWEST)/bin/python -m pytest -n 2
+	$(LOWEST)/bin/python -m pytest -n 2 --dist worksteal
 
 lint: $(VENV)/.dev
 	$(VENV)/bin/ruff format --check .
