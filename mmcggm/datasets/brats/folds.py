@@ -92,7 +92,9 @@ def fold_splits(
             'patient stays in one fold. Ask for fewer folds, or add cases.'
         )
     folds = _deal(groups, count, seed)
-    return [_splits(groups, fold, f'{seed}, validation of fold {n}', val_share) for n, fold in enumerate(folds)]
+    return [
+        _splits(groups, fold, f'{seed}, validation of fold {n}', val_share) for n, fold in enumerate(folds)
+    ]
 
 
 def _deal(groups: Mapping[str, Sequence[str]], count: int, seed: int) -> list[list[str]]:
