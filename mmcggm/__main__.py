@@ -39,6 +39,7 @@ COMMANDS = {
     'convert sentiment': Tool('dataset_converters/sentiment.py', 'CMU-MOSI and CMU-MOSEI, from a pickle'),
     'convert watch': Tool('dataset_converters/watch.py', 'exercises that a watch recorded'),
     'benchmark': Tool('benchmark.py', 'compare methods over settings and seeds'),
+    'folds': Tool('folds.py', 'cross-validate on brain tumours, over folds of patients'),
     'plot balance': Tool('analysis_tools/plot_balance.py', 'what the balancer did in a training'),
     'plot slices': Tool('analysis_tools/plot_slices.py', 'segmentations beside their references'),
     'plot information': Tool('analysis_tools/information_curve.py', 'accuracy over shared information'),

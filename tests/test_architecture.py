@@ -10,6 +10,7 @@ LAYERS = (
     '__main__',
     'apis',
     'visualization',
+    'folds',
     'benchmark',
     'engine',
     'guided',

@@ -14,17 +14,11 @@ from pathlib import Path
 
 from mmengine.config import DictAction
 
+from mmcggm.utils.launch_arguments import add_engine_arguments
 from mmcggm.utils.processes import wait_passively
 from mmcggm.utils.run_tool import run_tool
 
 ROOT = Path(__file__).parents[1]
-
-
-def positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f'must be positive, got {value}')
-    return value
 
 
 def parse_args() -> argparse.Namespace:
@@ -32,20 +26,7 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('config', type=Path, help="path of the benchmark's config")
-    parser.add_argument('--jobs', type=positive, default=1, help='runs at a time, a core each (default: 1)')
-    parser.add_argument(
-        '--engine',
-        choices=['local', 'submitit'],
-        default='local',
-        help='where runs are done: in processes here, or as jobs of Slurm by submitit (default: local)',
-    )
-    parser.add_argument(
-        '--engine-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        help='of submitit: key=value, such as timeout_min=600 slurm_partition=gpu cluster=local',
-    )
+    add_engine_arguments(parser, 'runs')
     parser.add_argument(
         '--work-dir', type=Path, help='folder of runs and tables (default: work_dirs/benchmark/NAME)'
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-import shutil
 from collections.abc import Mapping
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
@@ -25,7 +24,7 @@ class Engine(Protocol):
     """Runs trainings; several threads may ask it to."""
 
     def prepare(self, folder: Path) -> None:
-        """Make a run's folder empty, once nothing of an earlier try works in it."""
+        """See that nothing of an earlier try works in a run's folder any more."""
 
     def run(self, folder: Path, fingerprint: str, checkpoint: str | None) -> str:
         """Do the run of a folder, see :func:`~mmcggm.benchmark.run.run_in_process`; return how it ended."""
@@ -42,7 +41,7 @@ class LocalEngine:
         self._started: set[BaseProcess] = set()
 
     def prepare(self, folder: Path) -> None:
-        _empty(folder)
+        """Do nothing: processes of this machine end with the one that started them."""
 
     def run(self, folder: Path, fingerprint: str, checkpoint: str | None) -> str:
         process = self._context.Process(target=_in_process, args=(folder, fingerprint, checkpoint))  # type: ignore[attr-defined]
@@ -86,14 +85,13 @@ class SubmititEngine:
         self._running: set[Any] = set()
 
     def prepare(self, folder: Path) -> None:
-        """Cancel the job that a benchmark left behind which was killed, and empty the folder."""
+        """Cancel the job that a benchmark left behind which was killed."""
         note = folder / JOB
         if note.exists():
             job = self._job_of(self._executor.folder, note.read_text(encoding='utf-8').strip())
             if not job.done(force_check=True):
                 job.cancel()
                 job.wait()
-        _empty(folder)
 
     def run(self, folder: Path, fingerprint: str, checkpoint: str | None) -> str:
         job = self._executor.submit(_in_job, folder.resolve(), fingerprint, checkpoint, place(), os.getpid())
@@ -118,12 +116,6 @@ def start_context() -> BaseContext:
     context = multiprocessing.get_context('forkserver')
     context.set_forkserver_preload(['mmcggm.benchmark', 'mmcggm.benchmark.run'])
     return context
-
-
-def _empty(folder: Path) -> None:
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
 
 
 def _in_process(folder: Path, fingerprint: str, checkpoint: str | None) -> None:

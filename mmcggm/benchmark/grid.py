@@ -59,6 +59,17 @@ class Run:
         content = json.dumps(parts, sort_keys=True, default=str)
         return hashlib.sha256(content.encode()).hexdigest()
 
+    @property
+    def tested(self) -> str | None:
+        """Which checkpoint is tested; of a trial none."""
+        return self.checkpoint if self.trial is None else None
+
+    def placed(self, work_dir: Path) -> Config:
+        """Return the config in which the folders of the runs before it stand."""
+        cfg = Config(self.cfg.to_dict())
+        cfg.merge_from_dict({key: str(work_dir / other.folder) for key, other in self.after.items()})
+        return cfg
+
     def __str__(self) -> str:
         trial = '' if self.trial is None else f'trial {self.trial}, '
         return f'{self.setting}, {self.method}, {trial}seed {self.seed}'

@@ -2,40 +2,46 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import TypeVar
 
-from mmengine.config import Config
 from tqdm import tqdm
+
+from mmcggm.utils.atomic import replacing
 
 from .claims import Claims
 from .data import DataFiles, changed_data, write_data
 from .engines import Engine, LocalEngine
-from .grid import Run
-from .results import CONFIG, FILE, LOG, read_result
+from .results import BEGUN, CONFIG, FILE, LOG, read_result
+from .training import Training
 
 POLL = 1.0  # seconds between looks at what other processes do
+T = TypeVar('T', bound=Training)
 
 
 def run_all(
-    runs: Sequence[Run],
+    runs: Sequence[T],
     work_dir: Path,
     jobs: int = 1,
     name: str = 'Runs',
     files: DataFiles | None = None,
     engine: Engine | None = None,
-) -> dict[Run, str]:
+) -> dict[T, str]:
     """Run what has no result yet; one that was stopped midway starts from its beginning.
 
-    So a result does not depend on interruptions, and a run whose config or data changed is repeated. Each
-    process uses one thread for computation. Several calls, also on several hosts, may share ``work_dir``:
-    each run is done by one of them, and all return when all are done.
+    So a result does not depend on interruptions, and a run whose config or data changed is repeated. A run
+    whose config says ``resume = True`` goes on from its newest checkpoint instead, if that is of the same
+    config and data. Each process uses one thread for computation. Several calls, also on several hosts, may
+    share ``work_dir``: each run is done by one of them, and all return when all are done.
 
     Args:
-        runs: Of a :class:`Benchmark`. Those that others come after are among them, or have results.
+        runs: Such as those of a :class:`Benchmark`. Those that others come after are among them, or have
+            results.
         work_dir: Where the runs' folders are.
         jobs: Number of runs at a time.
         name: Of the progress bar.
@@ -47,7 +53,7 @@ def run_all(
     """
     pending = [run for run in runs if read_result(work_dir / run.folder, run.fingerprint) is None]
     _say_what_changed(pending, work_dir)
-    failed: dict[Run, str] = {}
+    failed: dict[T, str] = {}
     interval = 0.1 if sys.stderr.isatty() else 10  # a log file would not want ten lines a second
     progress = tqdm(
         total=len(runs), initial=len(runs) - len(pending), desc=name, unit='run', mininterval=interval
@@ -68,7 +74,7 @@ def run_all(
     return failed
 
 
-def _say_what_changed(pending: Sequence[Run], work_dir: Path) -> None:
+def _say_what_changed(pending: Sequence[T], work_dir: Path) -> None:
     """Print which data are others than those that finished runs were trained on."""
     finished = [run for run in pending if (work_dir / run.folder / FILE).exists()]
     changed = {run: changed_data(work_dir / run.folder, run.data) for run in finished}
@@ -80,11 +86,11 @@ def _say_what_changed(pending: Sequence[Run], work_dir: Path) -> None:
 
 
 def _done(
-    runs: Sequence[Run], work_dir: Path, jobs: int, engine: Engine, claims: Claims
-) -> Iterator[tuple[Run, str | None]]:
+    runs: Sequence[T], work_dir: Path, jobs: int, engine: Engine, claims: Claims
+) -> Iterator[tuple[T, str | None]]:
     """Yield each run when it is done, here or by another process, with why it failed, or None."""
     waiting = list(runs)
-    running: dict[Future, Run] = {}
+    running: dict[Future, T] = {}
     with ThreadPoolExecutor(jobs) as pool:
         try:
             while waiting or running:
@@ -114,20 +120,35 @@ def _done(
             engine.close()
 
 
-def _run(run: Run, work_dir: Path, engine: Engine) -> str | None:
+def _run(run: Training, work_dir: Path, engine: Engine) -> str | None:
     """Do a run; return why it failed, or None."""
     folder, fingerprint = work_dir / run.folder, run.fingerprint
     for other in run.after.values():
         if read_result(work_dir / other.folder, other.fingerprint) is None:
             return f'it comes after {other}, which has no result'
     engine.prepare(folder)
-    cfg = Config(run.cfg.to_dict())
-    cfg.merge_from_dict({key: str(work_dir / other.folder) for key, other in run.after.items()})
-    cfg.dump(folder / CONFIG)
+    if not (run.cfg.get('resume', False) and _has_begun(folder, fingerprint)):
+        _begin(folder, fingerprint)
+    run.placed(work_dir).dump(folder / CONFIG)
     write_data(folder, run.data)
-    end = engine.run(folder, fingerprint, run.checkpoint if run.trial is None else None)
+    end = engine.run(folder, fingerprint, run.tested)
     if read_result(folder, fingerprint) is not None:
         return None
     log = folder / LOG
     last = log.read_text(encoding='utf-8', errors='replace').strip().splitlines()[-1:] if log.exists() else []
     return f'{last[0] if last else end} (see {log})'
+
+
+def _has_begun(folder: Path, fingerprint: str) -> bool:
+    """Whether what lies in a run's folder is of this run, and not of one with another config or data."""
+    note = folder / BEGUN
+    return note.is_file() and note.read_text(encoding='utf-8') == fingerprint
+
+
+def _begin(folder: Path, fingerprint: str) -> None:
+    """Empty a run's folder, and note whose it is."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    with replacing(folder / BEGUN) as temporary:
+        temporary.write_text(fingerprint, encoding='utf-8')

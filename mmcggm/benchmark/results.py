@@ -10,6 +10,7 @@ from mmcggm.utils.atomic import replacing
 
 # Files in the folder of a run.
 CONFIG, LOG, FILE = 'config.py', 'log.txt', 'result.json'
+BEGUN = 'begun.txt'  # the fingerprint of what was begun in it
 COST_LOG, COST_FILE = 'cost_log.txt', 'cost.json'
 
 

@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
+from mmcggm.engine.checkpoint_files import newest_checkpoint
 from mmcggm.engine.launch import build_runner
 from mmcggm.utils.processes import redirect_output
 
@@ -22,24 +23,27 @@ LIMITED = 'train/grad_norm_limited'  # whether the limit on the gradient was act
 def run_in_process(folder: Path, fingerprint: str, checkpoint: str | None) -> None:
     """Be the process of a run: one thread, all output in the run's log.
 
+    A training whose config says ``resume = True`` goes on from the newest whole checkpoint in its folder.
+
     Args:
         folder: Of the run. It holds ``config.py`` and gets logs, checkpoints and the result.
         fingerprint: Of its config.
         checkpoint: Which one is tested, ``'best'`` on the validation split or ``'last'``, or None for a
             trial, which is validated alone.
     """
-    redirect_output(folder / LOG)
+    redirect_output(folder / LOG, append=True)
     torch.set_num_threads(1)
     # MMEngine prints the config with each checkpoint; to format it would take seconds.
     cfg = Config.fromfile(folder / CONFIG, format_python_code=False)
     cfg.work_dir, cfg.launcher = str(folder), 'none'
-    # A run that is stopped starts anew, so nobody needs the checkpoints between the best and the last.
-    cfg.merge_from_dict({'default_hooks.checkpoint.interval': -1})
+    _set_resumption(cfg, folder)
     runner = build_runner(cfg)
     start = time.monotonic()
     runner.train()
     seconds = time.monotonic() - start
     content: dict[str, Any] = dict(train_seconds=round(seconds, 1), train_steps=runner.max_iters)
+    if cfg.resume:
+        content['resumed'] = True  # the seconds are those since then
     limited = runner.message_hub.log_scalars.get(LIMITED)
     if limited is not None:
         content['limited_share'] = round(float(limited.mean()), 4)
@@ -51,6 +55,21 @@ def run_in_process(folder: Path, fingerprint: str, checkpoint: str | None) -> No
     if checkpoint is not None:
         content['metrics'] = _scalars(runner.test())
     write_result(folder, fingerprint, **content)
+
+
+def _set_resumption(cfg: Config, folder: Path) -> None:
+    """Let a training go on from its newest checkpoint, or keep none that it will not go on from."""
+    if not cfg.get('resume', False):
+        # It starts anew if it is stopped, so nobody needs the checkpoints between the best and the last.
+        cfg.merge_from_dict({'default_hooks.checkpoint.interval': -1})
+        cfg.resume = False
+        return
+    newest = newest_checkpoint(folder)
+    for reason in newest.passed_over:
+        print(f'Resuming passes over a checkpoint. {reason}')
+    cfg.resume = newest.path is not None
+    if newest.path is not None:
+        cfg.load_from = str(newest.path)
 
 
 def _validation(runner: Runner, hook: CheckpointHook) -> dict[str, Any]:

@@ -100,7 +100,8 @@ class _InterruptibleMixin:
         """
         runner: Any = self
         earlier = sorted(path.name for path in Path(runner.work_dir).glob('*.pth'))
-        if earlier and not runner._resume and isinstance(runner._train_loop, BaseLoop):
+        begins = isinstance(runner._train_loop, BaseLoop) and runner.iter == 0  # and no test after it
+        if earlier and begins and not runner._resume:
             runner.logger.warning(
                 f"'{runner.work_dir}' holds checkpoints of an earlier training ({', '.join(earlier[:4])}). "
                 'This one begins anew and replaces those of the same names: go on with `--resume`, or take '

@@ -39,10 +39,11 @@ def write_rows(file: TextIO, rows: Sequence[Mapping[str, object]]) -> None:
     names = list(rows[0])
     writer = csv.writer(file, lineterminator='\n')
     for cells in (names, *([row[name] for name in names] for row in rows)):
-        writer.writerow([_plain(cell) for cell in cells])
+        writer.writerow([plain_cell(cell) for cell in cells])
 
 
-def _plain(cell: object) -> object:
+def plain_cell(cell: object) -> object:
+    """Return what is written for a cell."""
     if not isinstance(cell, str):
         return cell
     escaped = f"'{cell}" if cell.startswith(FORMULA) and not _numbers(cell) else cell

@@ -27,6 +27,38 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
 
 
+def positive(text: str) -> int:
+    """Read a flag's number.
+
+    Raises:
+        argparse.ArgumentTypeError: If it is not positive.
+    """
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f'must be positive, got {value}')
+    return value
+
+
+def add_engine_arguments(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add the flags that say how many trainings, which ``what`` names, run at a time, and where."""
+    parser.add_argument(
+        '--jobs', type=positive, default=1, help=f'{what} at a time, a core each (default: 1)'
+    )
+    parser.add_argument(
+        '--engine',
+        choices=['local', 'submitit'],
+        default='local',
+        help=f'where {what} are done: in processes here, or as jobs of Slurm by submitit (default: local)',
+    )
+    parser.add_argument(
+        '--engine-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        help='of submitit: key=value, such as timeout_min=600 slurm_partition=gpu cluster=local',
+    )
+
+
 def add_trust(parser: argparse.ArgumentParser) -> None:
     """Add the flag of tools that load checkpoints."""
     parser.add_argument(

@@ -46,9 +46,9 @@ def end_with(process: int, interval: float = 1.0) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def redirect_output(path: Path) -> None:
-    """Send all that this process prints from now on, also from C, to a file."""
-    with path.open('w', encoding='utf-8') as log:
+def redirect_output(path: Path, append: bool = False) -> None:
+    """Send all that this process prints from now on, also from C, to a file, or to the end of it."""
+    with path.open('a' if append else 'w', encoding='utf-8') as log:
         for stream in (1, 2):
             os.dup2(log.fileno(), stream)
 

@@ -19,7 +19,7 @@ from .case_volumes import read_case
 from .cases import MODALITIES, SourceCase, find_cases, printable
 from .label_conventions import LabelConvention, get_convention
 from .nifti import CaseError
-from .patients import Patients
+from .patients import Patients, equal_scans
 from .processes import run_each
 from .splits import SPLITS, check_fractions, read_splits, report_empty, update_splits
 from .survey import decide, missing_labels, see_case
@@ -249,10 +249,7 @@ def split_store(
     removed: Collection[str] = (),
 ) -> None:
     """Write or extend ``splits.json`` for the cases in the store; say which patients were found."""
-    scans = defaultdict(list)
-    for case in stored:
-        scans[case.scan].append(case.case)
-    same = [group for group in scans.values() if len(group) > 1]
+    same = equal_scans({case.case: case.scan for case in stored})
     if same:
         shown = '; '.join(_some(group) for group in same[:SHOWN])
         more = f'; and {len(same) - SHOWN} more (see same_scans in splits.json)' if len(same) > SHOWN else ''

@@ -42,6 +42,7 @@ class BraTSDataset(BaseDataset):
             slices with tumour: evenly spread, so that a network learns where there is none.
         patches: With ``'patch'``, how many patches of each case make an epoch.
         pipeline: Transforms.
+        splits_file: A file to take instead of the store's ``splits.json``, such as that of a fold.
         **kwargs: Of :class:`mmengine.dataset.BaseDataset`.
 
     Raises:
@@ -60,6 +61,7 @@ class BraTSDataset(BaseDataset):
         background: float = 0.0,
         patches: int = 1,
         pipeline: Sequence = (),
+        splits_file: str | None = None,
         **kwargs,
     ) -> None:
         if split == 'all':
@@ -84,6 +86,7 @@ class BraTSDataset(BaseDataset):
                 f"`patches` is {patches}; it must be positive, and needs sample='patch', not '{sample}'."
             )
         self.modalities = tuple(modalities)
+        self.splits_file = splits_file
         self.patches = patches
         self.background = background
         self.sample = sample
@@ -100,13 +103,14 @@ class BraTSDataset(BaseDataset):
                 f'`mmcggm convert brats data/BraTS2021 --out {root}`, or run '
                 '`make demo`, which needs no data.'
             )
-        splits = read_splits(root / 'splits.json')
+        path = self._splits_path
+        splits = read_splits(path)
         cases = [(self._open(case, split), split) for split in self.splits for case in splits[split]]
         self._follow_labels([stored for stored, _ in cases])
         items = [item for stored, split in cases for item in self._items(stored, split)]
         if not items:
             raise ValueError(
-                f"{root / 'splits.json'} leaves no '{self.sample}' item in {list(self.splits)}; "
+                f"{path} leaves no '{self.sample}' item in {list(self.splits)}; "
                 'move cases there, or choose another `split`.'
             )
         return items
@@ -117,6 +121,10 @@ class BraTSDataset(BaseDataset):
         if self.sample == 'random_tumour_slice':
             item['slice_index'] = int(np.random.choice(item.pop('tumour_slices')))  # noqa: NPY002
         return self.pipeline(item)
+
+    @property
+    def _splits_path(self) -> Path:
+        return Path(self.splits_file or Path(self.data_root, 'splits.json'))
 
     def _follow_labels(self, cases: Sequence[StoredCase]) -> None:
         """Let classes, palette and regions be those of the store, where the config does not give its own."""
@@ -149,7 +157,7 @@ class BraTSDataset(BaseDataset):
             return [dict(item, slice_index=z) for z in range(stored.shape[0])]
         if not stored.has_seg:
             raise ValueError(
-                f"{self.data_root}/splits.json names case '{case}' in '{split}', but it has no segmentation, "
+                f"{self._splits_path} names case '{case}' in '{split}', but it has no segmentation, "
                 f"which sample='{self.sample}' needs. Move it to 'unlabelled', or choose another `split`."
             )
         if self.sample == 'patch':
@@ -173,8 +181,8 @@ class BraTSDataset(BaseDataset):
             stored = StoredCase(case_path(self.data_root, case))
         except FileNotFoundError as error:
             raise FileNotFoundError(
-                f"{self.data_root}/splits.json names case '{case}' in '{split}', but the store does not hold "
-                'it. Convert it, or take it out of splits.json.'
+                f"{self._splits_path} names case '{case}' in '{split}', but the store does not hold "
+                'it. Convert it, or take it out of that file.'
             ) from error
         missing = [modality for modality in self.modalities if modality not in stored.modalities]
         if missing:

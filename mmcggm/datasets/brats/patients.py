@@ -165,6 +165,14 @@ class Patients:
         return cls(pattern, table, same)
 
 
+def equal_scans(scans: Mapping[str, str]) -> list[list[str]]:
+    """Return the groups of cases that hold one scan, given the digest of each case's scan."""
+    cases = defaultdict(list)
+    for case, scan in scans.items():
+        cases[scan].append(case)
+    return [group for group in cases.values() if len(group) > 1]
+
+
 def read_patient_table(path: str | Path) -> dict[str, str]:
     """Read a CSV file with the columns ``case`` and ``patient``.
 

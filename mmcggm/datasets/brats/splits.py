@@ -77,14 +77,15 @@ def assign(
     known = {case for members in result.values() for case in members}
     total = len(known.union(cases))
 
-    new = sorted((_order(patients.of(case), seed), case) for case in set(cases) - known)
+    new = sorted((order(patients.of(case), seed), case) for case in set(cases) - known)
     for (_, patient), group in groupby(new, key=lambda item: item[0]):
         split = split_of.get(patient) or _neediest(result, fractions, total)
         result[split] += [case for _, case in group]
     return {split: sorted(members) for split, members in result.items()}
 
 
-def _order(patient: str, seed: int) -> tuple[str, str]:
+def order(patient: str, seed: int | str) -> tuple[str, str]:
+    """Return what patients are sorted by, so that their order depends on the seed alone."""
     return hashlib.sha256(f'{seed}:{patient}'.encode()).hexdigest(), patient
 
 
@@ -227,6 +228,10 @@ def update_splits(
     new[UNLABELLED] = sorted({*kept[UNLABELLED], *(case for case in added if case in set(unlabelled))})
     check_patients(path, new, patients)
     with replacing(path) as temporary:
-        content = dict(seed=seed, **new, **patients.to_json())
-        temporary.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
+        temporary.write_text(splits_text(new, seed, patients), encoding='utf-8')
     return added
+
+
+def splits_text(splits: Mapping[str, Sequence[str]], seed: int, patients: Patients) -> str:
+    """Return the content of a ``splits.json``."""
+    return json.dumps(dict(seed=seed, **splits, **patients.to_json()), indent=2) + '\n'
