@@ -28,6 +28,7 @@ from mmcggm.datasets.brats.label_conventions import (
 from mmcggm.datasets.brats.nifti import CaseError, volume_of_array
 from mmcggm.datasets.brats.prepared_case import CaseInMemory
 from mmcggm.datasets.brats.survey import Seen, decide, see_labels
+from mmcggm.models.outputs import Outputs
 from mmcggm.registry import TRANSFORMS
 from mmcggm.utils.ahead import ahead
 from mmcggm.visualization.figures import save_figure
@@ -47,7 +48,8 @@ class Segmentation:
     Attributes:
         prepared: The case, as the network got it.
         training_labels: uint8 (D, H, W) = (Z, X, Y) in the orientation LPS, in the classes' order.
-        training_probabilities: float32 (K, D, H, W), where they were asked for.
+        training_probabilities: float32 (K, D, H, W), where they were asked for, of the model's classes or
+            regions.
         convention: Whose numbers the labels get on disk.
         notes: What is worth knowing of the case.
     """
@@ -70,7 +72,7 @@ class Segmentation:
 
     @property
     def probabilities(self) -> np.ndarray | None:
-        """Probability of each class (K, X, Y, Z), in the source's orientation; None if not asked for."""
+        """Of each class or region (K, X, Y, Z), in the source's orientation; None if not asked for."""
         if self.training_probabilities is None:
             return None
         return np.stack([self.prepared.in_source(volume) for volume in self.training_probabilities])
@@ -206,9 +208,7 @@ class SegmentationInferencer:
         with in_scope(self.model.cfg):
             self._pipeline = Compose([TRANSFORMS.build(step) for step in data['pipeline']])
         self._segmentor = getattr(self.model, 'model', self.model)  # of a guided model, or itself
-        self._schemes = fitting_schemes(
-            self._segmentor.decode_head.num_classes, self.model.dataset_meta.get('classes')
-        )
+        self._schemes = fitting_schemes(self._segmentor.outputs, self.model.dataset_meta.get('classes'))
         if batch_size is not None:
             self._segmentor.test_cfg[self._segmentor.per_pass] = batch_size
 
@@ -232,7 +232,7 @@ class SegmentationInferencer:
             inputs: A folder of a case or of cases, as the converter reads them; or a dict of an array (X, Y,
                 Z) a sequence, ``affine`` (4, 4) from voxels to mm, and perhaps ``case``, its id; or a list of
                 these.
-            probabilities: Whether to keep the probabilities of the classes.
+            probabilities: Whether to keep the probabilities of the classes or regions.
             progress: Whether to show how far it is.
 
         Yields:
@@ -400,24 +400,25 @@ def region_volumes(labels: np.ndarray, affine: np.ndarray, scheme: Scheme) -> di
     return {region: float(counts[list(members)].sum() * voxel) for region, members in scheme.regions.items()}
 
 
-def fitting_schemes(number: int, classes: Sequence[str] | None) -> list[Scheme]:
+def fitting_schemes(outputs: Outputs, classes: Sequence[str] | None) -> list[Scheme]:
     """Return the schemes whose classes a model may have.
 
     Args:
-        number: Of the model's classes.
-        classes: Their names, if the checkpoint tells them; names of one's own fit by number.
+        outputs: What the model predicts.
+        classes: Their names, if the checkpoint tells them; names of one's own fit by number and regions.
 
     Raises:
-        ValueError: If no challenge has so many classes.
+        ValueError: If no challenge has so many classes, or such regions.
     """
     schemes: list[Scheme] = []
     for convention in CONVENTIONS.values():
         if convention.scheme not in schemes:
             schemes.append(convention.scheme)
     named = [scheme for scheme in schemes if classes is not None and scheme.classes == tuple(classes)]
-    fitting = named or [scheme for scheme in schemes if len(scheme.classes) == number]
+    likely = named or [scheme for scheme in schemes if len(scheme.classes) == outputs.labels]
+    fitting = [scheme for scheme in likely if outputs.fits(scheme)]
     if not fitting:
-        raise ValueError(f'The model has {number} classes, as no set of BraTS has.')
+        raise ValueError(f'The model has {outputs.describe()}, as no set of BraTS has.')
     return fitting
 
 

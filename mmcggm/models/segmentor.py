@@ -10,6 +10,8 @@ from torch import Tensor
 
 from mmcggm.registry import MODELS
 
+from .outputs import RegionOutputs, outputs_of
+
 Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
 
@@ -18,16 +20,25 @@ class MultimodalSegmentor(EncoderDecoder):
     """An ``EncoderDecoder`` whose inputs are dicts by modality.
 
     Trains on slices ``{modality: (N, C, H, W)}``. Predicts slices as ``EncoderDecoder`` does, and
-    volumes ``{modality: (N, C, D, H, W)}`` slice by slice.
+    volumes ``{modality: (N, C, D, H, W)}`` slice by slice. The losses of the decode head say whether its
+    channels are labels or regions, from which labels follow, see :mod:`mmcggm.models.outputs`.
 
     ``test_cfg`` takes ``slices_per_pass``, the number of a volume's slices in one forward pass
     (default 16), and ``probabilities``, whether the prediction of a volume holds them, beside ``mode``.
 
     Attributes:
         per_pass (str): The setting of ``test_cfg`` that says how much goes through the network at once.
+        outputs (Outputs): What the channels of the decode head mean.
+
+    Raises:
+        ValueError: If the losses of the decode head do not agree on what its channels mean.
     """
 
     per_pass = 'slices_per_pass'
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.outputs = outputs_of(self.decode_head)
 
     def predict(
         self, inputs: dict[str, Tensor], data_samples: list[SegDataSample] | None = None
@@ -43,39 +54,54 @@ class MultimodalSegmentor(EncoderDecoder):
         Returns:
             The samples with ``pred_sem_seg``. For a volume: uint8 labels ``(D, H, W)`` in full
             size, background outside the crop; where they are asked for, ``probabilities`` as well, float32
-            ``(K, D, H, W)``.
+            ``(K, D, H, W)``, of the labels or regions.
         """
         if next(iter(inputs.values())).ndim == 4:
             return super().predict(inputs, data_samples)
         if data_samples is None:
             data_samples = [SegDataSample() for _ in next(iter(inputs.values()))]
         for index, sample in enumerate(data_samples):
-            labels, probabilities = self._segment_volume({m: volume[index] for m, volume in inputs.items()})
+            volume = {modality: volumes[index] for modality, volumes in inputs.items()}
+            probabilities = self.outputs.probabilities(self.volume_logits(volume).unsqueeze(0))
+            labels = self.outputs.label_map(probabilities)
             box = sample.metainfo.get('crop_box')
             if box is not None:
-                labels = _uncrop(labels[None], box, sample.metainfo['ori_shape'])[0]
-            sample.set_data({'pred_sem_seg': PixelData(data=labels)})
-            if probabilities is not None:
+                labels = _uncrop(labels, box, sample.metainfo['ori_shape'])
+            sample.set_data({'pred_sem_seg': PixelData(data=labels[0])})
+            if (self.test_cfg or {}).get('probabilities', False):
+                probabilities = probabilities[0]
                 if box is not None:
-                    probabilities = _uncrop(probabilities, box, sample.metainfo['ori_shape'], background=1.0)
+                    shape, background = sample.metainfo['ori_shape'], self.outputs.background
+                    probabilities = _uncrop(probabilities, box, shape, background)
                 sample.set_data({'probabilities': probabilities})
         return data_samples
 
-    def _segment_volume(self, volume: dict[str, Tensor]) -> tuple[Tensor, Tensor | None]:
-        """Return labels ``(D, H, W)``, uint8, of a volume ``{modality: (C, D, H, W)}``, and probabilities."""
+    def volume_logits(self, volume: dict[str, Tensor]) -> Tensor:
+        """Return the logits ``(K, D, H, W)`` of a volume ``{modality: (C, D, H, W)}``."""
         slices = {modality: v.transpose(0, 1) for modality, v in volume.items()}
         depth, _, height, width = next(iter(slices.values())).shape
-        cfg = self.test_cfg or {}
-        step = cfg.get(self.per_pass, 16)
-        labels, probabilities = [], []
+        step = (self.test_cfg or {}).get(self.per_pass, 16)
+        parts = []
         for start in range(0, depth, step):
             chunk = {modality: s[start : start + step] for modality, s in slices.items()}
             size = len(next(iter(chunk.values())))
             logits = self.encode_decode(chunk, [dict(img_shape=(height, width))] * size)
-            labels.append(logits.max(dim=1).indices.to(torch.uint8))
-            if cfg.get('probabilities', False):
-                probabilities.append(logits.float().softmax(dim=1).transpose(0, 1))
-        return torch.cat(labels), torch.cat(probabilities, dim=1) if probabilities else None
+            parts.append(logits.transpose(0, 1))
+        return torch.cat(parts, dim=1)
+
+    def postprocess_result(
+        self, seg_logits: Tensor, data_samples: list[SegDataSample] | None = None
+    ) -> list[SegDataSample]:
+        """Return slices as mmseg does, of regions by the logits of the labels that follow."""
+        if isinstance(self.outputs, RegionOutputs):
+            seg_logits = self.outputs.label_logits(seg_logits)
+        return super().postprocess_result(seg_logits, data_samples)
+
+    def _decode_head_forward_train(self, inputs: list[Tensor], data_samples: list[SegDataSample]) -> dict:
+        losses = super()._decode_head_forward_train(inputs, data_samples)
+        if isinstance(self.outputs, RegionOutputs):
+            losses.pop('decode.acc_seg', None)  # mmseg's, of labels that the greatest logit would tell
+        return losses
 
 
 def _uncrop(crop: Tensor, box: Box, shape: tuple[int, int, int], background: float = 0) -> Tensor:

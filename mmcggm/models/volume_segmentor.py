@@ -57,11 +57,6 @@ class VolumeSegmentor(MultimodalSegmentor):
             )
         return super().predict(inputs, data_samples)
 
-    def _segment_volume(self, volume: dict[str, Tensor]) -> tuple[Tensor, Tensor | None]:
-        logits = self.volume_logits(volume)
-        labels = logits.max(dim=0).indices.to(torch.uint8)
-        return labels, logits.float().softmax(dim=0) if self.test_cfg.get('probabilities', False) else None
-
     def volume_logits(self, volume: dict[str, Tensor]) -> Tensor:
         """Return the averaged logits ``(K, D, H, W)`` of a volume ``{modality: (C, D, H, W)}``."""
         modalities, widths = list(volume), [len(channels) for channels in volume.values()]

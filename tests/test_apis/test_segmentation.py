@@ -19,6 +19,8 @@ from mmcggm.apis.segmentation import fitting_schemes
 from mmcggm.datasets.brats.cases import MODALITIES, find_cases
 from mmcggm.datasets.brats.label_conventions import CONVENTIONS, TREATED, TUMOUR
 from mmcggm.datasets.brats.nifti import CaseError
+from mmcggm.datasets.brats.region_map import RegionMap
+from mmcggm.models.outputs import LabelOutputs, RegionOutputs
 from tests.segmentors import build
 from tests.synthetic import write_synthetic_case
 
@@ -239,10 +241,22 @@ def test_wrong_arrays_are_named(inferencer, brats_source):
 
 
 def test_schemes_fit_by_names_else_by_number():
-    assert fitting_schemes(5, TREATED.classes) == [TREATED]
-    assert all(len(scheme.classes) == 4 for scheme in fitting_schemes(4, None))
+    four, five = LabelOutputs(4), LabelOutputs(5)
+    assert fitting_schemes(five, TREATED.classes) == [TREATED]
+    assert all(len(scheme.classes) == 4 for scheme in fitting_schemes(four, None))
     assert {c.scheme.classes for c in CONVENTIONS.values() if len(c.on_disk) == 4} == {
-        scheme.classes for scheme in fitting_schemes(4, ('names', 'of', 'my', 'own'))
+        scheme.classes for scheme in fitting_schemes(four, ('names', 'of', 'my', 'own'))
     }
     with pytest.raises(ValueError, match='9 classes'):
-        fitting_schemes(9, None)
+        fitting_schemes(LabelOutputs(9), None)
+
+
+def test_schemes_fit_by_their_regions():
+    """Also where the checkpoint says nothing of classes: those of treated gliomas are five, as children's."""
+    assert fitting_schemes(RegionOutputs(RegionMap('gli2024')), None) == [TREATED]
+    assert TUMOUR in fitting_schemes(RegionOutputs(RegionMap('gli2023')), None)
+    strange = RegionOutputs(RegionMap(dict(WT=(1, 2), TC=(2,))))
+    with pytest.raises(ValueError, match=r'3 classes and the regions WT = 1\+2, TC = 2, as no set'):
+        fitting_schemes(strange, None)
+    with pytest.raises(ValueError, match='as no set of BraTS has'):
+        fitting_schemes(RegionOutputs(RegionMap('gli2023')), TREATED.classes)
