@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import torch
 from mmengine.structures import PixelData
 from mmseg.models.segmentors import EncoderDecoder
@@ -9,9 +11,11 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from mmcggm.registry import MODELS
+from mmcggm.utils.spelling import did_you_mean
 
 from .outputs import RegionOutputs, outputs_of
 
+OF_VOLUMES = ('flip_axes', 'probabilities')  # settings of `test_cfg`, of slices and of volumes alike
 Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
 
@@ -23,22 +27,52 @@ class MultimodalSegmentor(EncoderDecoder):
     volumes ``{modality: (N, C, D, H, W)}`` slice by slice. The losses of the decode head say whether its
     channels are labels or regions, from which labels follow, see :mod:`mmcggm.models.outputs`.
 
-    ``test_cfg`` takes ``slices_per_pass``, the number of a volume's slices in one forward pass
-    (default 16), and ``probabilities``, whether the prediction of a volume holds them, beside ``mode``.
+    ``test_cfg`` takes, beside mmseg's settings of slices, what holds for volumes:
+
+    - ``slices_per_pass``, the number of slices in one forward pass (default 16);
+    - ``flip_axes``, along which of the axes (D, H, W) = (0, 1, 2), of a network of slices 1 and 2, volumes
+      are flipped: the probabilities are the mean over all combinations, two of one axis, eight of three;
+    - ``probabilities``, whether the prediction holds them.
 
     Attributes:
         per_pass (str): The setting of ``test_cfg`` that says how much goes through the network at once.
+        settings (tuple[str, ...]): The settings of ``test_cfg``.
+        mirrored (tuple[int, ...]): The axes of a volume along which it may be flipped.
         outputs (Outputs): What the channels of the decode head mean.
 
     Raises:
-        ValueError: If the losses of the decode head do not agree on what its channels mean.
+        ValueError: If the losses of the decode head do not agree on what its channels mean, or ``test_cfg``
+            has a setting that is not there, or axes that cannot be flipped.
     """
 
     per_pass = 'slices_per_pass'
+    settings: tuple[str, ...] = ('mode', 'crop_size', 'stride', 'slices_per_pass', *OF_VOLUMES)
+    mirrored: tuple[int, ...] = (1, 2)
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         self.outputs = outputs_of(self.decode_head)
+        for name in self.test_cfg or ():
+            if name not in self.settings:
+                raise ValueError(
+                    f"`test_cfg` of a {type(self).__name__} has no setting '{name}'."
+                    f'{did_you_mean(name, self.settings)} It takes {", ".join(self.settings)}.'
+                )
+        self.flips()  # refuses what cannot be flipped
+
+    def flips(self) -> list[tuple[int, ...]]:
+        """Return along which axes a volume is flipped, for each pass, the first along none.
+
+        Raises:
+            ValueError: If an axis cannot be flipped, or comes twice.
+        """
+        axes = (self.test_cfg or {}).get('flip_axes') or ()
+        if isinstance(axes, int) or not set(axes) <= set(self.mirrored) or len(set(axes)) < len(axes):
+            raise ValueError(
+                f'`test_cfg.flip_axes` of a {type(self).__name__} must name some of the axes {self.mirrored} '
+                f'of (D, H, W), each once; got {axes!r}.'
+            )
+        return [chosen for size in range(len(axes) + 1) for chosen in combinations(axes, size)]
 
     def predict(
         self, inputs: dict[str, Tensor], data_samples: list[SegDataSample] | None = None
@@ -62,7 +96,7 @@ class MultimodalSegmentor(EncoderDecoder):
             data_samples = [SegDataSample() for _ in next(iter(inputs.values()))]
         for index, sample in enumerate(data_samples):
             volume = {modality: volumes[index] for modality, volumes in inputs.items()}
-            probabilities = self.outputs.probabilities(self.volume_logits(volume).unsqueeze(0))
+            probabilities = self.volume_probabilities(volume).unsqueeze(0)
             labels = self.outputs.label_map(probabilities)
             box = sample.metainfo.get('crop_box')
             if box is not None:
@@ -75,6 +109,30 @@ class MultimodalSegmentor(EncoderDecoder):
                     probabilities = _uncrop(probabilities, box, shape, background)
                 sample.set_data({'probabilities': probabilities})
         return data_samples
+
+    def volume_probabilities(self, volume: dict[str, Tensor]) -> Tensor:
+        """Return probabilities ``(K, D, H, W)`` of a volume ``{modality: (C, D, H, W)}``, float32.
+
+        They are added up in place, so that memory does not grow with the number of flips.
+        """
+        total: Tensor | None = None
+        flips = self.flips()
+        for axes in flips:
+            found = self._flipped_probabilities(volume, [axis + 1 for axis in axes])
+            total = found if total is None else total.add_(found)
+            del found  # not held while the next ones are found
+        assert total is not None
+        return total.div_(len(flips))
+
+    def _flipped_probabilities(self, volume: dict[str, Tensor], axes: list[int]) -> Tensor:
+        """Return probabilities of a volume that is flipped along axes, flipped back."""
+        if not axes:
+            return self._probabilities(volume)
+        flipped = {modality: channels.flip(axes) for modality, channels in volume.items()}
+        return self._probabilities(flipped).flip(axes)
+
+    def _probabilities(self, volume: dict[str, Tensor]) -> Tensor:
+        return self.outputs.probabilities(self.volume_logits(volume).unsqueeze(0)).squeeze(0)
 
     def volume_logits(self, volume: dict[str, Tensor]) -> Tensor:
         """Return the logits ``(K, D, H, W)`` of a volume ``{modality: (C, D, H, W)}``."""

@@ -9,7 +9,7 @@ from torch import Tensor
 from mmcggm.registry import MODELS
 from mmcggm.utils import import_optional
 
-from .segmentor import MultimodalSegmentor
+from .segmentor import OF_VOLUMES, MultimodalSegmentor
 
 
 @MODELS.register_module()
@@ -22,7 +22,7 @@ class VolumeSegmentor(MultimodalSegmentor):
 
     ``test_cfg`` takes ``mode='slide'``, ``patch_size`` (D, H, W), ``overlap`` of neighbouring patches as a
     share of a patch (default 0.5), ``windows_per_pass``, the number of patches in one forward pass (default
-    1), and ``probabilities``, whether the prediction holds them.
+    1), and what :class:`MultimodalSegmentor` takes for volumes.
 
     Raises:
         ImportError: If MONAI is not installed.
@@ -30,6 +30,8 @@ class VolumeSegmentor(MultimodalSegmentor):
     """
 
     per_pass = 'windows_per_pass'
+    settings = ('mode', 'patch_size', 'overlap', 'windows_per_pass', *OF_VOLUMES)
+    mirrored = (0, 1, 2)
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)

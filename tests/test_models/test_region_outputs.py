@@ -21,7 +21,7 @@ from tests.test_models.test_brats_networks_3d import patches
 MODALITIES = ('flair', 't1ce', 't1', 't2')
 
 
-def region_unet(dims, guided=True, **decode_head):
+def region_unet(dims, guided=True, test_cfg=None, **decode_head):
     """The model of ``cggm/brats_unet{,3d}_regions.py`` with few channels and three levels."""
     cfg = Config.fromfile(CONFIGS / 'cggm' / f'brats_unet{"3d" if dims == 3 else ""}_regions.py').model
     cfg.model.backbone.encoder.channels = SMALL
@@ -33,6 +33,7 @@ def region_unet(dims, guided=True, **decode_head):
         cfg.model.decode_head.update(strides=(2, 2), deep_supervision=(0.5,))
         cfg.model.test_cfg.patch_size = (8, 8, 8)
     cfg.model.decode_head.update(decode_head)
+    cfg.model.test_cfg.update(test_cfg or {})
     torch.manual_seed(0)
     return build(cfg if guided else cfg.model)
 
