@@ -28,6 +28,7 @@ from mmcggm.datasets.brats.label_conventions import (
 from mmcggm.datasets.brats.nifti import CaseError, volume_of_array
 from mmcggm.datasets.brats.prepared_case import CaseInMemory
 from mmcggm.datasets.brats.survey import Seen, decide, see_labels
+from mmcggm.guided.ensemble import set_ensemble
 from mmcggm.models.outputs import Outputs
 from mmcggm.registry import TRANSFORMS
 from mmcggm.utils.ahead import ahead
@@ -154,7 +155,8 @@ class SegmentationInferencer:
 
     Args:
         config: Path of the config, or the config; None: that which the checkpoint keeps.
-        checkpoint: Path of the checkpoint.
+        checkpoint: Path of the checkpoint, or of several of one network, an ensemble: the probabilities are
+            then the mean of theirs.
         device: Such as ``'cuda:0'`` or ``'cpu'``. Default: an accelerator if there is one.
         labels: Name of the label convention of the cases, see
             :mod:`mmcggm.datasets.brats.label_conventions`. Default: what all segmentations in the source
@@ -184,7 +186,7 @@ class SegmentationInferencer:
     def __init__(
         self,
         config: str | Path | Config | None,
-        checkpoint: str | Path | None,
+        checkpoint: str | Path | Sequence[str | Path] | None,
         device: str | None = None,
         *,
         labels: str | None = None,
@@ -197,7 +199,11 @@ class SegmentationInferencer:
         self.labels = labels and get_convention(labels).name
         self.out_labels = out_labels and get_convention(out_labels)
         self.allow_missing = allow_missing
-        self.model = init_model(config, checkpoint, device, options, trust)
+        several = [] if checkpoint is None or isinstance(checkpoint, (str, Path)) else list(checkpoint)
+        first = several[0] if several else checkpoint
+        self.model = init_model(config, first, device, options, trust)
+        if len(several) > 1:
+            set_ensemble(self.model, several, trust)
         data = tested_data(self.model.cfg)
         if data.get('type') not in DATASETS or data.get('sample') != 'volume':
             raise ValueError(
@@ -209,6 +215,13 @@ class SegmentationInferencer:
             self._pipeline = Compose([TRANSFORMS.build(step) for step in data['pipeline']])
         self._segmentor = getattr(self.model, 'model', self.model)  # of a guided model, or itself
         self._schemes = fitting_schemes(self._segmentor.outputs, self.model.dataset_meta.get('classes'))
+        for step in self._segmentor.post_processing:
+            self._schemes = [scheme for scheme in self._schemes if step.region_map.fits(scheme)]
+            if not self._schemes:
+                raise ValueError(
+                    f'`test_cfg.post_processing`: {type(step).__name__} is of the regions '
+                    f'{step.region_map.describe()}, which the data of the model have not: correct `labels`.'
+                )
         if batch_size is not None:
             self._segmentor.test_cfg[self._segmentor.per_pass] = batch_size
 

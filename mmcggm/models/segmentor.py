@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import combinations
+from typing import Any
 
 import torch
 from mmengine.structures import PixelData
@@ -10,12 +12,14 @@ from mmseg.models.segmentors import EncoderDecoder
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
-from mmcggm.registry import MODELS
+from mmcggm.evaluation import PostProcessing
+from mmcggm.registry import MODELS, POST_PROCESSING
 from mmcggm.utils.spelling import did_you_mean
 
 from .outputs import RegionOutputs, outputs_of
 
-OF_VOLUMES = ('flip_axes', 'probabilities')  # settings of `test_cfg`, of slices and of volumes alike
+# Settings of `test_cfg` of any network, for volumes.
+OF_VOLUMES = ('flip_axes', 'post_processing', 'probabilities')
 Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
 
@@ -32,17 +36,22 @@ class MultimodalSegmentor(EncoderDecoder):
     - ``slices_per_pass``, the number of slices in one forward pass (default 16);
     - ``flip_axes``, along which of the axes (D, H, W) = (0, 1, 2), of a network of slices 1 and 2, volumes
       are flipped: the probabilities are the mean over all combinations, two of one axis, eight of three;
-    - ``probabilities``, whether the prediction holds them.
+    - ``post_processing``, configs of corrections of the labels, in their order, such as
+      :class:`~mmcggm.evaluation.ReplaceSmall` and :class:`~mmcggm.evaluation.KeepLargest`;
+    - ``probabilities``, whether the prediction holds them, as they are before any correction.
 
     Attributes:
         per_pass (str): The setting of ``test_cfg`` that says how much goes through the network at once.
         settings (tuple[str, ...]): The settings of ``test_cfg``.
         mirrored (tuple[int, ...]): The axes of a volume along which it may be flipped.
         outputs (Outputs): What the channels of the decode head mean.
+        post_processing (list[PostProcessing]): The corrections.
+        members (list[dict[str, Tensor]]): The weights of each network of an ensemble, whose probabilities of
+            volumes are averaged; none: those that the segmentor has.
 
     Raises:
         ValueError: If the losses of the decode head do not agree on what its channels mean, or ``test_cfg``
-            has a setting that is not there, or axes that cannot be flipped.
+            has a setting that is not there, axes that cannot be flipped, or corrections of other labels.
     """
 
     per_pass = 'slices_per_pass'
@@ -52,6 +61,7 @@ class MultimodalSegmentor(EncoderDecoder):
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         self.outputs = outputs_of(self.decode_head)
+        self.members: list[dict[str, Tensor]] = []
         for name in self.test_cfg or ():
             if name not in self.settings:
                 raise ValueError(
@@ -59,6 +69,21 @@ class MultimodalSegmentor(EncoderDecoder):
                     f'{did_you_mean(name, self.settings)} It takes {", ".join(self.settings)}.'
                 )
         self.flips()  # refuses what cannot be flipped
+        self.post_processing: list[PostProcessing] = []
+        for place, step in enumerate((self.test_cfg or {}).get('post_processing') or ()):
+            key = f'test_cfg.post_processing[{place}]'
+            built = POST_PROCESSING.build(step, key=key, kind=PostProcessing)
+            if built.region_map.labels > self.outputs.labels:
+                raise ValueError(
+                    f'`{key}` is of {built.region_map.labels} classes, background included, but the network '
+                    f'has {self.outputs.describe()}: name the label convention of its data in `labels`.'
+                )
+            self.post_processing.append(built)
+
+    def check_data(self, metainfo: Mapping[str, Any]) -> None:
+        """Raise a ValueError unless corrections fit ``classes`` and ``regions`` of a data set's metainfo."""
+        for step in self.post_processing if 'classes' in metainfo else ():
+            step.check_data(metainfo['classes'], metainfo.get('regions', {}))
 
     def flips(self) -> list[tuple[int, ...]]:
         """Return along which axes a volume is flipped, for each pass, the first along none.
@@ -89,8 +114,13 @@ class MultimodalSegmentor(EncoderDecoder):
             The samples with ``pred_sem_seg``. For a volume: uint8 labels ``(D, H, W)`` in full
             size, background outside the crop; where they are asked for, ``probabilities`` as well, float32
             ``(K, D, H, W)``, of the labels or regions.
+
+        Raises:
+            ValueError: If an ensemble gets slices.
         """
         if next(iter(inputs.values())).ndim == 4:
+            if self.members:
+                raise ValueError('An ensemble segments volumes (N, C, D, H, W), and got slices.')
             return super().predict(inputs, data_samples)
         if data_samples is None:
             data_samples = [SegDataSample() for _ in next(iter(inputs.values()))]
@@ -101,7 +131,10 @@ class MultimodalSegmentor(EncoderDecoder):
             box = sample.metainfo.get('crop_box')
             if box is not None:
                 labels = _uncrop(labels, box, sample.metainfo['ori_shape'])
-            sample.set_data({'pred_sem_seg': PixelData(data=labels[0])})
+            corrected = labels[0]
+            for step in self.post_processing:
+                corrected = step(corrected, sample.metainfo.get('spacing'))
+            sample.set_data({'pred_sem_seg': PixelData(data=corrected)})
             if (self.test_cfg or {}).get('probabilities', False):
                 probabilities = probabilities[0]
                 if box is not None:
@@ -113,16 +146,19 @@ class MultimodalSegmentor(EncoderDecoder):
     def volume_probabilities(self, volume: dict[str, Tensor]) -> Tensor:
         """Return probabilities ``(K, D, H, W)`` of a volume ``{modality: (C, D, H, W)}``, float32.
 
-        They are added up in place, so that memory does not grow with the number of flips.
+        They are added up in place, so that memory does not grow with the number of flips and of members.
         """
         total: Tensor | None = None
-        flips = self.flips()
-        for axes in flips:
-            found = self._flipped_probabilities(volume, [axis + 1 for axis in axes])
-            total = found if total is None else total.add_(found)
-            del found  # not held while the next ones are found
+        flips, members = self.flips(), self.members or [None]
+        for weights in members:
+            if weights is not None:
+                self.load_state_dict(weights)
+            for axes in flips:
+                found = self._flipped_probabilities(volume, [axis + 1 for axis in axes])
+                total = found if total is None else total.add_(found)
+                del found  # not held while the next ones are found
         assert total is not None
-        return total.div_(len(flips))
+        return total.div_(len(members) * len(flips))
 
     def _flipped_probabilities(self, volume: dict[str, Tensor], axes: list[int]) -> Tensor:
         """Return probabilities of a volume that is flipped along axes, flipped back."""

@@ -1,4 +1,4 @@
-"""Averages over flips of a volume, of networks of slices and of volumes."""
+"""Averages over flips of a volume and over an ensemble, of networks of slices and of volumes."""
 
 import weakref
 from itertools import combinations
@@ -96,21 +96,56 @@ class Held(TorchDispatchMode):
         return result
 
 
-def most_held(model, monkeypatch, flip_axes) -> float:
+def most_held(model, monkeypatch, flip_axes=(), members=0) -> float:
     """Return how many maps of the probabilities' size are held at once."""
     logits = torch.randn(model.out_channels, 16, 16, 16)
     model.test_cfg.flip_axes = flip_axes
+    model.members = [model.state_dict()] * members
     with monkeypatch.context() as patch, Held() as held:
         patch.setattr(model, 'volume_logits', lambda volume: logits.clone())
+        patch.setattr(model, 'load_state_dict', lambda weights: None)
         model.volume_probabilities({'t1': torch.zeros(1, 1, 1, 1)})
     return held.most / (4 * logits.numel())
 
 
 @torch.no_grad()
-def test_memory_does_not_grow_with_the_flips(segmentor, monkeypatch):
+def test_memory_does_not_grow_with_the_flips_and_the_members(segmentor, monkeypatch):
     model, axes = segmentor
-    one, all_ = most_held(model, monkeypatch, axes[:1]), most_held(model, monkeypatch, axes)
-    assert one == pytest.approx(all_, abs=0.01) and all_ < 4
+    found = [
+        most_held(model, monkeypatch, axes[:1]),
+        most_held(model, monkeypatch, axes),
+        most_held(model, monkeypatch, members=2),
+        most_held(model, monkeypatch, axes, members=5),
+    ]
+    assert found == pytest.approx([3] * 4, abs=0.01)
+
+
+def weights_of(model, seed):
+    """Return other weights of a network."""
+    generator = torch.Generator().manual_seed(seed)
+    return {n: torch.randn(v.shape, generator=generator) * 0.3 for n, v in model.state_dict().items()}
+
+
+@torch.no_grad()
+def test_an_ensemble_is_the_mean_of_the_probabilities_of_its_members(segmentor):
+    model, axes = segmentor
+    model.test_cfg.flip_axes = axes[-1:]
+    volume, members = volume_of(), [weights_of(model, seed) for seed in range(3)]
+    alone = []
+    for weights in members:
+        model.load_state_dict(weights)
+        alone.append(model.volume_probabilities(volume))
+    model.members = members
+    torch.testing.assert_close(model.volume_probabilities(volume), sum(alone) / 3)
+    model.members = [members[1]] * 2
+    torch.testing.assert_close(model.volume_probabilities(volume), alone[1])
+
+
+def test_an_ensemble_of_slices_is_refused():
+    model = small_unet(guided=False)
+    model.members = [model.state_dict()] * 2
+    with pytest.raises(ValueError, match=r'An ensemble segments volumes .* and got slices'):
+        model({m: torch.zeros(1, 1, 16, 16) for m in MODALITIES}, mode='predict')
 
 
 def test_axes_that_cannot_be_flipped_and_settings_that_are_not_there_are_refused():

@@ -173,6 +173,40 @@ def test_a_slice_gets_the_labels_of_its_regions():
     assert torch.equal(torch.stack([sample.pred_sem_seg.data[0] for sample in found]), expected)
 
 
+@pytest.mark.parametrize('dims', [2, 3])
+def test_labels_are_corrected_in_the_whole_volume_and_probabilities_are_not(dims, monkeypatch):
+    steps = [dict(type='KeepLargest'), dict(type='ReplaceSmall', below=17)]
+    model = region_unet(dims, guided=False, test_cfg=dict(post_processing=steps, probabilities=True)).eval()
+    logits = torch.full((3, 4, 8, 8), -9.0)
+    logits[:, 1:3, 2:6, 2:4] = 9  # 16 voxels of enhancing tumour
+    logits[:2, 1:3, 2:6, 4:6] = 9  # beside it of necrosis
+    logits[:, 0, 7, 7] = 9
+    monkeypatch.setattr(model, 'volume_logits', lambda volume: logits.clone())
+    _, (sample, _) = patches()
+    sample.set_metainfo(dict(crop_box=((1, 5), (0, 8), (0, 8)), ori_shape=(6, 8, 8), spacing=(1, 1, 1)))
+    (found,) = model({m: torch.zeros(1, 1, 4, 8, 8) for m in MODALITIES}, [sample], mode='predict')
+    expected = torch.zeros(6, 8, 8, dtype=torch.uint8)
+    expected[2:4, 2:6, 2:6] = 1
+    assert torch.equal(found.pred_sem_seg.data, expected)
+    torch.testing.assert_close(found.probabilities[:, 1:5], logits.sigmoid())
+
+
+def test_corrections_of_other_labels_are_refused():
+    step = dict(type='ReplaceSmall', below=1, labels='gli2024', by='NETC')
+    with pytest.raises(
+        ValueError, match=r'`test_cfg\.post_processing\[0\]` is of 5 classes.* has 4 classes and the'
+    ):
+        region_unet(3, test_cfg=dict(post_processing=[step]))
+    with pytest.raises(
+        ValueError, match=r"`test_cfg\.post_processing\[1\]\.type`: .*'KeepLargset'\. Did you"
+    ):
+        region_unet(3, test_cfg=dict(post_processing=[dict(type='KeepLargest'), dict(type='KeepLargset')]))
+    model = region_unet(2, test_cfg=dict(post_processing=[dict(type='ReplaceSmall', below=1)]))
+    other = dict(CONVENTIONS['gli2021'].scheme.metainfo, regions=dict(WT=(1, 2, 3), TC=(1, 2), ET=(3,)))
+    with pytest.raises(ValueError, match=r'`loss_decode\.regions`|`test_cfg\.post_processing`'):
+        DataCheckHook().before_test(runner_of(model, other))
+
+
 def test_one_channel_is_a_label_above_the_threshold_of_the_head():
     class Head(nn.Module):
         loss_decode, threshold, out_channels = nn.BCEWithLogitsLoss(), 0.3, 1
