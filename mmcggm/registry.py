@@ -127,4 +127,9 @@ BALANCERS = Registry(
     build_func=partial(build_in_own_scope, key='optim_wrapper.balancer'),
     locations=['mmcggm.balancers'],
 )
+POST_PROCESSING = Registry(
+    'post-processing',
+    build_func=partial(build_in_own_scope, key='test_cfg.post_processing'),
+    locations=['mmcggm.evaluation'],
+)
 TASKS = Registry('task', build_func=partial(build_in_own_scope, key='task'), locations=['mmcggm.guided'])

@@ -1,11 +1,13 @@
 """Predict with a trained model.
 
     python tools/infer.py CONFIG CHECKPOINT INPUT --out DIR
+    python tools/infer.py CONFIG CHECKPOINT CHECKPOINT INPUT --out DIR
 
 With a model of BraTS, INPUT is a folder of a case or of cases in NIfTI, as the converter reads them, and DIR
 gets `{case}.nii.gz` in the geometry and label convention of the source, `volumes.csv` with the volumes of the
-regions in ml, and `overlays/{case}.png`. With any other model, INPUT is a file that holds an array a
-modality under its name, or a folder of a file a modality, and DIR gets `predictions.csv`.
+regions in ml, and `overlays/{case}.png`. Several checkpoints of one such model, files `*.pth`, are an
+ensemble: the probabilities are the mean of theirs. With any other model, INPUT is a file that holds an array
+a modality under its name, or a folder of a file a modality, and DIR gets `predictions.csv`.
 
 What is there, made with the same model and from the same files, is kept: a run that was stopped is continued
 by the same command.
@@ -19,6 +21,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +38,7 @@ from .run_record import RunRecord, settings_of
 from .segment_folder import segment_folder
 from .segmentation import DATASETS, SegmentationInferencer
 
+CHECKPOINTS = '.pth'  # how the names of files of weights end
 SEGMENTATION = ('labels', 'out_labels', 'probabilities', 'allow_missing', 'no_overlays')
 
 
@@ -46,7 +50,12 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('config', help='path of the config; - takes the one that the checkpoint keeps')
     parser.add_argument('checkpoint', help='path of the checkpoint')
-    parser.add_argument('inputs', nargs='+', metavar='INPUT', help='folder or file, see above; or several')
+    parser.add_argument(
+        'inputs',
+        nargs='+',
+        metavar='INPUT',
+        help='folder or file, see above; or several. Before them further checkpoints of an ensemble',
+    )
     parser.add_argument('--out', type=Path, required=True, metavar='DIR', help='folder of the results')
     parser.add_argument('--device', help='such as cuda:0 or cpu (default: an accelerator if there is one)')
     parser.add_argument(
@@ -99,19 +108,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     cfg = read_inference_config(
         None if args.config == '-' else args.config, args.checkpoint, args.cfg_options, args.trust
     )
-    settings: dict[str, Any] = settings_of(args.checkpoint, cfg)
-    common = dict(config=cfg, checkpoint=args.checkpoint, device=args.device, trust=args.trust)
+    common = dict(config=cfg, device=args.device, trust=args.trust)
     if tested_data(cfg).get('type') in DATASETS:
-        return _segment(args, common, settings)
+        return _segment(args, common)
     given = [f'--{name.replace("_", "-")}' for name in SEGMENTATION if getattr(args, name)]
     if given:
         raise ValueError(f'{", ".join(given)} is for models that segment, which this is not.')
-    return _predict(args, common, settings)
+    return _predict(args, common)
 
 
-def _segment(args: argparse.Namespace, common: dict[str, Any], settings: dict[str, Any]) -> int:
+def _segment(args: argparse.Namespace, common: dict[str, Any]) -> int:
+    # Segmentations are made of folders, so a file of weights is one more member of an ensemble.
+    further = list(takewhile(lambda path: path.endswith(CHECKPOINTS), args.inputs))
+    checkpoints, inputs = [args.checkpoint, *further], args.inputs[len(further) :]
+    if not inputs:
+        raise ValueError(f'{" ".join(checkpoints)} are checkpoints: name a folder of cases after them.')
+    settings = settings_of(checkpoints, common['config'])
     inferencer = SegmentationInferencer(
         **common,
+        checkpoint=checkpoints,
         labels=args.labels,
         out_labels=args.out_labels,
         allow_missing=args.allow_missing,
@@ -120,7 +135,7 @@ def _segment(args: argparse.Namespace, common: dict[str, Any], settings: dict[st
     settings |= dict(labels=args.labels, out_labels=args.out_labels, allow_missing=args.allow_missing)
     summary = segment_folder(
         inferencer,
-        args.inputs,
+        inputs,
         args.out,
         settings,
         probabilities=args.probabilities,
@@ -137,15 +152,17 @@ def _segment(args: argparse.Namespace, common: dict[str, Any], settings: dict[st
     return summary.status
 
 
-def _predict(args: argparse.Namespace, common: dict[str, Any], settings: dict[str, Any]) -> int:
-    settings |= dict(task=args.task)
+def _predict(args: argparse.Namespace, common: dict[str, Any]) -> int:
+    settings = settings_of([args.checkpoint], common['config']) | dict(task=args.task)
     target = args.out / 'predictions.csv'
     record = RunRecord(args.out, settings, args.overwrite, [target.name])
     fingerprint = [entry for path in args.inputs for entry in _fingerprint(Path(path))]
     if record.is_done(target.name, fingerprint) and target.exists():
         print(f'Already there: {target}')
         return 0
-    inferencer = PredictionInferencer(**common, task=args.task, batch_size=args.batch_size or 64)
+    inferencer = PredictionInferencer(
+        **common, checkpoint=args.checkpoint, task=args.task, batch_size=args.batch_size or 64
+    )
     inputs = args.inputs if len(args.inputs) > 1 else args.inputs[0]
     predictions = inferencer(inputs, progress=sys.stderr.isatty())
     write_csv(target, [_row(inferencer, prediction) for prediction in predictions])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,11 +77,14 @@ class RunRecord:
             temporary.write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8')
 
 
-def settings_of(checkpoint: str | Path, cfg: Mapping[str, Any]) -> dict[str, str]:
+def settings_of(checkpoints: Sequence[str | Path], cfg: Mapping[str, Any]) -> dict[str, Any]:
     """Return what tells a model and its input from others: digests of the weights and of the config."""
     from hashlib import sha256
 
     from mmcggm.utils.file_hash import hash_file
 
     text = json.dumps([cfg.get('model'), cfg.get('test_dataloader')], default=str, sort_keys=True)
-    return dict(checkpoint=hash_file(Path(checkpoint)), config=sha256(text.encode()).hexdigest())
+    weights = [hash_file(Path(checkpoint)) for checkpoint in checkpoints]
+    return dict(
+        checkpoint=weights[0] if len(weights) == 1 else weights, config=sha256(text.encode()).hexdigest()
+    )

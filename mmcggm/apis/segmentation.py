@@ -28,6 +28,8 @@ from mmcggm.datasets.brats.label_conventions import (
 from mmcggm.datasets.brats.nifti import CaseError, volume_of_array
 from mmcggm.datasets.brats.prepared_case import CaseInMemory
 from mmcggm.datasets.brats.survey import Seen, decide, see_labels
+from mmcggm.guided.ensemble import set_ensemble
+from mmcggm.models.outputs import Outputs
 from mmcggm.registry import TRANSFORMS
 from mmcggm.utils.ahead import ahead
 from mmcggm.visualization.figures import save_figure
@@ -47,7 +49,8 @@ class Segmentation:
     Attributes:
         prepared: The case, as the network got it.
         training_labels: uint8 (D, H, W) = (Z, X, Y) in the orientation LPS, in the classes' order.
-        training_probabilities: float32 (K, D, H, W), where they were asked for.
+        training_probabilities: float32 (K, D, H, W), where they were asked for, of the model's classes or
+            regions.
         convention: Whose numbers the labels get on disk.
         notes: What is worth knowing of the case.
     """
@@ -70,7 +73,7 @@ class Segmentation:
 
     @property
     def probabilities(self) -> np.ndarray | None:
-        """Probability of each class (K, X, Y, Z), in the source's orientation; None if not asked for."""
+        """Of each class or region (K, X, Y, Z), in the source's orientation; None if not asked for."""
         if self.training_probabilities is None:
             return None
         return np.stack([self.prepared.in_source(volume) for volume in self.training_probabilities])
@@ -152,7 +155,8 @@ class SegmentationInferencer:
 
     Args:
         config: Path of the config, or the config; None: that which the checkpoint keeps.
-        checkpoint: Path of the checkpoint.
+        checkpoint: Path of the checkpoint, or of several of one network, an ensemble: the probabilities are
+            then the mean of theirs.
         device: Such as ``'cuda:0'`` or ``'cpu'``. Default: an accelerator if there is one.
         labels: Name of the label convention of the cases, see
             :mod:`mmcggm.datasets.brats.label_conventions`. Default: what all segmentations in the source
@@ -182,7 +186,7 @@ class SegmentationInferencer:
     def __init__(
         self,
         config: str | Path | Config | None,
-        checkpoint: str | Path | None,
+        checkpoint: str | Path | Sequence[str | Path] | None,
         device: str | None = None,
         *,
         labels: str | None = None,
@@ -195,7 +199,11 @@ class SegmentationInferencer:
         self.labels = labels and get_convention(labels).name
         self.out_labels = out_labels and get_convention(out_labels)
         self.allow_missing = allow_missing
-        self.model = init_model(config, checkpoint, device, options, trust)
+        several = [] if checkpoint is None or isinstance(checkpoint, (str, Path)) else list(checkpoint)
+        first = several[0] if several else checkpoint
+        self.model = init_model(config, first, device, options, trust)
+        if len(several) > 1:
+            set_ensemble(self.model, several, trust)
         data = tested_data(self.model.cfg)
         if data.get('type') not in DATASETS or data.get('sample') != 'volume':
             raise ValueError(
@@ -206,9 +214,14 @@ class SegmentationInferencer:
         with in_scope(self.model.cfg):
             self._pipeline = Compose([TRANSFORMS.build(step) for step in data['pipeline']])
         self._segmentor = getattr(self.model, 'model', self.model)  # of a guided model, or itself
-        self._schemes = fitting_schemes(
-            self._segmentor.decode_head.num_classes, self.model.dataset_meta.get('classes')
-        )
+        self._schemes = fitting_schemes(self._segmentor.outputs, self.model.dataset_meta.get('classes'))
+        for step in self._segmentor.post_processing:
+            self._schemes = [scheme for scheme in self._schemes if step.region_map.fits(scheme)]
+            if not self._schemes:
+                raise ValueError(
+                    f'`test_cfg.post_processing`: {type(step).__name__} is of the regions '
+                    f'{step.region_map.describe()}, which the data of the model have not: correct `labels`.'
+                )
         if batch_size is not None:
             self._segmentor.test_cfg[self._segmentor.per_pass] = batch_size
 
@@ -232,7 +245,7 @@ class SegmentationInferencer:
             inputs: A folder of a case or of cases, as the converter reads them; or a dict of an array (X, Y,
                 Z) a sequence, ``affine`` (4, 4) from voxels to mm, and perhaps ``case``, its id; or a list of
                 these.
-            probabilities: Whether to keep the probabilities of the classes.
+            probabilities: Whether to keep the probabilities of the classes or regions.
             progress: Whether to show how far it is.
 
         Yields:
@@ -400,24 +413,25 @@ def region_volumes(labels: np.ndarray, affine: np.ndarray, scheme: Scheme) -> di
     return {region: float(counts[list(members)].sum() * voxel) for region, members in scheme.regions.items()}
 
 
-def fitting_schemes(number: int, classes: Sequence[str] | None) -> list[Scheme]:
+def fitting_schemes(outputs: Outputs, classes: Sequence[str] | None) -> list[Scheme]:
     """Return the schemes whose classes a model may have.
 
     Args:
-        number: Of the model's classes.
-        classes: Their names, if the checkpoint tells them; names of one's own fit by number.
+        outputs: What the model predicts.
+        classes: Their names, if the checkpoint tells them; names of one's own fit by number and regions.
 
     Raises:
-        ValueError: If no challenge has so many classes.
+        ValueError: If no challenge has so many classes, or such regions.
     """
     schemes: list[Scheme] = []
     for convention in CONVENTIONS.values():
         if convention.scheme not in schemes:
             schemes.append(convention.scheme)
     named = [scheme for scheme in schemes if classes is not None and scheme.classes == tuple(classes)]
-    fitting = named or [scheme for scheme in schemes if len(scheme.classes) == number]
+    likely = named or [scheme for scheme in schemes if len(scheme.classes) == outputs.labels]
+    fitting = [scheme for scheme in likely if outputs.fits(scheme)]
     if not fitting:
-        raise ValueError(f'The model has {number} classes, as no set of BraTS has.')
+        raise ValueError(f'The model has {outputs.describe()}, as no set of BraTS has.')
     return fitting
 
 

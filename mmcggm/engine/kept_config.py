@@ -23,7 +23,8 @@ from mmcggm import registry as own_registry
 from mmcggm.utils.checkpoints import CheckpointError
 
 SCOPES = ('mmcggm', 'mmengine', 'mmcv', 'mmseg')
-KINDS = ('MODELS', 'TASKS', 'TRANSFORMS', 'WEIGHT_INITIALIZERS')  # registries of what is built to predict
+# Registries of what is built to predict.
+KINDS = ('MODELS', 'POST_PROCESSING', 'TASKS', 'TRANSFORMS', 'WEIGHT_INITIALIZERS')
 LAYERS = {'torch.nn': torch.nn, 'torchvision.ops': torchvision.ops}
 NUMBERS = {'inf': float('inf'), 'nan': float('nan')}  # as MMEngine writes them
 GIVE_IT = 'Give the config of its training instead.'

@@ -9,6 +9,7 @@ from mmengine.model import BaseModel
 from mmseg.models.utils import resize
 from torch import Tensor, nn
 
+from mmcggm.models.outputs import outputs_of
 from mmcggm.registry import TASKS
 
 from .encoder_paths import find_module
@@ -18,6 +19,9 @@ from .tasks import Task
 @TASKS.register_module()
 class SegmentationTask(Task):
     """Semantic segmentation with a model of ``mmseg``'s kind, of slices or of volumes.
+
+    Guides predict what the head does: labels or, where its losses are of regions, regions. They are scored on
+    the labels that follow.
 
     Args:
         head: Path of the decode head in the model; its ``loss_decode``, with its sampler, judges the
@@ -48,6 +52,7 @@ class SegmentationTask(Task):
                 f"`task.head`: '{self.head}' is a {type(head).__name__} without `loss_decode`, not a decode "
                 "head of mmseg's kind."
             )
+        outputs_of(head)  # refuses what does not fit
 
     def fit(self, model: BaseModel, prediction: Tensor, batch: dict[str, Any]) -> Tensor:
         """Return logits ``(N, C, *)`` in the size of the labels, ``(N, *)``, or as they are."""
@@ -70,18 +75,15 @@ class SegmentationTask(Task):
 
     def counts(self, model: BaseModel, prediction: Tensor, batch: dict[str, Any]) -> Tensor:
         head, target = model.get_submodule(self.head), self._target(batch, prediction)
-        if prediction.shape[1] == 1:  # one logit a pixel, positive above the head's threshold
-            threshold = torch.as_tensor(head.threshold, device=prediction.device).logit()
-            prediction = torch.cat([threshold.to(prediction).expand_as(prediction), prediction], dim=1)
-        return self.score(prediction, target, ignore_index=head.ignore_index)
+        decision = outputs_of(head).decision(prediction)
+        return self.score(decision, target, ignore_index=head.ignore_index)
 
     def confidences(self, model: BaseModel, prediction: Tensor, batch: dict[str, Any]) -> Tensor:
-        """Return the probability of the true class, averaged over the pixels that count, ``(N,)``."""
-        logits = self.fit(model, prediction, batch)
-        target, ignore_index = self._target(batch, logits), model.get_submodule(self.head).ignore_index
-        counted = target != ignore_index
-        if logits.shape[1] == 1:
-            logits = torch.cat([torch.zeros_like(logits), logits], dim=1)
+        """Return the probability of the true label, averaged over the pixels that count, ``(N,)``."""
+        head = model.get_submodule(self.head)
+        logits = outputs_of(head).label_logits(self.fit(model, prediction, batch))
+        target = self._target(batch, logits)
+        counted = target != head.ignore_index
         found = logits.softmax(1).gather(1, target.where(counted, 0).unsqueeze(1)).squeeze(1)
         return (found * counted).flatten(1).sum(1) / counted.flatten(1).sum(1).clamp(min=1)
 

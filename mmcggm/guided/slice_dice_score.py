@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from mmcggm.datasets.brats.region_map import is_any_of
 from mmcggm.evaluation.brats.regions import REGIONS
-from mmcggm.evaluation.brats.slice_dice import is_any_of, slice_dice
+from mmcggm.evaluation.brats.slice_dice import slice_dice
 from mmcggm.registry import TASKS
 
 BRATS_CLASSES = 4

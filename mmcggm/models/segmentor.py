@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import combinations
+from typing import Any
+
 import torch
 from mmengine.structures import PixelData
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
-from mmcggm.registry import MODELS
+from mmcggm.evaluation import PostProcessing
+from mmcggm.registry import MODELS, POST_PROCESSING
+from mmcggm.utils.spelling import did_you_mean
 
+from .outputs import RegionOutputs, outputs_of
+
+# Settings of `test_cfg` of any network, for volumes.
+OF_VOLUMES = ('flip_axes', 'post_processing', 'probabilities')
 Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
 
@@ -18,16 +28,76 @@ class MultimodalSegmentor(EncoderDecoder):
     """An ``EncoderDecoder`` whose inputs are dicts by modality.
 
     Trains on slices ``{modality: (N, C, H, W)}``. Predicts slices as ``EncoderDecoder`` does, and
-    volumes ``{modality: (N, C, D, H, W)}`` slice by slice.
+    volumes ``{modality: (N, C, D, H, W)}`` slice by slice. The losses of the decode head say whether its
+    channels are labels or regions, from which labels follow, see :mod:`mmcggm.models.outputs`.
 
-    ``test_cfg`` takes ``slices_per_pass``, the number of a volume's slices in one forward pass
-    (default 16), and ``probabilities``, whether the prediction of a volume holds them, beside ``mode``.
+    ``test_cfg`` takes, beside mmseg's settings of slices, what holds for volumes:
+
+    - ``slices_per_pass``, the number of slices in one forward pass (default 16);
+    - ``flip_axes``, along which of the axes (D, H, W) = (0, 1, 2), of a network of slices 1 and 2, volumes
+      are flipped: the probabilities are the mean over all combinations, two of one axis, eight of three;
+    - ``post_processing``, configs of corrections of the labels, in their order, such as
+      :class:`~mmcggm.evaluation.ReplaceSmall` and :class:`~mmcggm.evaluation.KeepLargest`;
+    - ``probabilities``, whether the prediction holds them, as they are before any correction.
 
     Attributes:
         per_pass (str): The setting of ``test_cfg`` that says how much goes through the network at once.
+        settings (tuple[str, ...]): The settings of ``test_cfg``.
+        mirrored (tuple[int, ...]): The axes of a volume along which it may be flipped.
+        outputs (Outputs): What the channels of the decode head mean.
+        post_processing (list[PostProcessing]): The corrections.
+        members (list[dict[str, Tensor]]): The weights of each network of an ensemble, whose probabilities of
+            volumes are averaged; none: those that the segmentor has.
+
+    Raises:
+        ValueError: If the losses of the decode head do not agree on what its channels mean, or ``test_cfg``
+            has a setting that is not there, axes that cannot be flipped, or corrections of other labels.
     """
 
     per_pass = 'slices_per_pass'
+    settings: tuple[str, ...] = ('mode', 'crop_size', 'stride', 'slices_per_pass', *OF_VOLUMES)
+    mirrored: tuple[int, ...] = (1, 2)
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.outputs = outputs_of(self.decode_head)
+        self.members: list[dict[str, Tensor]] = []
+        for name in self.test_cfg or ():
+            if name not in self.settings:
+                raise ValueError(
+                    f"`test_cfg` of a {type(self).__name__} has no setting '{name}'."
+                    f'{did_you_mean(name, self.settings)} It takes {", ".join(self.settings)}.'
+                )
+        self.flips()  # refuses what cannot be flipped
+        self.post_processing: list[PostProcessing] = []
+        for place, step in enumerate((self.test_cfg or {}).get('post_processing') or ()):
+            key = f'test_cfg.post_processing[{place}]'
+            built = POST_PROCESSING.build(step, key=key, kind=PostProcessing)
+            if built.region_map.labels > self.outputs.labels:
+                raise ValueError(
+                    f'`{key}` is of {built.region_map.labels} classes, background included, but the network '
+                    f'has {self.outputs.describe()}: name the label convention of its data in `labels`.'
+                )
+            self.post_processing.append(built)
+
+    def check_data(self, metainfo: Mapping[str, Any]) -> None:
+        """Raise a ValueError unless corrections fit ``classes`` and ``regions`` of a data set's metainfo."""
+        for step in self.post_processing if 'classes' in metainfo else ():
+            step.check_data(metainfo['classes'], metainfo.get('regions', {}))
+
+    def flips(self) -> list[tuple[int, ...]]:
+        """Return along which axes a volume is flipped, for each pass, the first along none.
+
+        Raises:
+            ValueError: If an axis cannot be flipped, or comes twice.
+        """
+        axes = (self.test_cfg or {}).get('flip_axes') or ()
+        if isinstance(axes, int) or not set(axes) <= set(self.mirrored) or len(set(axes)) < len(axes):
+            raise ValueError(
+                f'`test_cfg.flip_axes` of a {type(self).__name__} must name some of the axes {self.mirrored} '
+                f'of (D, H, W), each once; got {axes!r}.'
+            )
+        return [chosen for size in range(len(axes) + 1) for chosen in combinations(axes, size)]
 
     def predict(
         self, inputs: dict[str, Tensor], data_samples: list[SegDataSample] | None = None
@@ -43,39 +113,89 @@ class MultimodalSegmentor(EncoderDecoder):
         Returns:
             The samples with ``pred_sem_seg``. For a volume: uint8 labels ``(D, H, W)`` in full
             size, background outside the crop; where they are asked for, ``probabilities`` as well, float32
-            ``(K, D, H, W)``.
+            ``(K, D, H, W)``, of the labels or regions.
+
+        Raises:
+            ValueError: If an ensemble gets slices.
         """
         if next(iter(inputs.values())).ndim == 4:
+            if self.members:
+                raise ValueError('An ensemble segments volumes (N, C, D, H, W), and got slices.')
             return super().predict(inputs, data_samples)
         if data_samples is None:
             data_samples = [SegDataSample() for _ in next(iter(inputs.values()))]
         for index, sample in enumerate(data_samples):
-            labels, probabilities = self._segment_volume({m: volume[index] for m, volume in inputs.items()})
+            volume = {modality: volumes[index] for modality, volumes in inputs.items()}
+            probabilities = self.volume_probabilities(volume).unsqueeze(0)
+            labels = self.outputs.label_map(probabilities)
             box = sample.metainfo.get('crop_box')
             if box is not None:
-                labels = _uncrop(labels[None], box, sample.metainfo['ori_shape'])[0]
-            sample.set_data({'pred_sem_seg': PixelData(data=labels)})
-            if probabilities is not None:
+                labels = _uncrop(labels, box, sample.metainfo['ori_shape'])
+            corrected = labels[0]
+            for step in self.post_processing:
+                corrected = step(corrected, sample.metainfo.get('spacing'))
+            sample.set_data({'pred_sem_seg': PixelData(data=corrected)})
+            if (self.test_cfg or {}).get('probabilities', False):
+                probabilities = probabilities[0]
                 if box is not None:
-                    probabilities = _uncrop(probabilities, box, sample.metainfo['ori_shape'], background=1.0)
+                    shape, background = sample.metainfo['ori_shape'], self.outputs.background
+                    probabilities = _uncrop(probabilities, box, shape, background)
                 sample.set_data({'probabilities': probabilities})
         return data_samples
 
-    def _segment_volume(self, volume: dict[str, Tensor]) -> tuple[Tensor, Tensor | None]:
-        """Return labels ``(D, H, W)``, uint8, of a volume ``{modality: (C, D, H, W)}``, and probabilities."""
+    def volume_probabilities(self, volume: dict[str, Tensor]) -> Tensor:
+        """Return probabilities ``(K, D, H, W)`` of a volume ``{modality: (C, D, H, W)}``, float32.
+
+        They are added up in place, so that memory does not grow with the number of flips and of members.
+        """
+        total: Tensor | None = None
+        flips, members = self.flips(), self.members or [None]
+        for weights in members:
+            if weights is not None:
+                self.load_state_dict(weights)
+            for axes in flips:
+                found = self._flipped_probabilities(volume, [axis + 1 for axis in axes])
+                total = found if total is None else total.add_(found)
+                del found  # not held while the next ones are found
+        assert total is not None
+        return total.div_(len(members) * len(flips))
+
+    def _flipped_probabilities(self, volume: dict[str, Tensor], axes: list[int]) -> Tensor:
+        """Return probabilities of a volume that is flipped along axes, flipped back."""
+        if not axes:
+            return self._probabilities(volume)
+        flipped = {modality: channels.flip(axes) for modality, channels in volume.items()}
+        return self._probabilities(flipped).flip(axes)
+
+    def _probabilities(self, volume: dict[str, Tensor]) -> Tensor:
+        return self.outputs.probabilities(self.volume_logits(volume).unsqueeze(0)).squeeze(0)
+
+    def volume_logits(self, volume: dict[str, Tensor]) -> Tensor:
+        """Return the logits ``(K, D, H, W)`` of a volume ``{modality: (C, D, H, W)}``."""
         slices = {modality: v.transpose(0, 1) for modality, v in volume.items()}
         depth, _, height, width = next(iter(slices.values())).shape
-        cfg = self.test_cfg or {}
-        step = cfg.get(self.per_pass, 16)
-        labels, probabilities = [], []
+        step = (self.test_cfg or {}).get(self.per_pass, 16)
+        parts = []
         for start in range(0, depth, step):
             chunk = {modality: s[start : start + step] for modality, s in slices.items()}
             size = len(next(iter(chunk.values())))
             logits = self.encode_decode(chunk, [dict(img_shape=(height, width))] * size)
-            labels.append(logits.max(dim=1).indices.to(torch.uint8))
-            if cfg.get('probabilities', False):
-                probabilities.append(logits.float().softmax(dim=1).transpose(0, 1))
-        return torch.cat(labels), torch.cat(probabilities, dim=1) if probabilities else None
+            parts.append(logits.transpose(0, 1))
+        return torch.cat(parts, dim=1)
+
+    def postprocess_result(
+        self, seg_logits: Tensor, data_samples: list[SegDataSample] | None = None
+    ) -> list[SegDataSample]:
+        """Return slices as mmseg does, of regions by the logits of the labels that follow."""
+        if isinstance(self.outputs, RegionOutputs):
+            seg_logits = self.outputs.label_logits(seg_logits)
+        return super().postprocess_result(seg_logits, data_samples)
+
+    def _decode_head_forward_train(self, inputs: list[Tensor], data_samples: list[SegDataSample]) -> dict:
+        losses = super()._decode_head_forward_train(inputs, data_samples)
+        if isinstance(self.outputs, RegionOutputs):
+            losses.pop('decode.acc_seg', None)  # mmseg's, of labels that the greatest logit would tell
+        return losses
 
 
 def _uncrop(crop: Tensor, box: Box, shape: tuple[int, int, int], background: float = 0) -> Tensor:

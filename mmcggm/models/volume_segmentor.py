@@ -9,7 +9,7 @@ from torch import Tensor
 from mmcggm.registry import MODELS
 from mmcggm.utils import import_optional
 
-from .segmentor import MultimodalSegmentor
+from .segmentor import OF_VOLUMES, MultimodalSegmentor
 
 
 @MODELS.register_module()
@@ -22,7 +22,7 @@ class VolumeSegmentor(MultimodalSegmentor):
 
     ``test_cfg`` takes ``mode='slide'``, ``patch_size`` (D, H, W), ``overlap`` of neighbouring patches as a
     share of a patch (default 0.5), ``windows_per_pass``, the number of patches in one forward pass (default
-    1), and ``probabilities``, whether the prediction holds them.
+    1), and what :class:`MultimodalSegmentor` takes for volumes.
 
     Raises:
         ImportError: If MONAI is not installed.
@@ -30,6 +30,8 @@ class VolumeSegmentor(MultimodalSegmentor):
     """
 
     per_pass = 'windows_per_pass'
+    settings = ('mode', 'patch_size', 'overlap', 'windows_per_pass', *OF_VOLUMES)
+    mirrored = (0, 1, 2)
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
@@ -56,11 +58,6 @@ class VolumeSegmentor(MultimodalSegmentor):
                 'load volumes, by `LoadBraTSVolume`.'
             )
         return super().predict(inputs, data_samples)
-
-    def _segment_volume(self, volume: dict[str, Tensor]) -> tuple[Tensor, Tensor | None]:
-        logits = self.volume_logits(volume)
-        labels = logits.max(dim=0).indices.to(torch.uint8)
-        return labels, logits.float().softmax(dim=0) if self.test_cfg.get('probabilities', False) else None
 
     def volume_logits(self, volume: dict[str, Tensor]) -> Tensor:
         """Return the averaged logits ``(K, D, H, W)`` of a volume ``{modality: (C, D, H, W)}``."""

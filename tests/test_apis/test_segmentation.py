@@ -1,5 +1,6 @@
 """Segmenting cases without a store: as testing them does, in any orientation, from files or arrays."""
 
+import runpy
 import shutil
 from itertools import permutations, product
 from pathlib import Path
@@ -19,6 +20,10 @@ from mmcggm.apis.segmentation import fitting_schemes
 from mmcggm.datasets.brats.cases import MODALITIES, find_cases
 from mmcggm.datasets.brats.label_conventions import CONVENTIONS, TREATED, TUMOUR
 from mmcggm.datasets.brats.nifti import CaseError
+from mmcggm.datasets.brats.region_map import RegionMap
+from mmcggm.guided.ensemble import set_ensemble
+from mmcggm.models.outputs import LabelOutputs, RegionOutputs
+from mmcggm.utils.checkpoints import CheckpointError
 from tests.segmentors import build
 from tests.synthetic import write_synthetic_case
 
@@ -83,6 +88,111 @@ def test_segmenting_a_folder_equals_testing_its_store(model_files, inferencer, b
         assert len(np.unique(np.asarray(expected.dataobj))) > 1
         np.testing.assert_array_equal(np.asarray(found.dataobj), np.asarray(expected.dataobj))
         assert found.header == expected.header
+
+
+@pytest.fixture(scope='module')
+def other_checkpoint(model_files, tmp_path_factory) -> Path:
+    """A checkpoint of the same network with other weights, of its inner model alone."""
+    cfg = Config.fromfile(model_files[0])
+    torch.manual_seed(4)
+    model = build(cfg.model)
+    path = tmp_path_factory.mktemp('other') / 'other.pth'
+    torch.save(dict(meta=dict(dataset_meta=TUMOUR.metainfo), state_dict=model.model.state_dict()), path)
+    return path
+
+
+def test_an_ensemble_is_the_mean_in_a_test_as_in_inference(
+    model_files, inferencer, other_checkpoint, brats_source, tmp_path, tool
+):
+    config, checkpoint = model_files
+    both = (checkpoint, other_checkpoint)
+    options = ('--format-only', '--work-dir', tmp_path / 'work')
+    tool('test.py', config, *both, '--out', tmp_path / 'tested', *options)
+    assert run((config, *both), brats_source, '--out', tmp_path / 'inferred') == 0
+    tested = sorted((tmp_path / 'tested').glob('*.nii.gz'))
+    assert len(tested) == 5
+    for path in tested:
+        expected, found = (np.asarray(nib.load(p).dataobj) for p in (path, tmp_path / 'inferred' / path.name))
+        np.testing.assert_array_equal(found, expected)
+
+    folder = brats_source / 'BraTS2021_00001'
+    (one,) = inferencer(folder, probabilities=True, progress=False)
+    other, ensemble, twice = (
+        SegmentationInferencer(config, names, 'cpu')(folder, probabilities=True, progress=False)[0]
+        for names in (other_checkpoint, both, [checkpoint] * 2)
+    )
+    mean = (one.training_probabilities + other.training_probabilities) / 2
+    np.testing.assert_allclose(ensemble.training_probabilities, mean, atol=1e-6)
+    np.testing.assert_array_equal(twice.training_probabilities, one.training_probabilities)
+    assert not np.array_equal(ensemble.labels, one.labels)
+    inferred = np.asarray(nib.load(tmp_path / 'inferred' / 'BraTS2021_00001.nii.gz').dataobj)
+    np.testing.assert_array_equal(ensemble.labels, inferred)
+
+
+def test_corrections_are_those_of_the_data(model_files, inferencer, brats_source):
+    """Also of a checkpoint that keeps its config, which names them."""
+    config, checkpoint = model_files
+    folder, key = brats_source / 'BraTS2021_00001', 'model.model.test_cfg.post_processing'
+    (plain,) = inferencer(folder, progress=False)
+    volume, step = plain.volumes['WT'] * 1000, dict(type='ReplaceSmall', region='WT', by='background')
+    for below, expected in ((volume, plain.training_labels), (volume + 1, 0 * plain.training_labels)):
+        options = {key: [dict(step, below=below)]}
+        (found,) = SegmentationInferencer(config, checkpoint, 'cpu', options=options)(folder, progress=False)
+        np.testing.assert_array_equal(found.training_labels, expected)
+    assert volume > 0
+    other = {key: [dict(step, below=1, labels='menrt2024', region='GTV')]}
+    with pytest.raises(ValueError, match=r'ReplaceSmall is of the regions GTV = 1, which the data .*'):
+        SegmentationInferencer(config, checkpoint, 'cpu', options=other)
+
+    kept = torch.load(checkpoint)
+    cfg = Config.fromfile(config)
+    cfg.merge_from_dict(options)
+    kept['meta']['cfg'] = cfg.pretty_text
+    torch.save(kept, checkpoint.with_name('kept.pth'))
+    (found,) = SegmentationInferencer(None, checkpoint.with_name('kept.pth'), 'cpu')(folder, progress=False)
+    np.testing.assert_array_equal(found.training_labels, expected)
+
+
+def test_a_threshold_is_chosen_on_the_validation_split(model_files, brats_store, tmp_path, tool):
+    split = 'val_dataloader.dataset.split=[train,val,test]'
+    data = ('--cfg-options', f'val_dataloader.dataset.data_root={brats_store}', split)
+    options = ('--choose-threshold', 'ET', 'NCR', '--work-dir', tmp_path, *data)
+    tool('test.py', *model_files, *options)
+    log = next(tmp_path.glob('*/*.log')).read_text()
+    assert 'Dice_mean_as_predicted' in log and 'ET below (mm³)' in log and '4 cases; the best limits' in log
+
+
+def test_a_threshold_needs_predictions_as_they_are_and_a_validation_split(model_files):
+    choose = runpy.run_path(str(ROOT / 'tools' / 'test.py'), run_name='tool')['choose_threshold']
+    cfg = Config.fromfile(model_files[0])
+    evaluators = choose(cfg, [dict(type='BraTSMetric', rule='brats2021')], 'ET', 'NCR')
+    assert evaluators[1]['rule'] == 'brats2021' and cfg.test_dataloader == cfg.val_dataloader
+    cfg.model.model.test_cfg.post_processing = [dict(type='KeepLargest'), dict(type='ReplaceSmall', below=1)]
+    with pytest.raises(ValueError, match='take ReplaceSmall out'):
+        choose(cfg, [], 'ET', 'NCR')
+    cfg.val_dataloader = None
+    with pytest.raises(ValueError, match='--choose-threshold needs `val_dataloader`'):
+        choose(cfg, [], 'ET', 'NCR')
+
+
+def test_what_is_no_ensemble_is_refused(model_files, other_checkpoint, brats_source, tmp_path):
+    config, checkpoint = model_files
+    folder, out = brats_source / 'BraTS2021_00001', tmp_path / 'out'
+    with pytest.raises(ValueError, match=r'are checkpoints: name a folder of cases after them'):
+        run((config, checkpoint), other_checkpoint, '--out', tmp_path)
+    weights = torch.load(other_checkpoint)['state_dict']
+    treated = dict(meta=dict(dataset_meta=TREATED.metainfo), state_dict=weights)
+    torch.save(treated, tmp_path / 'treated.pth')
+    with pytest.raises(CheckpointError, match=r'treated\.pth. has the classes .*resection.* but .*tiny\.pth'):
+        SegmentationInferencer(config, [checkpoint, tmp_path / 'treated.pth'], 'cpu')
+    torch.save(dict(state_dict=dict(a=torch.zeros(1))), tmp_path / 'strange.pth')
+    with pytest.raises(CheckpointError, match=r'strange\.pth.* does not fit'):
+        SegmentationInferencer(config, [checkpoint, tmp_path / 'strange.pth'], 'cpu')
+    run((config, checkpoint), folder, '--out', out)
+    with pytest.raises(ValueError, match='made with another checkpoint'):
+        run((config, checkpoint, other_checkpoint), folder, '--out', out)
+    with pytest.raises(ValueError, match=r'Several checkpoints are for models that segment.* is a Linear'):
+        set_ensemble(torch.nn.Linear(1, 1), [checkpoint, checkpoint])
 
 
 @settings(max_examples=8)
@@ -239,10 +349,22 @@ def test_wrong_arrays_are_named(inferencer, brats_source):
 
 
 def test_schemes_fit_by_names_else_by_number():
-    assert fitting_schemes(5, TREATED.classes) == [TREATED]
-    assert all(len(scheme.classes) == 4 for scheme in fitting_schemes(4, None))
+    four, five = LabelOutputs(4), LabelOutputs(5)
+    assert fitting_schemes(five, TREATED.classes) == [TREATED]
+    assert all(len(scheme.classes) == 4 for scheme in fitting_schemes(four, None))
     assert {c.scheme.classes for c in CONVENTIONS.values() if len(c.on_disk) == 4} == {
-        scheme.classes for scheme in fitting_schemes(4, ('names', 'of', 'my', 'own'))
+        scheme.classes for scheme in fitting_schemes(four, ('names', 'of', 'my', 'own'))
     }
     with pytest.raises(ValueError, match='9 classes'):
-        fitting_schemes(9, None)
+        fitting_schemes(LabelOutputs(9), None)
+
+
+def test_schemes_fit_by_their_regions():
+    """Also where the checkpoint says nothing of classes: those of treated gliomas are five, as children's."""
+    assert fitting_schemes(RegionOutputs(RegionMap('gli2024')), None) == [TREATED]
+    assert TUMOUR in fitting_schemes(RegionOutputs(RegionMap('gli2023')), None)
+    strange = RegionOutputs(RegionMap(dict(WT=(1, 2), TC=(2,))))
+    with pytest.raises(ValueError, match=r'3 classes and the regions WT = 1\+2, TC = 2, as no set'):
+        fitting_schemes(strange, None)
+    with pytest.raises(ValueError, match='as no set of BraTS has'):
+        fitting_schemes(RegionOutputs(RegionMap('gli2023')), TREATED.classes)

@@ -7,6 +7,7 @@ import torch
 from mmengine.config import Config
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
+from monai.inferers import SlidingWindowInferer
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmcggm.models import MonaiLoss, UNet3DEncoder
@@ -127,6 +128,19 @@ def per_voxel_logits(mix, volume):
 
 
 @torch.no_grad()
+@pytest.mark.parametrize('shape', [(8, 8, 8), (5, 13, 10), (17, 3, 9)])
+def test_the_sliding_window_is_monais(shape):
+    """Of a network with context, in volumes that windows do not divide and that are smaller than one."""
+    model = small_unet(guided=False).eval()
+    model.test_cfg.update(overlap=0.25, windows_per_pass=3)
+    volume = torch.randn(1, 4, *shape)
+    inferer = SlidingWindowInferer((8, 8, 8), sw_batch_size=2, overlap=0.25, mode='gaussian')
+    expected = inferer(volume, lambda patches: model(dict(zip(MODALITIES, patches.split(1, 1), strict=True))))
+    found = model.volume_logits({m: volume[0, i : i + 1] for i, m in enumerate(MODALITIES)})
+    torch.testing.assert_close(found, expected[0], rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
 def test_overlapping_windows_are_averaged_with_gaussian_weights():
     model = small_unet(guided=False).eval()
     model.test_cfg.update(overlap=0.5)
@@ -158,7 +172,7 @@ def test_a_crop_is_put_back_in_its_place():
 
 def test_settings_that_do_not_fit_are_refused():
     cfg = Config.fromfile(CONFIGS / 'baseline' / 'brats_unet3d_small.py').model
-    for test_cfg in (dict(mode='whole'), dict(mode='slide', crop_size=(8, 8))):
+    for test_cfg in (dict(mode='whole'), dict(mode='slide', patch_size=(8, 8))):
         with pytest.raises(ValueError, match=r"test_cfg=dict\(mode='slide'"), torch.device('meta'):
             build({**cfg, 'test_cfg': test_cfg})
     model = small_unet(guided=False)

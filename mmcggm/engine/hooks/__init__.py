@@ -3,6 +3,7 @@
 from .balancing_hook import BalancingHook, CGGMHook
 from .checkpoint_hook import CheckpointHook
 from .data_check_hook import DataCheckHook
+from .ensemble_hook import EnsembleHook
 from .gradient_stats_hook import GradientStatsHook
 from .guide_score_hook import GuideScoreHook
 from .modality_contribution_hook import ModalityContributionHook
@@ -14,6 +15,7 @@ __all__ = [
     'CGGMHook',
     'CheckpointHook',
     'DataCheckHook',
+    'EnsembleHook',
     'GradientStatsHook',
     'GuideScoreHook',
     'ModalityContributionHook',

@@ -15,8 +15,9 @@ class DataCheckHook(Hook):
     """Compares the network with what the data sets say of their data.
 
     ``num_classes`` of each segmentation head, guides' included, must be enough for the ``classes`` of the
-    data. A module with a method ``check_data`` is given the data set's ``metainfo``. In training, no group of
-    samples, such as a subject, may be in training and validation data.
+    data; of a model of regions the loss compares these. A module with a method ``check_data`` is given the
+    data set's ``metainfo``. In training, no group of samples, such as a subject, may be in training and
+    validation data.
 
     Raises:
         ValueError: Before training, validation or test, if something does not fit. The message names the
@@ -47,13 +48,15 @@ class DataCheckHook(Hook):
     def _check(self, runner: Runner, dataloader: DataLoader, key: str) -> None:
         metainfo = getattr(dataloader.dataset, 'metainfo', {})
         classes = metainfo.get('classes', ())
-        for name, module in runner.model.named_modules():
+        modules = list(runner.model.named_modules())
+        of_regions = any(getattr(module, 'region_map', None) is not None for _, module in modules)
+        for name, module in modules:
             if callable(check := getattr(module, 'check_data', None)):
                 try:
                     check(metainfo)
                 except ValueError as error:
                     raise ValueError(f'The data of `{key}` do not fit the model. {error}') from error
-            if isinstance(module, BaseDecodeHead) and module.num_classes < len(classes):
+            if isinstance(module, BaseDecodeHead) and not of_regions and module.num_classes < len(classes):
                 raise ValueError(
                     f'`num_classes` of {name} is {module.num_classes}, but the data of `{key}` have '
                     f'{len(classes)} classes: {", ".join(classes)}. Set `num_classes={len(classes)}` '

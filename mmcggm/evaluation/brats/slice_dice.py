@@ -11,6 +11,7 @@ from mmengine.logging import print_log
 from prettytable import PrettyTable
 from torch import Tensor
 
+from mmcggm.datasets.brats.region_map import is_any_of
 from mmcggm.registry import METRICS
 
 from .regions import REGIONS
@@ -104,11 +105,3 @@ def slice_dice(pred: Tensor, truth: Tensor) -> Tensor:
     """Return the Dice ``(S,)`` of boolean slices ``(S, H, W)``."""
     overlap = (pred & truth).flatten(1).sum(1) + EPS
     return 2 * overlap / (pred.flatten(1).sum(1) + truth.flatten(1).sum(1) + 2 * EPS)
-
-
-def is_any_of(labels_map: Tensor, labels: Sequence[int]) -> Tensor:
-    """Return where ``labels_map`` holds one of ``labels``; nothing is copied to the device for it."""
-    mask = labels_map == labels[0]
-    for label in labels[1:]:
-        mask |= labels_map == label
-    return mask
