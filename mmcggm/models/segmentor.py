@@ -44,11 +44,19 @@ class MultimodalSegmentor(EncoderDecoder):
             The samples with ``pred_sem_seg``. For a volume: uint8 labels ``(D, H, W)`` in full
             size, background outside the crop; where they are asked for, ``probabilities`` as well, float32
             ``(K, D, H, W)``.
+
+        Raises:
+            ValueError: If volumes of a batch lack different modalities.
         """
         if next(iter(inputs.values())).ndim == 4:
             return super().predict(inputs, data_samples)
         if data_samples is None:
             data_samples = [SegDataSample() for _ in next(iter(inputs.values()))]
+        if any(sample.get('present') != data_samples[0].get('present') for sample in data_samples):
+            raise ValueError(
+                'Volumes of a batch are segmented one after another, so those that lack different modalities '
+                'can not share one: take `batch_size=1`.'
+            )
         for index, sample in enumerate(data_samples):
             labels, probabilities = self._segment_volume({m: volume[index] for m, volume in inputs.items()})
             box = sample.metainfo.get('crop_box')
