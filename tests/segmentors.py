@@ -38,5 +38,7 @@ def slices(modalities, size=16, count=2):
     samples = []
     for index in range(count):
         label = torch.randint(0, 4, (1, size, size), generator=torch.Generator().manual_seed(index))
-        samples.append(SegDataSample(gt_sem_seg=PixelData(data=label)))
+        sample = SegDataSample(gt_sem_seg=PixelData(data=label))
+        sample.set_metainfo(dict(present=dict.fromkeys(modalities, True)))
+        samples.append(sample)
     return {m: torch.randn(count, 1, size, size) for m in modalities}, samples

@@ -266,6 +266,8 @@ class Balanced:
         """The guides, by modality."""
         return getattr(self.model, GUIDES)
 
+    present: str | None = None  # a loop's batches don't say what is there
+
     def fixed_changes(self) -> dict:
         """Return none: nothing is done to representations in every pass."""
         return {}

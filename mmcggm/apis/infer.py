@@ -82,7 +82,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     brats.add_argument(
         '--allow-missing',
         action='store_true',
-        help='segment also cases that lack sequences; each counts as 0 everywhere, the mean of the brain',
+        help='segment also cases that lack sequences; each is absent (docs/inference.md)',
     )
     brats.add_argument('--no-overlays', action='store_true', help='draw no pictures')
     brats.add_argument(

@@ -28,6 +28,7 @@ from mmcggm.datasets.brats.label_conventions import (
 from mmcggm.datasets.brats.nifti import CaseError, volume_of_array
 from mmcggm.datasets.brats.prepared_case import CaseInMemory
 from mmcggm.datasets.brats.survey import Seen, decide, see_labels
+from mmcggm.guided import GuidedModel
 from mmcggm.guided.ensemble import set_ensemble
 from mmcggm.models.outputs import Outputs
 from mmcggm.registry import TRANSFORMS
@@ -162,8 +163,9 @@ class SegmentationInferencer:
             :mod:`mmcggm.datasets.brats.label_conventions`. Default: what all segmentations in the source
             tell; where there are none, what the naming of the files and the model's classes tell.
         out_labels: Name of the convention that segmentations are written in. Default: the cases' own.
-        allow_missing: Whether a case may lack sequences; each is then 0 everywhere, which is the mean of the
-            brain and the background.
+        allow_missing: Whether a case may lack sequences. In a :class:`~mmcggm.guided.GuidedModel` each is
+            zero on its way into fusion, as in training; other models get an input of 0 everywhere, the mean
+            of the brain and the background.
         batch_size: How many slices, or patches of a volume, go through the network at once. Default: as the
             config says.
         options: Overrides of the config's settings.
@@ -213,6 +215,8 @@ class SegmentationInferencer:
         self.modalities = tuple(data.get('modalities') or MODALITIES)
         with in_scope(self.model.cfg):
             self._pipeline = Compose([TRANSFORMS.build(step) for step in data['pipeline']])
+        if allow_missing and isinstance(self.model, GuidedModel):
+            self.model.present = 'data_samples.present'  # also where the training's config did not ask for it
         self._segmentor = getattr(self.model, 'model', self.model)  # of a guided model, or itself
         self._schemes = fitting_schemes(self._segmentor.outputs, self.model.dataset_meta.get('classes'))
         for step in self._segmentor.post_processing:
@@ -330,11 +334,10 @@ class SegmentationInferencer:
             read_case if isinstance(job.source, SourceCase) else partial(_read_arrays, job.case)
         )
         try:
-            prepared = CaseInMemory(job.case, volumes := reading(job.source, job.convention), job.convention)
+            prepared = CaseInMemory(job.case, reading(job.source, job.convention), job.convention)
         except MemoryError:
             raise CaseError('it needs more memory than there is') from None
-        missing = [modality for modality in MODALITIES if modality not in volumes.modalities]
-        if set(self.modalities) <= set(missing):
+        if not any(prepared.holds(self.modalities).values()):
             raise CaseError(f'lacks all that the model takes: {", ".join(self.modalities)}')
         item = dict(
             case=job.case,
@@ -343,7 +346,7 @@ class SegmentationInferencer:
             spacing=prepared.spacing,
             modalities=self.modalities,
         )
-        return ReadCase(prepared, pseudo_collate([self._pipeline(item)]), tuple(_notes(prepared, missing)))
+        return ReadCase(prepared, pseudo_collate([self._pipeline(item)]), tuple(self._notes(prepared)))
 
     def segment(self, read: ReadCase, probabilities: bool = False) -> Segmentation:
         """Run the model on a case that was read.
@@ -367,6 +370,26 @@ class SegmentationInferencer:
             convention=convention,
             notes=read.notes,
         )
+
+    def _notes(self, prepared: CaseInMemory) -> Iterator[str]:
+        missing = [modality for modality, there in prepared.holds(MODALITIES).items() if not there]
+        if missing and isinstance(self.model, GuidedModel):
+            yield (
+                f'{", ".join(missing)} is missing and counts as absent: its representation is zero, which a '
+                'model knows that was trained with such cases or with ModalityDropout'
+            )
+        elif missing:
+            yield (
+                f'{", ".join(missing)} is missing and its input is 0 everywhere, the mean of the brain, which a '
+                'model knows that was trained with such cases'
+            )
+        if prepared.brain_share > FULL:
+            yield (
+                f'nearly the whole box counts as brain (more than {FULL:.0%}): the '
+                'volumes may not be skull-stripped'
+            )
+        if prepared.oblique:
+            yield "the axes lie oblique: each counts as the patient's axis next to it, nothing is resampled"
 
     def _convention_without_labels(self, naming: str) -> LabelConvention:
         """Return how segmentations are written of cases that have none: as the naming's challenge does."""
@@ -442,18 +465,3 @@ def _read_arrays(case: str, arrays: Arrays, convention: LabelConvention) -> Any:
         if name in arrays
     }
     return join_volumes(volumes, convention)
-
-
-def _notes(prepared: CaseInMemory, missing: Sequence[str]) -> Iterator[str]:
-    if missing:
-        yield (
-            f'{", ".join(missing)} is missing and counts as 0 everywhere, which is the mean of the brain: '
-            'the model did not learn from such cases'
-        )
-    if prepared.brain_share > FULL:
-        yield (
-            f'nearly the whole box counts as brain (more than {FULL:.0%}): the '
-            'volumes may not be skull-stripped'
-        )
-    if prepared.oblique:
-        yield "the axes lie oblique: each counts as the patient's axis next to it, nothing is resampled"

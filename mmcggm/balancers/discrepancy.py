@@ -14,7 +14,8 @@ from .scores import mean_of_others
 def confidence_sums(seen: Pass) -> Tensor:
     """Return the sums ``s`` ``(M,)`` of the probabilities that guides give to the truth in a pass.
 
-    Zero for a modality that the batch lacks.
+    Zero for a modality that the batch lacks. Samples that lack one count as those that have it do on
+    average, so that a modality is not weak for being rare.
     """
     return _sums(seen, seen.confidences())
 
@@ -40,5 +41,10 @@ def discrepancy_ratios(sums: Tensor) -> Tensor:
 
 
 def _sums(seen: Pass, confidences: Sequence[Tensor | None]) -> Tensor:
+    def total(index: int, own: Tensor) -> Tensor:
+        there = seen.samples_with(index)
+        return own.sum() if there is None else own[there.to(own.device)].mean() * len(own)
+
     nothing = seen.task_loss.new_zeros(())
-    return torch.stack([nothing if own is None else own.sum() for own in confidences]).detach()
+    sums = [nothing if own is None else total(index, own) for index, own in enumerate(confidences)]
+    return torch.stack(sums).detach()

@@ -64,6 +64,13 @@ class Pass:
         """What the last layer of the head returned, with its graph."""
         self._unknown('what the head returned')
 
+    def samples_with(self, index: int) -> Tensor | None:
+        """Return which samples have a modality of the batch, bool ``(N,)`` on the CPU, or None if all have it.
+
+        Of the others its representation, prediction and confidence are zero.
+        """
+        return None
+
     def counts(self) -> Tensor:
         """Return the scores of the guides as ratios of sums, ``(M, K, 2)``, without a graph.
 

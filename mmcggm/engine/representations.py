@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from mmcggm.guided import GuidedModel
 from mmcggm.guided.guided_pass import pooled_vector
+from mmcggm.guided.present import of_samples
 
 FUSED = 'fused'
 
@@ -62,7 +63,8 @@ def represent(
             vectors[FUSED] = pooled_vector(seen.head_input)
         for modality, vector in vectors.items():
             if vector is not None:
-                found[modality].append((vector.float().cpu(), labels))
+                own = dict(vector=vector.float().cpu(), label=labels)
+                found[modality].append(tuple(of_samples(own, seen.there.get(modality)).values()))
     return {
         modality: (torch.cat([v for v, _ in parts]).numpy(), torch.cat([c for _, c in parts]).numpy())
         for modality, parts in found.items()

@@ -50,24 +50,8 @@ def captured(
         own.append(encoder.pick(value))
         versions.setdefault(encoder.modality, []).append(_versions(own[-1]))
 
-    handles = []
-    for encoder in encoders:
-        module, change = model.get_submodule(encoder.representation), (changes or {}).get(encoder.modality)
-        if change is not None and callable(encoder.key):
-            raise ValueError(
-                f'`encoders.{encoder.modality}.key` is a function, so what it picks can not be changed on '
-                'its way into fusion, which the method does: name entries, or choose another method.'
-            )
-        if encoder.source == 'output':
-            handles.append(module.register_forward_hook(_output_hook(encoder, keep, change)))
-        else:
-            hook = _input_hook(encoder, keep, change)
-            handles.append(module.register_forward_pre_hook(hook, with_kwargs=True))
-    try:
+    with _hooked(model, encoders, keep, changes or {}):
         yield found
-    finally:
-        for handle in handles:
-            handle.remove()
     for encoder in encoders:
         own = calls.get(encoder.modality, [])
         if versions.get(encoder.modality, []) != [_versions(value) for value in own]:
@@ -78,6 +62,50 @@ def captured(
             )
         if own:
             found[encoder.modality] = own[0] if encoder.calls == 'once' else _mean(own, encoder)
+
+
+@contextmanager
+def changed(
+    model: nn.Module, encoders: Sequence[ModalityEncoder], changes: Mapping[str, Change]
+) -> Iterator[None]:
+    """Change representations on their way into the rest of the model, as often as they appear in the context.
+
+    Args:
+        model: The model that is run in the context.
+        encoders: Where the representations appear.
+        changes: See :func:`captured`.
+
+    Raises:
+        ValueError: If a representation that a function picks is to be changed.
+    """
+    chosen = [encoder for encoder in encoders if encoder.modality in changes]
+    with _hooked(model, chosen, lambda encoder, value: None, changes):
+        yield
+
+
+@contextmanager
+def _hooked(
+    model: nn.Module, encoders: Sequence[ModalityEncoder], keep: Callable, changes: Mapping[str, Change]
+) -> Iterator[None]:
+    handles = []
+    for encoder in encoders:
+        module, change = model.get_submodule(encoder.representation), changes.get(encoder.modality)
+        if change is not None and callable(encoder.key):
+            raise ValueError(
+                f'`encoders.{encoder.modality}.key` is a function, so what it picks can not be changed on '
+                'its way into fusion, which the method or `present` asks for: name entries, or choose '
+                'another method.'
+            )
+        if encoder.source == 'output':
+            handles.append(module.register_forward_hook(_output_hook(encoder, keep, change)))
+        else:
+            hook = _input_hook(encoder, keep, change)
+            handles.append(module.register_forward_pre_hook(hook, with_kwargs=True))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def _mean(values: Sequence[Any], encoder: ModalityEncoder) -> Tensor:

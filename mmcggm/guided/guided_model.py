@@ -35,7 +35,7 @@ class GuidedModel(BaseModel):
     balancer what it needs. In prediction the inner model alone runs.
 
     A modality whose representation doesn't appear in a pass, since the batch lacks it, has no samples in
-    it: its guide's loss is zero and its score stays.
+    it: its guide's loss is zero and its score stays. So it is if no sample has it, as ``present`` tells.
 
     The model is at ``model``, the guides at ``guides.{modality}``.
 
@@ -68,6 +68,10 @@ class GuidedModel(BaseModel):
         only: The one modality that reaches fusion, in training and in prediction: the representations of the
             others are zero. It tells what a modality can reach alone. (The other encoders get no gradient;
             with several processes the config needs ``find_unused_parameters = True``.)
+        present: Path in a batch, as ``'data_samples.present'``, where it says by modality which samples have
+            it: of each data sample a dict of bools, or a dict of tensors ``(N,)``. Where a sample lacks a
+            modality, its representation is zero, and its guide is neither trained nor judged on it; tensors
+            ``(N, ...)`` and lists of N in the batch are then those of the samples. Default: all have all.
         data_preprocessor: What MMEngine's runners hand to the model out of the top level of a config, where
             mmpretrain and mmseg have it. As without guides, it is for a model's config that has none.
 
@@ -100,6 +104,7 @@ class GuidedModel(BaseModel):
         pretrained: dict[str, str] | None = None,
         freeze: bool = False,
         only: str | None = None,
+        present: str | None = None,
         data_preprocessor: dict | nn.Module | None = None,
     ) -> None:
         if isinstance(model, dict):
@@ -115,6 +120,7 @@ class GuidedModel(BaseModel):
         self.head_path = head
         self.heads = Heads.from_config(head, self.modalities)
         self.only = only
+        self.present = present
         self.pretrained = pretrained or {}
         self.frozen = self._frozen(freeze)
         self._check()
@@ -176,19 +182,20 @@ class GuidedModel(BaseModel):
             ``guide_{modality}.loss``.
 
         Raises:
-            RuntimeError: If no representation appears, or one appears more than once.
+            RuntimeError: If in ``mode='loss'`` no representation appears, or one appears more than once.
+            ValueError: If ``present`` does not fit the batch.
         """
         changes = {**self._changes, **self.fixed_changes()}
-        if mode != 'loss' and not changes:
+        if mode != 'loss' and not changes and self.present is None:
             return self.model(*args, mode=mode, **kwargs)
-        if mode == 'loss':
-            self.teachers.load(self.model)
-            self._report_unbalanced()
         seen = GuidedPass(self)
+        if mode != 'loss':
+            with seen.changing(changes):
+                return self.model(*args, mode=mode, **kwargs)
+        self.teachers.load(self.model)
+        self._report_unbalanced()
         with seen.watching(changes):
             output = self.model(*args, mode=mode, **kwargs)
-        if mode != 'loss':
-            return output
         self._report_missing(seen)
         self._pass = seen
         return seen.set_losses(output)
@@ -314,7 +321,7 @@ class GuidedModel(BaseModel):
     def _report_missing(self, seen: GuidedPass) -> None:
         """Say once of each modality that its representation didn't appear."""
         for encoder in seen.missing:
-            if encoder.modality not in self._reported_missing:
+            if encoder.modality not in (*seen.absent, *self._reported_missing):
                 self._reported_missing.add(encoder.modality)
                 print_log(
                     f"'{encoder.representation}' was not called in a forward pass, so the batch counts as "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple, Protocol, cast
 
 import torch
@@ -19,10 +19,11 @@ from mmcggm.balancers.pass_record import sum_of_present
 from mmcggm.structures.nested import check_pyramid, map_tensors
 from mmcggm.structures.sequences import is_padded, pool_tokens
 
-from .capture import captured
+from .capture import captured, changed
 from .encoder_paths import ModalityEncoder
 from .guides import naming_guide
 from .heads import Heads
+from .present import find_present, in_batch, of_samples, zero_where_absent
 from .shares import affine_shares, is_affine
 from .tasks import Task
 from .teachers import Teachers
@@ -35,6 +36,7 @@ class Guided(Protocol):
     encoders: Sequence[ModalityEncoder]
     task: Task
     teachers: Teachers
+    present: str | None  # path in a batch, see `GuidedModel`
     fuses_affinely: bool | None  # None until a pass has tried
 
     @property
@@ -63,7 +65,8 @@ class GuidedPass(Pass):
 
     Attributes:
         batch: What the inner model's ``forward`` was called with, by argument name.
-        found: The representations by modality, as the encoders made them; those that appeared.
+        found: The representations by modality, as the encoders made them, and zero for samples that lack the
+            modality; those that appeared and that a sample has.
     """
 
     def __init__(self, guided: Guided) -> None:
@@ -87,7 +90,7 @@ class GuidedPass(Pass):
             RuntimeError: If a representation appears more than once in the context.
         """
         model, heads = self.guided.model, self.guided.heads
-        handles = [model.register_forward_pre_hook(self.keep_arguments, with_kwargs=True)]
+        handles = []
         if len(heads.distinct) == 1:
             head = model.get_submodule(heads.distinct[0])
             handles.append(head.register_forward_hook(self._keep_head_call, with_kwargs=True))
@@ -96,6 +99,7 @@ class GuidedPass(Pass):
         try:
             with (
                 parametrize.cached() if computed else nullcontext(),
+                self.changing({}),
                 captured(model, self.guided.encoders, changes) as self.found,
             ):
                 yield
@@ -104,6 +108,30 @@ class GuidedPass(Pass):
         finally:
             for handle in handles:
                 handle.remove()
+        for modality in self.absent:
+            self.found.pop(modality, None)
+
+    @contextmanager
+    def changing(self, changes: Mapping[str, Change]) -> Iterator[None]:
+        """Make representations zero where samples lack them, then change them, without looking at them.
+
+        Unlike in :meth:`watching` a representation may appear several times, as those of a volume's slices.
+
+        Args:
+            changes: As of :meth:`watching`.
+        """
+        guided = self.guided
+        handle = guided.model.register_forward_pre_hook(self.keep_arguments, with_kwargs=True)
+        named = () if guided.present is None else self.modalities
+        zeroing = {modality: partial(self._zero_where_absent, modality) for modality in named}
+        try:
+            with (
+                changed(guided.model, guided.encoders, zeroing),
+                changed(guided.model, guided.encoders, changes),
+            ):
+                yield
+        finally:
+            handle.remove()
 
     def keep_arguments(self, model: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
         """Keep what the model is called with; a forward pre-hook."""
@@ -117,9 +145,20 @@ class GuidedPass(Pass):
         names = (f'guide_{modality}.loss' for modality in self.modalities)
         return {**losses, **dict(zip(names, self.guide_losses, strict=True))}
 
+    @cached_property
+    def there(self) -> dict[str, Tensor | None]:
+        """By modality which samples have it, bool ``(N,)`` on the CPU, or None if all have it."""
+        path = self.guided.present
+        return {m: None if path is None else find_present(self.batch, path, m) for m in self.modalities}
+
+    @property
+    def absent(self) -> list[str]:
+        """The modalities that no sample has."""
+        return [modality for modality, there in self.there.items() if there is not None and not there.any()]
+
     @property
     def missing(self) -> list[ModalityEncoder]:
-        """The encoders whose representation did not appear.
+        """The encoders whose representation did not appear, or that no sample has.
 
         Raises:
             RuntimeError: If none appeared.
@@ -179,7 +218,8 @@ class GuidedPass(Pass):
     @torch.no_grad()
     def counts(self) -> Tensor:
         task, model = self.guided.task, self.guided.model
-        return self._stacked({m: task.counts(model, p, self.batch) for m, p in self._predictions.items()})
+        counts = {m: task.counts(model, p, self._batch_of(m)) for m, p in self._predictions.items()}
+        return self._stacked(counts)
 
     @torch.no_grad()
     def loss_counts(self) -> Tensor:
@@ -198,6 +238,9 @@ class GuidedPass(Pass):
         fitted = self.guided.task.fit(self.guided.model, self.output, self.batch)
         return self.guided.task.counts(self.guided.model, fitted, self.batch)
 
+    def samples_with(self, index: int) -> Tensor | None:
+        return self.there[self.modalities[index]]
+
     def labels(self) -> Tensor:
         return self.guided.task.labels(self.batch)
 
@@ -213,11 +256,17 @@ class GuidedPass(Pass):
         return [pooled_vector(taught[m]) if m in taught else None for m in self.modalities]
 
     def predictions(self) -> list[Tensor | None]:
-        return self._each(self._predictions.__getitem__)
+        return self._each(lambda modality: in_batch(self._predictions[modality], self.there[modality]))
 
     @torch.no_grad()
     def confidences(self) -> list[Tensor | None]:
-        return self._each(lambda modality: self.confidences_of(self._predictions[modality]))
+        task, model = self.guided.task, self.guided.model
+
+        def confidences(modality: str) -> Tensor:
+            own = task.confidences(model, self._predictions[modality], self._batch_of(modality))
+            return in_batch(own, self.there[modality])
+
+        return self._each(confidences)
 
     def confidences_of(self, output: Tensor) -> Tensor:
         return self.guided.task.confidences(self.guided.model, output, self.batch)
@@ -257,13 +306,20 @@ class GuidedPass(Pass):
         """The representations as the guides see them, without their graphs."""
         return {modality: map_tensors(_leaf, value) for modality, value in self.found.items()}
 
+    def _batch_of(self, modality: str) -> dict[str, Any]:
+        """Return the batch of the samples that have a modality, which is what its guide is judged on."""
+        return of_samples(self.batch, self.there[modality])
+
     @cached_property
     def _predictions(self) -> dict[str, Tensor]:
         predictions = {}
         for modality, value in self._inputs.items():
+            there = self.there[modality]
             with naming_guide(modality):
-                output = self.guided.guides[modality](value)
-                predictions[modality] = self.guided.task.fit(self.guided.model, output, self.batch)
+                output = self.guided.guides[modality](map_tensors(partial(of_samples, there=there), value))
+                predictions[modality] = self.guided.task.fit(
+                    self.guided.model, output, self._batch_of(modality)
+                )
         return predictions
 
     @cached_property
@@ -272,8 +328,12 @@ class GuidedPass(Pass):
         losses = {}
         for modality, prediction in self._predictions.items():
             with naming_guide(modality):
-                losses[modality] = self.guided.task.loss(self.guided.model, prediction, self.batch)
+                batch = self._batch_of(modality)
+                losses[modality] = self.guided.task.loss(self.guided.model, prediction, batch)
         return losses
+
+    def _zero_where_absent(self, modality: str, tensor: Tensor) -> Tensor:
+        return zero_where_absent(tensor, self.there[modality])
 
     def _keep_head_call(self, head: nn.Module, args: tuple, kwargs: dict[str, Any], output: Tensor) -> None:
         self._head_call = HeadCall(next(iter((*args, *kwargs.values()))), output)

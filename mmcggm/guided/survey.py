@@ -14,6 +14,7 @@ from mmcggm.balancers import scores_from_counts
 
 from .guided_model import GuidedModel
 from .guided_pass import GuidedPass
+from .present import of_samples
 
 
 def whole_pass(loader: DataLoader) -> DataLoader:
@@ -50,8 +51,9 @@ def survey(guided: GuidedModel, batches: Iterable[Any]) -> list[tuple[Tensor, Te
         classes = seen.labels().cpu()
         for index, vector in enumerate(seen.vectors()):
             if vector is not None:
-                vectors[index].append(vector.float().cpu())
-                labels[index].append(classes)
+                there = seen.samples_with(index)
+                vectors[index].append(of_samples(vector.float().cpu(), there))
+                labels[index].append(of_samples(classes, there))
     parts = all_gather_object((vectors, labels))
     found = []
     for index, modality in enumerate(guided.modalities):

@@ -277,8 +277,8 @@ class RegressionTask(TargetTask):
         return prediction, target
 
 
-def find_target(batch: dict[str, Any], path: str) -> Tensor:
-    """Return the targets at ``path`` in ``batch``, stacked over samples.
+def find_target(batch: dict[str, Any], path: str, setting: str = 'task.target') -> Tensor:
+    """Return the targets at ``path`` in ``batch``, or what else ``setting`` names, stacked over samples.
 
     A step of the path is an entry of a dict or an attribute; of a list, that of each element, or, if it is a
     number, one of them.
@@ -296,7 +296,7 @@ def find_target(batch: dict[str, Any], path: str) -> Tensor:
             return value[step] if isinstance(value, Mapping) else getattr(value, step)
         except (KeyError, AttributeError):
             held = list(value) if isinstance(value, Mapping) else f'a {type(value).__name__}'
-            raise ValueError(f"`task.target`: no '{step}' of '{path}' in {held}.") from None
+            raise ValueError(f"`{setting}`: no '{step}' of '{path}' in {held}.") from None
 
     value: Any = batch
     for step in path.split('.'):
@@ -304,7 +304,7 @@ def find_target(batch: dict[str, Any], path: str) -> Tensor:
     if isinstance(value, (list, tuple)):
         value = torch.stack([torch.as_tensor(element) for element in value])
     if not isinstance(value, Tensor):
-        raise ValueError(f"`task.target`: '{path}' is {describe(value)}, not a tensor.")
+        raise ValueError(f"`{setting}`: '{path}' is {describe(value)}, not a tensor.")
     return value
 
 

@@ -116,7 +116,7 @@ class MultimodalSegmentor(EncoderDecoder):
             ``(K, D, H, W)``, of the labels or regions.
 
         Raises:
-            ValueError: If an ensemble gets slices.
+            ValueError: If an ensemble gets slices, or volumes of a batch lack different modalities.
         """
         if next(iter(inputs.values())).ndim == 4:
             if self.members:
@@ -124,6 +124,11 @@ class MultimodalSegmentor(EncoderDecoder):
             return super().predict(inputs, data_samples)
         if data_samples is None:
             data_samples = [SegDataSample() for _ in next(iter(inputs.values()))]
+        if any(sample.get('present') != data_samples[0].get('present') for sample in data_samples):
+            raise ValueError(
+                'Volumes of a batch are segmented one after another, so those that lack different modalities '
+                'can not share one: take `batch_size=1`.'
+            )
         for index, sample in enumerate(data_samples):
             volume = {modality: volumes[index] for modality, volumes in inputs.items()}
             probabilities = self.volume_probabilities(volume).unsqueeze(0)

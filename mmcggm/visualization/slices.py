@@ -42,15 +42,14 @@ def draw_cases(cases: Sequence[tuple[PreparedCase, np.ndarray]]) -> Figure:
     of the brain. Dice is that of the whole volume.
 
     Args:
-        cases: Cases, stored or in memory, of the same modalities, each with its predicted training labels
-            (D, H, W).
+        cases: Cases, stored or in memory, each with its predicted training labels (D, H, W).
 
     Raises:
         ValueError: If there is no case, or a prediction is not of its case's shape.
     """
     if not cases:
         raise ValueError('There is no case to draw.')
-    modalities = cases[0][0].modalities
+    modalities = list(dict.fromkeys(name for case, _ in cases for name in case.modalities))
     titles = [*(SEQUENCE_NAMES.get(name, name) for name in modalities), 'Ground truth', 'Prediction']
     figure = Figure(figsize=(1.75 * len(titles) + 0.4, 2.2 * len(cases) + 0.5), layout='compressed')
     figure.get_layout_engine().set(w_pad=0.01, h_pad=0.03, wspace=0, hspace=0)

@@ -17,6 +17,7 @@ from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from mmcggm.apis import SegmentationInferencer
 from mmcggm.apis.infer import main
 from mmcggm.apis.segmentation import fitting_schemes
+from mmcggm.balancers.coalitions import masking
 from mmcggm.datasets.brats.cases import MODALITIES, find_cases
 from mmcggm.datasets.brats.label_conventions import CONVENTIONS, TREATED, TUMOUR
 from mmcggm.datasets.brats.nifti import CaseError
@@ -282,15 +283,25 @@ def test_a_bad_case_is_named_and_the_others_are_done(model_files, tmp_path, caps
     assert run(model_files, source, '--out', tmp_path / 'none') == 2
 
 
-def test_a_missing_sequence_counts_as_the_mean(model_files, tmp_path, capsys):
+def test_a_missing_sequence_counts_as_absent(model_files, tmp_path, capsys):
     files = write_synthetic_case(tmp_path / 'in', 'a', with_seg=False)
     files['t1'].unlink()
     inferencer = SegmentationInferencer(*model_files, device='cpu', allow_missing=True)
     (job,) = inferencer.jobs(inferencer.find(tmp_path / 'in')[0].cases)
     inputs = inferencer.read(job).batch['inputs']
     assert not inputs['t1'][0].any() and all(inputs[name][0].any() for name in ('flair', 't1ce', 't2'))
+    with torch.no_grad():  # after training an encoder makes something of zeros
+        for parameter in inferencer.model.model.backbone.encoders.t1.parameters():
+            parameter += 0.1
+    found = inferencer.segment(inferencer.read(job), probabilities=True)
+    inferencer.model.present = None  # as if all were there
+    zero_input = inferencer.segment(inferencer.read(job), probabilities=True)
+    with inferencer.model.changing(masking(frozenset({0, 1, 3}), 4)):
+        masked = inferencer.segment(inferencer.read(job), probabilities=True)
+    np.testing.assert_array_equal(found.training_probabilities, masked.training_probabilities)
+    assert not np.array_equal(found.training_probabilities, zero_input.training_probabilities)
     assert run(model_files, tmp_path / 'in', '--out', tmp_path / 'out', '--allow-missing') == 0
-    assert 'WARNING In 1 cases t1 is missing and counts as 0' in capsys.readouterr().err
+    assert 'WARNING In 1 cases t1 is missing and counts as absent' in capsys.readouterr().err
 
 
 def test_what_is_there_is_kept_unless_it_changed(model_files, tmp_path, capsys):

@@ -16,9 +16,11 @@ import pytest
 
 from mmcggm.datasets.brats import converter
 from mmcggm.datasets.brats.background import brain_mask, normalise
-from mmcggm.datasets.brats.cases import MODALITIES
+from mmcggm.datasets.brats.case_volumes import read_case
+from mmcggm.datasets.brats.cases import MODALITIES, find_cases
 from mmcggm.datasets.brats.converter import convert_folder
-from mmcggm.datasets.brats.splits import read_splits
+from mmcggm.datasets.brats.label_conventions import CONVENTIONS
+from mmcggm.datasets.brats.splits import SPLITS, read_splits
 from mmcggm.datasets.brats.volume_store import StoredCase, case_path
 from mmcggm.utils.atomic import temporary_path
 from tests.synthetic import LPS, write_synthetic_case
@@ -705,3 +707,51 @@ def test_a_store_without_a_good_case_is_no_success(tmp_path, monkeypatch):
     arguments = [tmp_path / 'source', '--out', tmp_path / 'store', '--workers', 1]
     assert run_tool(monkeypatch, *arguments) == 1
     assert run_tool(monkeypatch, *arguments, '--skip-bad') == 2
+
+
+def test_cases_may_lack_sequences_where_that_is_allowed(tmp_path, monkeypatch, capfd):
+    source, store = tmp_path / 'in', tmp_path / 'store'
+    whole, lacking = (write_synthetic_case(source, name, seed=seed) for seed, name in enumerate('ab'))
+    call = (source, '--out', store, '--workers', 1)
+    content = lacking['t1'].read_bytes()
+    lacking['t1'].unlink()
+    assert run_tool(monkeypatch, *call) == 1  # not unless it is asked for
+    assert run_tool(monkeypatch, *call, '--allow-missing') == 0
+    said = capfd.readouterr()
+    assert 'WARNING 1 of 2 cases lack t1: b.' in said.err
+    assert '1 converted, 1 already there, 0 bad, 1 without all sequences' in said.out
+
+    case = StoredCase(case_path(store, 'b'))
+    assert case.modalities == ('flair', 't1ce', 't2')
+    image, _ = case.read_volume(MODALITIES)
+    expected = normalise(
+        read_case(find_cases(source, True).cases[1], CONVENTIONS['gli2021']).image, case.modalities
+    )[0]
+    np.testing.assert_array_equal(image[[0, 1, 3]], expected.astype(np.float16).astype(np.float32))
+    assert not image[2].any()
+    z = int(case.tumour_slices[0])
+    np.testing.assert_array_equal(case.read_slice(z, ('t1', 't2'))[0], image[[2, 3], z])
+
+    assert run_tool(monkeypatch, *call, '--allow-missing') == 0
+    assert '0 converted, 2 already there, 0 bad, 1 without all sequences' in capfd.readouterr().out
+    assert run_tool(monkeypatch, *call) == 1  # a run that doesn't take them leaves what is there
+    assert 'WARNING The store still holds what 1 bad cases were before: b' in capfd.readouterr().err
+    assert case_path(store, 'b').exists()
+
+    lacking['t1'].write_bytes(content)  # it has come in
+    assert run_tool(monkeypatch, *call, '--allow-missing') == 0
+    assert '1 converted, 1 already there, 0 bad: ' in capfd.readouterr().out
+    assert StoredCase(case_path(store, 'b')).modalities == MODALITIES
+    whole['flair'].unlink()
+    assert run_tool(monkeypatch, *call, '--skip-bad') == 0
+    splits = read_splits(store / 'splits.json')
+    assert [case for key in SPLITS for case in splits[key]] == ['b']
+
+
+def test_a_case_without_any_sequence_stays_bad(tmp_path, capfd):
+    write_synthetic_case(tmp_path / 'in', 'a')
+    files = write_synthetic_case(tmp_path / 'in', 'b', seed=1)
+    for name in MODALITIES:
+        files[name].unlink()
+    found, said = run_folder(tmp_path / 'in', tmp_path / 'store', capfd, allow_missing=True)
+    assert found == dict(a='converted', b='bad') and 'BAD b: lacks b_flair.nii.gz' in said

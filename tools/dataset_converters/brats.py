@@ -2,8 +2,8 @@
 
     python tools/dataset_converters/brats.py data/BraTS2021_Training_Data --out data/brats
 
-Cases may be named as BraTS 2021 or as BraTS 2023 and later, and may lack a segmentation. A run that
-was stopped is continued by the same command.
+Cases may be named as BraTS 2021 or as BraTS 2023 and later, and may lack a segmentation, with --allow-missing
+also sequences. A run that was stopped is continued by the same command.
 
 Exit status: 0 if all is well, 1 if a case is bad (without --skip-bad), 2 if the call or the set as a whole is
 refused, the store cannot be written, or no case is good.
@@ -34,6 +34,11 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--labels', choices=CONVENTIONS, help='what the labels mean, see below (default: what all files tell)'
+    )
+    parser.add_argument(
+        '--allow-missing',
+        action='store_true',
+        help='take cases that lack sequences, though not all (default: they are bad)',
     )
     parser.add_argument(
         '--skip-bad',
@@ -79,6 +84,7 @@ def main() -> int:
         args.source,
         args.out,
         workers=args.workers,
+        allow_missing=args.allow_missing,
         skip_bad=args.skip_bad,
         prune=args.prune,
         labels=args.labels,
@@ -87,9 +93,10 @@ def main() -> int:
         seed=args.seed,
     )
     count = Counter(outcome.status for outcome in outcomes)
+    lacking = sum(bool(outcome.missing) for outcome in outcomes)
     print(
-        f'{count["converted"]} converted, {count["present"]} already there, {count["bad"]} bad: '
-        f'{printable(args.out)}'
+        f'{count["converted"]} converted, {count["present"]} already there, {count["bad"]} bad'
+        f'{f", {lacking} without all sequences" if lacking else ""}: {printable(args.out)}'
     )
     if count['bad'] and not args.skip_bad:
         print(

@@ -18,6 +18,7 @@ model = dict(
     head='decode_head.conv_seg',
     guide=dict(type='DecodeHeadGuide', head=dict(in_channels=(256, 256), **_base_.decoder)),
     task=dict(type='SegmentationTask'),
+    present='data_samples.present',
 )
 optim_wrapper = dict(
     type='BalancedOptimWrapper',

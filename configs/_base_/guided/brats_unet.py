@@ -32,6 +32,7 @@ model = dict(
         ),
     ),
     task=dict(type='SegmentationTask'),
+    present='data_samples.present',
 )
 optim_wrapper = dict(
     type='BalancedOptimWrapper',

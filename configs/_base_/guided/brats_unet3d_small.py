@@ -30,6 +30,7 @@ model = dict(
         ),
     ),
     task=dict(type='SegmentationTask', grid='guide'),
+    present='data_samples.present',
 )
 optim_wrapper = dict(
     type='BalancedOptimWrapper',

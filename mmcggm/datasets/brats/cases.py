@@ -105,7 +105,7 @@ class Found:
     """What a source folder holds.
 
     Attributes:
-        cases: Those with four sequences, in order of their ids.
+        cases: Those with four sequences, or with some where others may be missing, in order of their ids.
         bad: What is wrong with each other case, and with each folder that cannot be read, by name.
         notes: Sentences on what was passed over.
     """

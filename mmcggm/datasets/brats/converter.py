@@ -37,12 +37,14 @@ class Outcome:
         case: Its id.
         status: 'converted', 'present' (already there) or 'bad'.
         reason: Why it is bad.
+        missing: The sequences that it lacks, if it is not bad.
         notes: What is worth knowing of a case that is not bad.
     """
 
     case: str
     status: str
     reason: str = ''
+    missing: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -55,7 +57,7 @@ def convert_case(case: SourceCase, store: Path, convention: LabelConvention) -> 
     try:
         source = case.fingerprint()
         volumes = read_case(case, convention)
-        image, filled = normalise(volumes.image, MODALITIES)
+        image, filled = normalise(volumes.image, volumes.modalities)
     except CaseError as error:
         return Outcome(case.case, 'bad', str(error))
     except MemoryError:
@@ -64,13 +66,14 @@ def convert_case(case: SourceCase, store: Path, convention: LabelConvention) -> 
         case_path(store, case.case),
         image,
         volumes.seg,
-        modalities=MODALITIES,
+        modalities=volumes.modalities,
         spacing=volumes.spacing,
         header=volumes.header,
         labels=convention.name,
         source=source,
     )
-    notes = [f'{one} and {other} are the same image' for one, other in _equal_sequences(volumes.image)]
+    equal = _equal_sequences(volumes.image, volumes.modalities)
+    notes = [f'{one} and {other} are the same image' for one, other in equal]
     if filled > FULL:
         notes.append(
             f'nearly the whole box counts as brain (more than {FULL:.0%}): the volumes are cut to the '
@@ -80,15 +83,15 @@ def convert_case(case: SourceCase, store: Path, convention: LabelConvention) -> 
         notes.append(
             "the axes lie oblique: each counts as the patient's axis next to it, nothing is resampled"
         )
-    return Outcome(case.case, 'converted', notes=tuple(notes))
+    return Outcome(case.case, 'converted', missing=case.missing, notes=tuple(notes))
 
 
-def _equal_sequences(image: np.ndarray) -> Iterator[tuple[str, str]]:
-    """Yield the names of sequences, of ``image`` (M, D, H, W), that are one and the same."""
+def _equal_sequences(image: np.ndarray, names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield those of M names whose sequences, of ``image`` (M, D, H, W), are one and the same."""
     sums = image.sum(axis=(1, 2, 3))
     for one, other in combinations(range(len(image)), 2):
         if sums[one] == sums[other] and np.array_equal(image[one], image[other]):
-            yield MODALITIES[one], MODALITIES[other]
+            yield names[one], names[other]
 
 
 def convert_folder(
@@ -96,6 +99,7 @@ def convert_folder(
     store: str | Path,
     *,
     workers: int = 1,
+    allow_missing: bool = False,
     skip_bad: bool = False,
     prune: bool = False,
     labels: str | None = None,
@@ -114,6 +118,7 @@ def convert_folder(
         source: Folder of cases, see :mod:`mmcggm.datasets.brats.cases`.
         store: Made if absent. Gets ``cases/{case}.h5`` and ``splits.json``.
         workers: Number of processes; each needs about 1 GB.
+        allow_missing: Whether a case may lack sequences, though not all. The store keeps which it has.
         skip_bad: Whether bad cases are left out for good: also of the store and of ``splits.json``, if
             they were good before.
         prune: Whether cases that the source has no more leave the store and ``splits.json``.
@@ -140,7 +145,7 @@ def convert_folder(
         before = read_splits(store / 'splits.json', patients)
         patients = patients or before['patients']
     patients = patients or Patients()
-    found = find_cases(source)
+    found = find_cases(source, allow_missing)
     # Before the long work; a store is made only for a set that is understood.
     make_writable(store if store.exists() else next(p for p in store.parents if p.exists()), '--out')
     patients.check([case.case for case in found.cases])
@@ -162,9 +167,12 @@ def convert_folder(
         _say(f'WARNING {sentence}')
 
     _make_folders(store)
-    outcomes += [Outcome(case, 'present') for case, what in seen.items() if what.current]
+    outcomes += [
+        Outcome(case.case, 'present', missing=case.missing) for case in good if seen[case.case].current
+    ]
     outcomes += _convert([case for case in good if not seen[case.case].current], store, conventions, workers)
     _say_notes(outcomes)
+    _say_missing(outcomes)
     _finish(store, outcomes, skip_bad, prune, patients, fractions, seed)
     return sorted(outcomes, key=lambda outcome: outcome.case)
 
@@ -292,6 +300,13 @@ def _say_notes(outcomes: Sequence[Outcome]) -> None:
             about[note].append(outcome.case)
     for note, cases in about.items():
         _say(f'WARNING In {len(cases)} cases {note}: {_some(cases)}.')
+
+
+def _say_missing(outcomes: Sequence[Outcome]) -> None:
+    """Say which sequences are lacking, and in which cases."""
+    for modality in MODALITIES:
+        if lacking := [outcome.case for outcome in outcomes if modality in outcome.missing]:
+            _say(f'WARNING {len(lacking)} of {len(outcomes)} cases lack {modality}: {_some(lacking)}.')
 
 
 def _said(outcome: Outcome) -> Outcome:

@@ -12,6 +12,7 @@ from mmengine.logging import print_log
 
 from mmcggm.registry import DATASETS
 
+from .cases import MODALITIES
 from .label_conventions import TUMOUR
 from .splits import KEYS, SPLITS, read_splits
 from .volume_store import StoredCase, case_path
@@ -31,7 +32,8 @@ class BraTSDataset(BaseDataset):
         data_root: The store.
         split: ``'train'``, ``'val'``, ``'test'`` or ``'unlabelled'`` as in the store's ``splits.json``,
             a list of these, or ``'all'`` (``'unlabelled'`` only if the sample needs no segmentation).
-        modalities: The sequences to read, in this order: ``'flair'``, ``'t1ce'``, ``'t1'``, ``'t2'``.
+        modalities: The sequences to read, in this order: ``'flair'``, ``'t1ce'``, ``'t1'``, ``'t2'``. A case
+            may lack some of them, though not all, where the converter was told to take such cases.
         sample: What an item is. ``'random_tumour_slice'``: one item a case, a random slice with
             tumour each time it is read (the protocol of CGGM, https://arxiv.org/abs/2411.01409).
             ``'tumour_slices'``: one item a slice with tumour. ``'all_slices'``: one item a slice.
@@ -107,6 +109,7 @@ class BraTSDataset(BaseDataset):
         splits = read_splits(path)
         cases = [(self._open(case, split), split) for split in self.splits for case in splits[split]]
         self._follow_labels([stored for stored, _ in cases])
+        self._report_missing([stored for stored, _ in cases])
         items = [item for stored, split in cases for item in self._items(stored, split)]
         if not items:
             raise ValueError(
@@ -184,10 +187,24 @@ class BraTSDataset(BaseDataset):
                 f"{self._splits_path} names case '{case}' in '{split}', but the store does not hold "
                 'it. Convert it, or take it out of that file.'
             ) from error
-        missing = [modality for modality in self.modalities if modality not in stored.modalities]
-        if missing:
+        unknown = [name for name in self.modalities if name not in (*stored.modalities, *MODALITIES)]
+        if unknown or not any(stored.holds(self.modalities).values()):
             raise ValueError(
-                f"`modalities` in the config names {missing}, which case '{case}' in {self.data_root} "
-                f'lacks; it has {list(stored.modalities)}.'
+                f"`modalities` in the config names {unknown or list(self.modalities)}, of which '{case}' "
+                f'in {self.data_root} has none; it has {list(stored.modalities)}.'
+                + ('' if unknown else ' Name others, or take the case out of splits.json.')
             )
         return stored
+
+    def _report_missing(self, cases: Sequence[StoredCase]) -> None:
+        """Say how many cases lack which sequences."""
+        lacking = [[m for m, there in stored.holds(self.modalities).items() if not there] for stored in cases]
+        counts = [(m, sum(m in own for own in lacking)) for m in self.modalities]
+        if any(lacking):
+            print_log(
+                f'{sum(map(bool, lacking))} of {len(cases)} cases in {self.data_root} lack sequences ('
+                + ', '.join(f'{modality}: {count}' for modality, count in counts if count)
+                + '), which are absent in training and prediction.',
+                'current',
+                logging.WARNING,
+            )

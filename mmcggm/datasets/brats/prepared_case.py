@@ -25,9 +25,11 @@ Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 class PreparedCase(ABC):
     """A case of which each sequence is standardised over the brain, in half precision, and 0 elsewhere.
 
+    A sequence that the case lacks reads as 0 everywhere; :meth:`holds` tells which are there.
+
     Attributes:
         case (str): Its id.
-        modalities (tuple[str, ...]): Names of the M channels.
+        modalities (tuple[str, ...]): Names of the M channels, those that are there.
         shape (tuple[int, int, int]): (D, H, W).
         spacing (tuple[float, float, float]): Voxel size in mm along (D, H, W).
         brain_box (Box): Smallest box that holds the brain, half-open, along (D, H, W).
@@ -61,9 +63,9 @@ class PreparedCase(ABC):
         self, modalities: Sequence[str], box: Box | None = None
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Return a volume or the part in ``box``: float32 (M, D, H, W) and uint8 (D, H, W) or None."""
-        channels = self.channels_of(modalities)
+        present, channels = self.channels_of(modalities)
         whole = [range(size)[bounds] for size, bounds in zip(self.shape, slices(box), strict=True)]
-        image = np.zeros((len(channels), *map(len, whole)), dtype=np.float32)
+        image = np.zeros((len(modalities), *map(len, whole)), dtype=np.float32)
         common = [
             (max(axis.start, low), min(axis.stop, high))
             for axis, (low, high) in zip(whole, self.brain_box, strict=True)
@@ -74,7 +76,7 @@ class PreparedCase(ABC):
             target = tuple(
                 slice(i - axis.start, j - axis.start) for (i, j), axis in zip(common, whole, strict=True)
             )
-            image[(slice(None), *target)] = np.moveaxis(self.read_half(held), 1, 0)[channels]
+            image[(present, *target)] = np.moveaxis(self.read_half(held), 1, 0)[channels]
         return image, self.read_seg(box)
 
     def read_slice(self, z: int, modalities: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:
@@ -140,15 +142,24 @@ class PreparedCase(ABC):
         header.set_data_dtype(np.float32)
         self._write(np.stack([volume.reshape(volume.shape[:3]) for volume in volumes], -1), header, out_path)
 
-    def channels_of(self, modalities: Sequence[str]) -> list[int]:
-        """Return the places of ``modalities`` among the channels."""
-        missing = [modality for modality in modalities if modality not in self.modalities]
-        if missing:
+    def holds(self, modalities: Sequence[str]) -> dict[str, bool]:
+        """Return of each of ``modalities`` whether the case has it."""
+        return {modality: modality in self.modalities for modality in modalities}
+
+    def channels_of(self, modalities: Sequence[str]) -> tuple[list[int], list[int]]:
+        """Return which of ``modalities``, by place, are there, and their places among the channels.
+
+        Raises:
+            ValueError: If one is neither there nor a sequence that a case may lack.
+        """
+        unknown = [name for name in modalities if name not in self.modalities and name not in MODALITIES]
+        if unknown:
             raise ValueError(
-                f'Case {self.case} has no modality {missing}; it has {list(self.modalities)}. '
+                f'Case {self.case} has no modality {unknown}; it has {list(self.modalities)}. '
                 'Correct `modalities` in the config.'
             )
-        return [self.modalities.index(modality) for modality in modalities]
+        places = [place for place, name in enumerate(modalities) if name in self.modalities]
+        return places, [self.modalities.index(modalities[place]) for place in places]
 
     def _write(self, volume: np.ndarray, header: nib.Nifti1Header, out_path: str | Path) -> None:
         if not str(out_path).endswith(('.nii', '.nii.gz')):
@@ -161,8 +172,6 @@ class PreparedCase(ABC):
 class CaseInMemory(PreparedCase):
     """A case that was read from its source, without a store: what a store of it would hold.
 
-    A sequence that the case lacks is 0 everywhere, which is the mean of the brain and the background.
-
     Args:
         case: Its id.
         volumes: What its files hold.
@@ -174,17 +183,15 @@ class CaseInMemory(PreparedCase):
 
     def __init__(self, case: str, volumes: CaseVolumes, convention: LabelConvention) -> None:
         image, self.brain_share = normalise(volumes.image, volumes.modalities)
-        complete = np.zeros((len(MODALITIES), *image.shape[1:]), dtype=image.dtype)
-        complete[[MODALITIES.index(modality) for modality in volumes.modalities]] = image
         self.case = case
-        self.modalities = MODALITIES
-        self.shape = complete.shape[1:]
+        self.modalities = volumes.modalities
+        self.shape = image.shape[1:]
         self.spacing = volumes.spacing
         self.has_seg = volumes.seg is not None
         self.convention = convention
         self.header = parse_header(volumes.header)
         self.oblique = volumes.oblique
-        self._half, self.brain_box = cut_to_brain(complete, case)
+        self._half, self.brain_box = cut_to_brain(image, case)
         self._seg = volumes.seg
 
     def read_half(self, box: Box | None = None) -> np.ndarray:

@@ -6,7 +6,8 @@ Layout of ``{case}.h5``:
   0. The values are z-scores; half precision keeps them to 1/2048 of their size, well below the steps
   of the integer source.
 - ``seg`` (D, H, W) uint8 in training labels, one chunk a slice, not cut; absent if the case has none.
-- attribute ``meta``: JSON, as bytes. Attribute ``header``: the binary NIfTI header of the source.
+- attribute ``meta``: JSON, as bytes; its ``modalities`` are the M sequences that the case has. Attribute
+  ``header``: the binary NIfTI header of the source.
 
 Both are compressed with LZF: on real cases a slice is read in 0.8 of the time that gzip takes, for
 1.1 times the space. Each chunk has a checksum, and so has, in the file format of HDF5 1.10, all that HDF5
@@ -134,7 +135,7 @@ class StoredCase(PreparedCase):
 
     Attributes:
         case (str): Its id.
-        modalities (tuple[str, ...]): Names of the M channels.
+        modalities (tuple[str, ...]): Names of the M channels, those that are there.
         shape (tuple[int, int, int]): (D, H, W).
         spacing (tuple[float, float, float]): Voxel size in mm along (D, H, W).
         brain_box (Box): Smallest box that holds the brain, half-open, along (D, H, W).
@@ -175,13 +176,13 @@ class StoredCase(PreparedCase):
 
     def read_slice(self, z: int, modalities: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:
         """Read axial slice ``z``: float32 image (M, H, W) and uint8 labels (H, W) or None."""
-        channels = self.channels_of(modalities)
+        present, channels = self.channels_of(modalities)
         z = range(self.shape[0])[z]
         depth, height, width = slices(self.brain_box)
-        image = np.zeros((len(channels), *self.shape[1:]), dtype=np.float32)
+        image = np.zeros((len(modalities), *self.shape[1:]), dtype=np.float32)
         with _open(self.path) as file:
             if depth.start <= z < depth.stop:
-                image[:, height, width] = file['image'][z - depth.start][channels]
+                image[present, height, width] = file['image'][z - depth.start][channels]
             return image, file['seg'][z] if self.has_seg else None
 
     def read_half(self, box: Box | None = None) -> np.ndarray:

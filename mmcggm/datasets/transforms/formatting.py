@@ -17,7 +17,8 @@ from mmcggm.registry import TRANSFORMS
 class PackMultimodalInputs(BaseTransform):
     """Pack a slice or a volume into one tensor a modality and a data sample.
 
-    Required keys: ``img`` (..., M), ``modalities``; optional ``gt_seg_map``.
+    Required keys: ``img`` (..., M), ``modalities``; optional ``gt_seg_map`` and ``present``, by modality
+    whether the sample has it: what it lacks is 0, whatever transforms have added to it.
 
     The result holds ``inputs``, ``{modality: float32 tensor (1, H, W) or (1, D, H, W)}``, and
     ``data_samples``, a ``SegDataSample``. Its ``gt_sem_seg`` is int64 (1, H, W) for a slice, as
@@ -41,20 +42,27 @@ class PackMultimodalInputs(BaseTransform):
             'spacing',
             'flip',
             'flip_direction',
+            'present',
         ),
     ) -> None:
         self.meta_keys = tuple(meta_keys)
 
     def transform(self, results: dict) -> dict:
         channels = np.moveaxis(results['img'], -1, 0)
+        present = results.get('present', {})
         inputs = {
-            modality: torch.from_numpy(np.array(channel, dtype=np.float32, order='C'))[None]
+            modality: torch.from_numpy(self._channel(channel, present.get(modality, True)))[None]
             for modality, channel in zip(results['modalities'], channels, strict=True)
         }
         sample = SegDataSample(metainfo={key: results[key] for key in self.meta_keys if key in results})
         if 'gt_seg_map' in results:
             sample.gt_sem_seg = PixelData(data=self._pack_seg(results['gt_seg_map']))
         return dict(inputs=inputs, data_samples=sample)
+
+    @staticmethod
+    def _channel(channel: np.ndarray, present: bool) -> np.ndarray:
+        packed = np.array(channel, dtype=np.float32, order='C')
+        return packed if present else np.zeros_like(packed)
 
     @staticmethod
     def _pack_seg(seg: np.ndarray) -> torch.Tensor:

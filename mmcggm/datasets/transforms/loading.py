@@ -15,14 +15,15 @@ class LoadBraTSSlice(BaseTransform):
 
     Required keys: ``case_path``, ``slice_index``, ``modalities``.
 
-    Added keys: ``img`` float32 (H, W, M), ``img_shape`` (H, W), ``seg_fields`` and, if the case has
-    a segmentation, ``gt_seg_map`` uint8 (H, W) in training labels.
+    Added keys: ``img`` float32 (H, W, M), 0 of absent sequences; ``present``, by sequence whether the case
+    has it; ``img_shape`` (H, W), ``seg_fields`` and, if the case has a segmentation, ``gt_seg_map`` uint8
+    (H, W) in training labels.
     """
 
     def transform(self, results: dict) -> dict:
-        image, seg = StoredCase(results['case_path']).read_slice(
-            results['slice_index'], results['modalities']
-        )
+        case = StoredCase(results['case_path'])
+        image, seg = case.read_slice(results['slice_index'], results['modalities'])
+        results['present'] = case.holds(results['modalities'])
         results['img'] = np.moveaxis(image, 0, -1)
         results['img_shape'] = results['img'].shape[:2]
         return _add_seg(results, seg)
@@ -34,7 +35,8 @@ class LoadBraTSVolume(BaseTransform):
 
     Required keys: ``modalities``, and ``case_path`` or, of a case that is in memory, ``prepared_case``.
 
-    Added keys: ``img`` float32 (D, H, W, M), zeros appended to H and W; ``img_shape`` (H, W);
+    Added keys: ``img`` float32 (D, H, W, M), 0 of absent sequences, zeros appended to H and W; ``present``,
+    by sequence whether the case has it; ``img_shape`` (H, W);
     ``crop_box``, the brain's box ((d0, d1), (h0, h1), (w0, w1)); ``seg_fields`` and, if the case
     has a segmentation, ``gt_seg_map`` uint8 (D, H, W) of the *full* volume.
 
@@ -53,6 +55,7 @@ class LoadBraTSVolume(BaseTransform):
         results['img'] = np.moveaxis(image, 0, -1)
         results['img_shape'] = image.shape[2:]
         results['crop_box'] = case.brain_box
+        results['present'] = case.holds(results['modalities'])
         return _add_seg(results, case.read_seg())
 
 

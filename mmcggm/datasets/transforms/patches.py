@@ -23,7 +23,8 @@ class LoadBraTSPatch(BaseTransform):
 
     Required keys: ``case_path``, ``modalities``.
 
-    Added keys: ``img`` float32 (D, H, W, M), ``img_shape`` (D, H, W), ``patch_box``, the half-open box of
+    Added keys: ``img`` float32 (D, H, W, M), 0 of absent sequences; ``present``, by sequence whether the case
+    has it; ``img_shape`` (D, H, W), ``patch_box``, the half-open box of
     the patch in the volume, ``seg_fields`` and ``gt_seg_map`` int64 (D, H, W) in training labels.
 
     Args:
@@ -58,6 +59,7 @@ class LoadBraTSPatch(BaseTransform):
         results['img'] = np.moveaxis(np.pad(image, [(0, 0), *margins]), 0, -1)
         results['img_shape'] = self.patch_size
         results['patch_box'] = box
+        results['present'] = case.holds(results['modalities'])
         results['gt_seg_map'] = np.pad(seg, margins).astype(np.int64)
         results['seg_fields'] = ['gt_seg_map']
         return results

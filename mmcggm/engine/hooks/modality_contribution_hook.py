@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 import torch
@@ -17,7 +17,9 @@ from mmcggm.balancers.coalitions import Coalition, coalitions, masking, shapley_
 from mmcggm.engine.optim_wrapper import find_guided
 from mmcggm.guided import GuidedModel
 from mmcggm.guided.guided_pass import float_tensors
+from mmcggm.guided.present import of_samples
 from mmcggm.registry import HOOKS
+from mmcggm.structures.nested import map_tensors
 from mmcggm.structures.sequences import is_padded, without_padding
 
 MAX_MODALITIES = 6
@@ -147,7 +149,9 @@ def representation_means(guided: GuidedModel, batches: Iterable[Any]) -> dict[st
     for batch in batches:
         with guided.watch() as seen:
             guided.test_step(batch)
-        _add(sums, {modality: _sum(value) for modality, value in seen.found.items()})
+        for modality, value in seen.found.items():
+            own = map_tensors(partial(of_samples, there=seen.there[modality]), value)
+            _add(sums, {modality: _sum(own)})
     everywhere: _Sums = {}
     for found in all_gather_object(sums):
         _add(everywhere, found)

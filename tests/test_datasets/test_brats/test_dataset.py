@@ -206,3 +206,33 @@ def test_a_path_in_splits_json_is_not_followed(own_store):
     edit_splits(own_store, train=['../../x'])
     with pytest.raises(ValueError, match=r"splits\.json, 'train': '../../x' cannot be the id of a case"):
         BraTSDataset(str(own_store))
+
+
+def test_what_a_case_lacks_is_zero_and_named(tmp_path, brats_source):
+    source, store = shutil.copytree(brats_source, tmp_path / 'source'), tmp_path / 'store'
+    next(source.glob('**/BraTS2021_00001_t1.*')).unlink()
+    convert_folder(source, store, allow_missing=True, fractions=(1, 0, 0))
+    noise = dict(type='mmseg.BioMedicalGaussianNoise', prob=1.0, mean=5.0, std=1.0)
+    steps = [TRANSFORMS.build(step) for step in (dict(type='LoadBraTSSlice'), noise)]
+    pack = pipeline('PackMultimodalInputs')
+    dataset = BraTSDataset(str(store), pipeline=[*steps, *pack])
+    samples = {item['data_samples'].case: item for item in map(dataset.__getitem__, range(len(dataset)))}
+    for case, item in samples.items():
+        there = {name: bool(image.any()) for name, image in item['inputs'].items()}
+        lacks = ['t1'] if case == 'BraTS2021_00001' else []
+        assert there == item['data_samples'].present == {name: name not in lacks for name in there}
+    patch = BraTSDataset(
+        str(store),
+        sample='patch',
+        pipeline=[TRANSFORMS.build(dict(type='LoadBraTSPatch', patch_size=(8, 16, 16))), *pack],
+    )
+    there = [patch[index]['data_samples'].present['t1'] for index in range(len(patch))]
+    assert sum(there) == len(samples) - 1
+    volumes = BraTSDataset(
+        str(store), split='all', sample='volume', pipeline=[*pipeline('LoadBraTSVolume'), *pack]
+    )
+    there = [volumes[index]['data_samples'].present['t1'] for index in range(len(volumes))]
+    assert sum(there) == len(volumes) - 1
+
+    with pytest.raises(ValueError, match=r"names \['t1'\], of which 'BraTS2021_00001' in .* has none"):
+        BraTSDataset(str(store), modalities=['t1'])
