@@ -380,8 +380,8 @@ class SegmentationInferencer:
             )
         elif missing:
             yield (
-                f'{", ".join(missing)} is missing and its input is 0 everywhere, the mean of the brain, which a '
-                'model knows that was trained with such cases'
+                f'{", ".join(missing)} is missing and its input is 0 everywhere, the mean of the brain, '
+                'which a model knows that was trained with such cases'
             )
         if prepared.brain_share > FULL:
             yield (

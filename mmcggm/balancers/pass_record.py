@@ -65,7 +65,7 @@ class Pass:
         self._unknown('what the head returned')
 
     def samples_with(self, index: int) -> Tensor | None:
-        """Return which samples have a modality of the batch, bool ``(N,)`` on the CPU, or None if all have it.
+        """Return which samples have a modality of the batch, bool ``(N,)`` on the CPU; None if all have it.
 
         Of the others its representation, prediction and confidence are zero.
         """

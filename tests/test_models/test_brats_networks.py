@@ -10,7 +10,8 @@ from tests.segmentors import CONFIGS, SMALL, build, slices, small_unet
 
 
 def volume(modalities, shape=(5, 16, 16), box=((1, 5), (2, 14), (3, 17)), full=(8, 20, 20)):
-    sample = SegDataSample(metainfo=dict(crop_box=box, ori_shape=full, case='a'))
+    present = dict.fromkeys(modalities, True)
+    sample = SegDataSample(metainfo=dict(crop_box=box, ori_shape=full, case='a', present=present))
     return {m: torch.randn(1, 1, *shape) for m in modalities}, [sample]
 
 

@@ -32,7 +32,8 @@ def small_unet(strides=(1, 2, 2), deep_supervision=(0.5,), guided=True):
 def patches(size=8, count=2):
     generator = torch.Generator().manual_seed(0)
     labels = [torch.randint(0, 4, (size,) * 3, generator=generator) for _ in range(count)]
-    samples = [SegDataSample(gt_sem_seg=PixelData(data=label)) for label in labels]
+    said = dict(present=dict.fromkeys(MODALITIES, True))
+    samples = [SegDataSample(metainfo=said, gt_sem_seg=PixelData(data=label)) for label in labels]
     return {m: torch.randn(count, 1, *(size,) * 3, generator=generator) for m in MODALITIES}, samples
 
 

@@ -91,9 +91,10 @@ def mosi(device: torch.device, full: bool) -> Subject:
 def brats(device: torch.device, full: bool) -> Subject:
     cfg = Config.fromfile(CONFIGS / 'cggm' / f'brats_unet{"" if full else "_demo"}.py')
     labels = torch.randint(0, 4, (4, 1, 160, 160), device=device)
+    said = dict(present=dict.fromkeys(cfg.modalities, True))
     data = dict(
         inputs={modality: torch.randn(4, 1, 160, 160, device=device) for modality in cfg.modalities},
-        data_samples=[SegDataSample(gt_sem_seg=PixelData(data=label)) for label in labels],
+        data_samples=[SegDataSample(metainfo=said, gt_sem_seg=PixelData(data=label)) for label in labels],
     )
     return Subject(cfg.model, dict(type='AutoGuide', depth=0), cfg.optim_wrapper, data)
 

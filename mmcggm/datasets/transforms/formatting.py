@@ -18,7 +18,7 @@ class PackMultimodalInputs(BaseTransform):
     """Pack a slice or a volume into one tensor a modality and a data sample.
 
     Required keys: ``img`` (..., M), ``modalities``; optional ``gt_seg_map`` and ``present``, by modality
-    whether the sample has it: what it lacks is 0, whatever transforms have added to it.
+    whether the sample has it (default: all): what it lacks is 0, whatever transforms have added to it.
 
     The result holds ``inputs``, ``{modality: float32 tensor (1, H, W) or (1, D, H, W)}``, and
     ``data_samples``, a ``SegDataSample``. Its ``gt_sem_seg`` is int64 (1, H, W) for a slice, as
@@ -49,12 +49,13 @@ class PackMultimodalInputs(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         channels = np.moveaxis(results['img'], -1, 0)
-        present = results.get('present', {})
+        present = dict.fromkeys(results['modalities'], True) | results.get('present', {})
         inputs = {
-            modality: torch.from_numpy(self._channel(channel, present.get(modality, True)))[None]
+            modality: torch.from_numpy(self._channel(channel, present[modality]))[None]
             for modality, channel in zip(results['modalities'], channels, strict=True)
         }
-        sample = SegDataSample(metainfo={key: results[key] for key in self.meta_keys if key in results})
+        found = {**results, 'present': present}
+        sample = SegDataSample(metainfo={key: found[key] for key in self.meta_keys if key in found})
         if 'gt_seg_map' in results:
             sample.gt_sem_seg = PixelData(data=self._pack_seg(results['gt_seg_map']))
         return dict(inputs=inputs, data_samples=sample)
