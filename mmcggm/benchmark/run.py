@@ -33,8 +33,10 @@ def run_in_process(folder: Path, fingerprint: str, checkpoint: str | None) -> No
     """
     redirect_output(folder / LOG, append=True)
     torch.set_num_threads(1)
-    # MMEngine prints the config with each checkpoint; to format it would take seconds.
-    cfg = Config.fromfile(folder / CONFIG, format_python_code=False)
+    # MMEngine prints the config with each checkpoint; to format it would take seconds. (`fromfile` takes the
+    # flag, too, but does not heed it.)
+    path = folder / CONFIG
+    cfg = Config(Config.fromfile(path).to_dict(), filename=str(path), format_python_code=False)
     cfg.work_dir, cfg.launcher = str(folder), 'none'
     _set_resumption(cfg, folder)
     runner = build_runner(cfg)

@@ -129,7 +129,7 @@ class CrossValidation:
         with DefaultScope.overwrite_default_scope('mmcggm'):
             for settings in tested_data_sets(self._cfg):
                 kept = {key: value for key, value in settings.items() if key not in ('type', 'pipeline')}
-                data_set = BraTSDataset(**{**kept, 'split': SPLITS})
+                data_set = BraTSDataset(**{**kept, 'split': SPLITS, 'serialize_data': False})
                 cases = [data_set.get_data_info(index)['case'] for index in range(len(data_set))]
                 items += [(case, data_set.sample) for case in cases]
         if sorted(items) != [(case, 'volume') for case in self.cases]:

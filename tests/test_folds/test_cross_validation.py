@@ -12,11 +12,9 @@ from mmengine.config import Config
 pytest.importorskip('panoptica')
 
 from mmcggm.benchmark import write_result
-from mmcggm.engine.settings import read_config
 from mmcggm.folds import CrossValidation, read_scores, summarise, to_markdown, write_tables
 from mmcggm.utils.csv_files import write_csv
 
-CONFIG = Path(__file__).parents[2] / 'configs' / 'cggm' / 'brats_unet_demo.py'
 METRICS = ('Dice_WT', 'HD95_WT', 'Dice_ET', 'HD95_ET')
 
 
@@ -59,8 +57,22 @@ def figures(case: str) -> dict[str, float]:
 
 
 def config(store: Path, **options) -> Config:
-    roots = {f'{split}_dataloader.dataset.data_root': str(store) for split in ('train', 'val', 'test')}
-    return read_config(CONFIG, {**roots, **options})
+    """Return what is looked at of the config of a training."""
+    data = dict(type='BraTSDataset', data_root=str(store), sample='volume')
+    cfg = Config(
+        dict(
+            train_dataloader=dict(dataset=dict(data, sample='tumour_slices', split='all')),
+            val_dataloader=dict(dataset=data),
+            test_dataloader=dict(dataset=data),
+            val_cfg={},
+            val_evaluator=dict(type='BraTSMetric'),
+            test_evaluator=dict(type='BraTSMetric'),
+            optim_wrapper=dict(balancer=dict(type='CGGM', rho='neutral')),
+            default_hooks=dict(checkpoint=dict(type='CheckpointHook')),
+        )
+    )
+    cfg.merge_from_dict(options)
+    return cfg
 
 
 @pytest.fixture
