@@ -2,10 +2,11 @@
 
     python -m tests.faults.killed_tools --what conversion --count 30 --seed 0 --json killed.json
 
-``conversion`` kills ``brats.py``, ``caching`` ``cache_features.py``, ``benchmark`` ``benchmark.py`` and
-``inference`` ``test.py --out``: real commands on small synthetic files, the main process alone or with its
-workers, up to four times before they may end. Exits with 1 if a file was not whole under its own name, if the
-end differs from that of an uninterrupted run, or if files or processes are left over.
+``conversion`` kills ``brats.py``, ``caching`` ``cache_features.py``, ``benchmark`` ``benchmark.py``,
+``inference`` ``test.py --out`` and ``folds`` ``folds.py``: real commands on small synthetic files, the main
+process alone or with its workers, up to four times before they may end. Exits with 1 if a file was not whole
+under its own name, if the end differs from that of an uninterrupted run, or if files or processes are left
+over.
 """
 
 from __future__ import annotations
@@ -67,6 +68,25 @@ test_dataloader = dict(dataset=dataset)
 NETWORK = """
 _base_ = [{root!r} + '/configs/cggm/brats_unet_demo.py']
 test_dataloader = dict(dataset=dict(data_root={store!r}, split='all'))
+"""
+FOLDS = """
+_base_ = [{root!r} + '/configs/cggm/brats_unet_demo.py']
+channels = (6, 8)
+network = dict(in_channels=channels)
+model = dict(
+    model=dict(
+        backbone=dict(encoder=dict(channels=channels), fusion=dict(out_channels=channels, **network)),
+        decode_head=network,
+    ),
+    guide=dict(head=dict(in_channels=channels[1:], in_index=[1], channels=6)),
+)
+data = dict(dataset=dict(data_root={store!r}))
+train_dataloader = data
+val_dataloader = data
+test_dataloader = data
+optim_wrapper = dict(optimizer=dict(_delete_=True, type='Adam', lr=0.03))
+param_scheduler = []
+train_cfg = dict(max_epochs=3)
 """
 
 
@@ -150,7 +170,27 @@ def inference(folder: Path) -> Subject:
     return Subject(['tools/test.py', str(config), str(folder / 'weights.pth'), *options], results)
 
 
-SUBJECTS = dict(conversion=conversion, caching=caching, benchmark=benchmark, inference=inference)
+def folds(folder: Path) -> Subject:
+    from mmcggm.datasets.brats.converter import convert_folder
+
+    for number in range(6):
+        write_synthetic_case(folder / 'source', f'BraTS2021_{number:05d}', seed=number)
+    convert_folder(folder / 'source', folder / 'store')
+    config = folder / 'tiny.py'
+    config.write_text(FOLDS.format(root=str(ROOT), store=str(folder / 'store')))
+
+    def results(out: Path) -> Iterator[tuple[str, bytes]]:
+        for pattern in ('table.*', 'cases.csv', 'fold_*/cases.csv', 'folds.json', 'splits/[!.]*'):
+            yield from ((str(path.relative_to(out)), path.read_bytes()) for path in out.glob(pattern))
+        for path in out.glob('segmentations/[!.]*'):
+            yield path.name, np.asanyarray(nib.load(path).dataobj).tobytes()
+
+    options = ['--folds', '3', '--jobs', '2', '--work-dir', '{out}']
+    crop = ['--cfg-options', 'train_dataloader.dataset.pipeline.1.size=32']
+    return Subject(['tools/folds.py', str(config), *options, *crop], results)
+
+
+SUBJECTS = dict(conversion=conversion, caching=caching, benchmark=benchmark, inference=inference, folds=folds)
 
 
 def _whole_files(out: Path) -> Iterator[tuple[str, bytes]]:
