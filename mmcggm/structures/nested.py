@@ -47,7 +47,8 @@ def check_pyramid(value: Any, batch_axis: int = 0) -> None:
     if len({(level.ndim, level.shape[batch_axis]) for level in levels}) > 1:
         raise ValueError(
             f'the representation is {describe(value)}, whose tensors differ in axes or samples, so they are '
-            "no levels of a pyramid: pick one with the encoder's `key`, such as `key=0` for a GRU's outputs."
+            "no levels of a pyramid: pick one with the encoder's `key`, such as `key=0` for a GRU's outputs, "
+            'if the model reads these.'
         )
 
 

@@ -42,10 +42,20 @@ def write_ratings(folder: Path) -> None:
     np.savez(folder / 'all.npz', face=face, voice=voice, ratings=face[:, :5] + voice[:, :5], part=part)
 
 
+def write_visits(folder: Path) -> None:
+    draw = np.random.default_rng(0)
+    ward, lengths = draw.integers(0, 3, 60), draw.integers(2, 6, 60)
+    heart = draw.normal(size=(60, 6, 3)) + ward[:, None, None]
+    heart[np.arange(6) >= lengths[:, None]] = 0
+    part = np.repeat(['train', 'val', 'test'], [36, 12, 12])
+    np.savez(folder / 'all.npz', heart=heart, blood=draw.normal(size=(60, 12)), ward=ward, part=part)
+
+
 EXAMPLES = dict(
     my_moods=('moods', write_moods),
     my_moods_balanced=('moods', write_moods),
     my_gestures=('gestures', write_gestures),
+    my_visits=('visits', write_visits),
     my_ratings=('ratings', write_ratings),
 )
 
