@@ -100,6 +100,13 @@ class Pass:
         """Return the probability of the truth, by sample, ``(N,)``, of an output like that of the head."""
         self._unknown('probabilities')
 
+    def class_logits(self, output: Tensor) -> Tensor:
+        """Return logits ``(N, C, *)`` of classes that exclude each other, of an output like the head's.
+
+        That is the output as it is, unless its channels mean something else, such as regions that overlap.
+        """
+        return output
+
     def shares(self) -> list[Tensor | None] | None:
         """Return each modality's share of the head's output, ``(N, ...)``, without a graph; their sum is it.
 

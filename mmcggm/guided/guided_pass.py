@@ -222,6 +222,9 @@ class GuidedPass(Pass):
     def confidences_of(self, output: Tensor) -> Tensor:
         return self.guided.task.confidences(self.guided.model, output, self.batch)
 
+    def class_logits(self, output: Tensor) -> Tensor:
+        return self.guided.task.class_logits(self.guided.model, output)
+
     def shares(self) -> list[Tensor | None] | None:
         found = [float_tensors(self.found[m]) for m in self._present]
         received = [self._changed.get(m, own) for m, own in zip(self._present, found, strict=True)]

@@ -81,11 +81,14 @@ class SegmentationTask(Task):
     def confidences(self, model: BaseModel, prediction: Tensor, batch: dict[str, Any]) -> Tensor:
         """Return the probability of the true label, averaged over the pixels that count, ``(N,)``."""
         head = model.get_submodule(self.head)
-        logits = outputs_of(head).label_logits(self.fit(model, prediction, batch))
+        logits = self.class_logits(model, self.fit(model, prediction, batch))
         target = self._target(batch, logits)
         counted = target != head.ignore_index
         found = logits.softmax(1).gather(1, target.where(counted, 0).unsqueeze(1)).squeeze(1)
         return (found * counted).flatten(1).sum(1) / counted.flatten(1).sum(1).clamp(min=1)
+
+    def class_logits(self, model: BaseModel, prediction: Tensor) -> Tensor:
+        return outputs_of(model.get_submodule(self.head)).label_logits(prediction)
 
     @staticmethod
     def _target(batch: dict[str, Any], logits: Tensor) -> Tensor:

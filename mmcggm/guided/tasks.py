@@ -48,6 +48,10 @@ class Task(ABC):
         """
         raise ValueError(f'{type(self).__name__} has no probabilities, which this balancer needs.')
 
+    def class_logits(self, model: BaseModel, prediction: Tensor) -> Tensor:
+        """Return logits of classes that exclude each other, see ``Pass.class_logits``; as it is here."""
+        return prediction
+
     def labels(self, batch: dict[str, Any]) -> Tensor:
         """Return the class of each sample, int64 ``(N,)``.
 

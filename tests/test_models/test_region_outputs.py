@@ -1,5 +1,7 @@
 """Networks of regions, in slices and volumes: training with guides, losses, and prediction of labels."""
 
+from itertools import combinations
+
 import monai.losses
 import pytest
 import torch
@@ -7,6 +9,9 @@ from mmengine.config import Config
 from torch import nn
 from torch.nn import functional as F
 
+from mmcggm.balancers import LFM
+from mmcggm.balancers.methods.reconboost import overlap
+from mmcggm.balancers.pairwise_losses import divergence
 from mmcggm.balancers.scores import scores_from_counts
 from mmcggm.datasets.brats.label_conventions import CONVENTIONS
 from mmcggm.datasets.brats.region_map import RegionMap
@@ -67,6 +72,18 @@ def test_a_guide_that_predicts_the_regions_of_the_truth_scores_one(dims):
     torch.testing.assert_close(sure, torch.ones(len(samples)))
     unsure = model.task.confidences(model.model, torch.zeros_like(masks, dtype=torch.float), batch)
     torch.testing.assert_close(unsure, torch.full((len(samples),), 0.25))
+
+
+def test_methods_that_compare_probabilities_of_classes_take_those_of_the_labels():
+    model, (inputs, samples) = region_unet(2), batch_of(2)
+    model(inputs, samples, mode='loss')
+    seen, region_map = model.take_pass(), RegionMap('gli2023')
+    labels = [region_map.label_logits(prediction) for prediction in seen.predictions()]
+    method = LFM(alpha=0.5, matching='divergence')
+    expected = sum(divergence(a, b) for a, b in combinations(labels, 2)) / 6
+    torch.testing.assert_close(method._matching_loss(seen), expected)
+    p = region_map.label_logits(seen.output).softmax(1)
+    torch.testing.assert_close(overlap(seen, seen, 'all'), (p * p.log()).sum(1).mean())
 
 
 @pytest.mark.parametrize('dims', [2, 3])
@@ -140,6 +157,14 @@ def test_regions_that_the_data_lack_are_refused_before_training(moment):
     other = dict(CONVENTIONS['gli2021'].scheme.metainfo, regions=dict(WT=(1, 2, 3), ET=(1,)))
     with pytest.raises(ValueError, match=r'`loss_decode\.regions` has .*ET = 3, but in the data ET = 1'):
         check(runner_of(model, other))
+
+
+def test_a_segmentor_that_knows_nothing_of_regions_is_refused():
+    other = nn.Sequential(MonaiLoss('DiceLoss', regions='gli2023'))
+    with pytest.raises(
+        ValueError, match='only MultimodalSegmentor and VolumeSegmentor turn regions into labels'
+    ):
+        DataCheckHook().before_train(runner_of(other, CONVENTIONS['gli2021'].scheme.metainfo))
 
 
 @pytest.mark.parametrize('dims', [2, 3])

@@ -154,7 +154,8 @@ class LFM(Balancer):
         """Return ``L_match``, whose gradient goes to encoders alone, or None if the batch has no pair."""
         contrastive = self.matching == 'contrastive'
         found = seen.vectors() if contrastive else seen.predictions()
-        pairs = list(combinations([x.float() for x in found if x is not None], 2))
+        present = [x.float() for x in found if x is not None]
+        pairs = list(combinations(present if contrastive else map(seen.class_logits, present), 2))
         if not pairs:
             return None
         if contrastive:

@@ -115,7 +115,8 @@ class ReconBoost(Balancer):
         if self.consolidation and self.epochs >= self.turn_epochs + self.rectify_epochs:
             with torch.no_grad():
                 previous = seen.rerun(alone((turn - 1) % count, count))
-            gap = F.mse_loss(seen.output.float().softmax(1), previous.output.float().softmax(1))
+            now, before = (of.class_logits(of.output).float().softmax(1) for of in (seen, previous))
+            gap = F.mse_loss(now, before)
             term = term + self.consolidation * gap
         return term
 
@@ -138,5 +139,5 @@ def overlap(learner: Pass, others: Pass, classes: str) -> Tensor:
         # At 1e-8, as AGM has it, where the cross-entropy alone is left to pull.
         truth = learner.confidences_of(learner.output).float().clamp(min=1e-8).log()
         return (others.confidences_of(others.output).detach() * truth).mean()
-    taken = others.output.detach().float().softmax(1)
-    return (taken * learner.output.float().log_softmax(1)).sum(1).mean()
+    taken = others.class_logits(others.output).detach().float().softmax(1)
+    return (taken * learner.class_logits(learner.output).float().log_softmax(1)).sum(1).mean()

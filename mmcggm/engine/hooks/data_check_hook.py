@@ -7,6 +7,7 @@ from mmengine.runner import Runner
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch.utils.data import DataLoader
 
+from mmcggm.models import MultimodalSegmentor
 from mmcggm.registry import HOOKS
 
 
@@ -18,6 +19,8 @@ class DataCheckHook(Hook):
     data; of a model of regions the loss compares these. A module with a method ``check_data`` is given the
     data set's ``metainfo``. In training, no group of samples, such as a subject, may be in training and
     validation data.
+
+    A loss of regions needs a segmentor that makes labels of them.
 
     Raises:
         ValueError: Before training, validation or test, if something does not fit. The message names the
@@ -50,6 +53,11 @@ class DataCheckHook(Hook):
         classes = metainfo.get('classes', ())
         modules = list(runner.model.named_modules())
         of_regions = any(getattr(module, 'region_map', None) is not None for _, module in modules)
+        if of_regions and not any(isinstance(module, MultimodalSegmentor) for _, module in modules):
+            raise ValueError(
+                'The loss learns `regions`, which the model would take for labels: only MultimodalSegmentor '
+                'and VolumeSegmentor turn regions into labels.'
+            )
         for name, module in modules:
             if callable(check := getattr(module, 'check_data', None)):
                 try:
