@@ -91,8 +91,9 @@ class MultimodalSegmentor(EncoderDecoder):
         Raises:
             ValueError: If an axis cannot be flipped, or comes twice.
         """
-        axes = (self.test_cfg or {}).get('flip_axes') or ()
-        if isinstance(axes, int) or not set(axes) <= set(self.mirrored) or len(set(axes)) < len(axes):
+        axes = (self.test_cfg or {}).get('flip_axes', ())
+        listed = isinstance(axes, (list, tuple))
+        if not listed or not set(axes) <= set(self.mirrored) or len(set(axes)) < len(axes):
             raise ValueError(
                 f'`test_cfg.flip_axes` of a {type(self).__name__} must name some of the axes {self.mirrored} '
                 f'of (D, H, W), each once; got {axes!r}.'
@@ -206,7 +207,7 @@ class MultimodalSegmentor(EncoderDecoder):
 def _uncrop(crop: Tensor, box: Box, shape: tuple[int, int, int], background: float = 0) -> Tensor:
     """Put a crop ``(K, D', H', W')``, padded at its ends, back into a volume ``(K, D, H, W)``.
 
-    Outside it the first channel, the background's, is ``background``, and the others are 0.
+    Outside it the first channel is ``background``, and the others are 0.
     """
     (d0, d1), (h0, h1), (w0, w1) = box
     full = crop.new_zeros((len(crop), *shape))

@@ -153,7 +153,8 @@ def test_axes_that_cannot_be_flipped_and_settings_that_are_not_there_are_refused
         (small_unet(guided=False), (0, 1), r'\(1, 2\)'),
         (small_unet_3d(guided=False), (0, 3), r'\(0, 1, 2\)'),
         (small_unet_3d(guided=False), (1, 1), r'\(0, 1, 2\)'),
-        (small_unet_3d(guided=False), 1, r'\(0, 1, 2\)'),
+        (small_unet_3d(guided=False), 0, r'\(0, 1, 2\)'),
+        (small_unet_3d(guided=False), 'all', r'\(0, 1, 2\)'),
     ]:
         model.test_cfg.flip_axes = wrong
         with pytest.raises(ValueError, match=rf'`test_cfg\.flip_axes` of a \w+Segmentor must .* {allowed}'):

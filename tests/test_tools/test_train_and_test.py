@@ -91,6 +91,7 @@ def test_two_processes_train_and_test(config, tmp_path):
         'bash',
         'tools/dist_test.sh',
         config,
+        tmp_path / 'epoch_1.pth',
         tmp_path / 'epoch_2.pth',
         '2',
         '--work-dir',
