@@ -7,4 +7,4 @@ As published, it ends a little after half of the training, and prototypes are of
 _base_ = ['../_base_/guided/food101.py']
 
 optim_wrapper = dict(balancer=dict(type='PMR', alpha=1.0, mu=0.01, momentum=0.98))
-custom_hooks = [dict(type='BalancingHook', end=32)]
+custom_hooks = [dict(type='BalancingHook', end=32 / 60)]

@@ -6,4 +6,4 @@ As published, it ends a little after half of the training, and prototypes are of
 _base_ = ['../_base_/guided/iemocap.py']
 
 optim_wrapper = dict(balancer=dict(type='PMR', alpha=1.0, mu=0.01, momentum=0.9))
-custom_hooks = [dict(type='BalancingHook', end=16)]
+custom_hooks = [dict(type='BalancingHook', end=16 / 30)]

@@ -7,4 +7,4 @@ two of 20 updates.
 _base_ = ['../_base_/guided/mfeat.py']
 
 optim_wrapper = dict(balancer=dict(type='PMR', alpha=2.0, mu=0.01, momentum=0.5))
-custom_hooks = [dict(type='BalancingHook', end=7), dict(type='GuideScoreHook')]
+custom_hooks = [dict(type='BalancingHook', end=7 / 12), dict(type='GuideScoreHook')]

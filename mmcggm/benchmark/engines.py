@@ -114,7 +114,8 @@ def start_context() -> BaseContext:
     if 'forkserver' not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context('spawn')
     context = multiprocessing.get_context('forkserver')
-    context.set_forkserver_preload(['mmcggm.benchmark', 'mmcggm.benchmark.run'])
+    # The last is what metrics import when they are built; where it isn't installed, the server goes without.
+    context.set_forkserver_preload(['mmcggm.benchmark', 'mmcggm.benchmark.run', 'sklearn.metrics'])
     return context
 
 

@@ -24,8 +24,10 @@ SETS = ('brca', 'leaves100', 'meld', 'mosi_utterances', 'watch')
 CONFIGS = sorted(
     str(path.relative_to(ROOT / 'configs').with_suffix(''))
     for name in SETS
-    for path in (ROOT / 'configs').glob(f'*/{name}.py')
+    for path in (ROOT / 'configs').glob(f'*/{name}*.py')
+    if path.parent.name != 'benchmark'
 )
+TURNS = {'mla/brca': 2}  # omics that have had one in two updates
 
 
 @pytest.fixture(scope='module')
@@ -52,17 +54,17 @@ def root(tmp_path_factory):
 def test_trains_validates_and_tests(name, root, tmp_path):
     cfg = Config.fromfile(ROOT / 'configs' / f'{name}.py', format_python_code=False)
     for split in ('train', 'val', 'test'):
-        cfg[f'{split}_dataloader'].dataset.data_root = str(root(name.split('/')[1]))
+        cfg[f'{split}_dataloader'].dataset.data_root = str(root(set_of(name)))
     cfg.train_dataloader.dataset.indices = cfg.train_dataloader.batch_size = 20
     cfg.train_cfg.max_epochs = 2
     cfg.default_hooks.logger.interval = 1
     cfg.default_hooks.checkpoint = None
     cfg.merge_from_dict(dict(work_dir=str(tmp_path), log_level='ERROR', experiment_name=str(tmp_path)))
-    if modalities := cfg.model.pop('pretrained', None):
-        earlier = str(tmp_path / 'earlier.pth')
+    for setting in {'pretrained', 'teachers'}.intersection(cfg.model):
+        earlier, modalities = str(tmp_path / 'earlier.pth'), cfg.model.pop(setting)
         with DefaultScope.overwrite_default_scope('mmcggm'):
             torch.save(dict(state_dict=MODELS.build(cfg.model).state_dict()), earlier)
-        cfg.model.pretrained = dict.fromkeys(modalities, earlier)
+        cfg.model[setting] = dict.fromkeys(modalities, earlier)
     runner = Runner.from_cfg(cfg)
     first = copy.deepcopy(runner.model.state_dict())
     runner.train()
@@ -75,14 +77,23 @@ def test_trains_validates_and_tests(name, root, tmp_path):
         for modality in modalities
         if any(f'encoders.{modality}.' in key and not torch.equal(trained[key], first[key]) for key in first)
     }
-    assert learnt == ({cfg.model.only} if name.startswith('single/') else set(modalities))
+    turns = modalities[: TURNS.get(name, len(modalities))]
+    assert learnt == ({cfg.model.only} if name.startswith('single/') else set(turns))
     assert {'accuracy', *(f'guide/{modality}' for modality in modalities)} <= set(runner.test())
 
 
+def set_of(name: str) -> str:
+    """Return the set of a config."""
+    return next(found for found in SETS if name.split('/')[1].startswith(found))
+
+
 @pytest.mark.parametrize('name', SETS)
-def test_each_set_has_the_same_methods(name):
-    folders = {config.split('/')[0] for config in CONFIGS if config.endswith(f'/{name}')}
-    assert folders == {'baseline', 'cggm', 'mmpareto', 'multi_loss', 'ogm', 'pretrained', 'single'}
+def test_a_control_has_the_same_methods_and_an_admitted_set_has_all(name):
+    folders = {config.split('/')[0] for config in CONFIGS if set_of(config) == name}
+    if name == 'brca':
+        assert folders == {path.parent.name for path in (ROOT / 'configs').glob('*/mfeat.py')} - {'benchmark'}
+    else:
+        assert folders == {'baseline', 'cggm', 'mmpareto', 'multi_loss', 'ogm', 'pretrained', 'single'}
 
 
 @pytest.mark.parametrize('name', [*SETS, 'mfeat', 'av_digits'])
