@@ -79,12 +79,18 @@ def seed_generators(*key: int) -> None:
 
     An accelerator's is left as it is.
     """
-    seed = 0
-    for number in key:
-        seed = _mixed(seed ^ (number & _WORD))
+    seed = seed_of(*key)
     random.seed(seed)
     np.random.seed(seed & 0xFFFFFFFF)
     torch.default_generator.manual_seed(seed)
+
+
+def seed_of(*key: int) -> int:
+    """Return a seed of 64 bits for numbers of up to 64 bits; each key has one of its own."""
+    seed = 0
+    for number in key:
+        seed = _mixed(seed ^ (number & _WORD))
+    return seed
 
 
 _WORD = 2**64 - 1

@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mmengine.dataset import Compose
 
 from mmcggm.datasets import MfeatDataset
 from mmcggm.datasets.mfeat.converter import (
@@ -24,6 +25,7 @@ from mmcggm.datasets.mfeat.converter import (
     read_folder,
     split_rows,
 )
+from mmcggm.engine.resumable_data import PlacedIndex, SeededDataset
 from mmcggm.utils import installed_folder
 from tests.formats.mfeat import LABELS, synthetic_features, write_synthetic_mfeat, write_view
 
@@ -194,6 +196,17 @@ def test_digits_that_are_read_together_are_those_read_one_by_one(root):
             for view, features in item['inputs'].items():
                 assert torch.equal(features, dataset[index]['inputs'][view])
     assert MfeatDataset(root, noise=dict(fac=1)).draws_at_random
+
+
+def test_a_generator_draws_what_the_global_one_would(root):
+    dataset = MfeatDataset(root, modalities=('zer', 'fac'), noise=2)
+    place = PlacedIndex(7, (1, 3))
+    cheap = SeededDataset(dataset, seed=5).__getitems__([place, 2])
+    dataset.pipeline = Compose([dict])  # a transform may draw from anywhere
+    assert not dataset.takes_generator
+    full = SeededDataset(dataset, seed=5).__getitems__([place, 2])
+    for a, b in zip(cheap, full, strict=True):
+        assert all(torch.equal(a['inputs'][view], b['inputs'][view]) for view in dataset.modalities)
 
 
 def test_noise_is_fresh_in_training_and_fixed_elsewhere(root):

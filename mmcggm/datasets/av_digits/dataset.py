@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from mmcggm.datasets.readers.batch import BatchedDataset
 from mmcggm.datasets.readers.labels import check_classes, check_lengths
@@ -34,7 +34,7 @@ class AVDigitsDataset(BatchedDataset):
     A sample is ``dict(inputs=dict(audio=(1, 40, 50), image=(1, 8, 8)), labels=())``, float32 and int64:
     a log-mel spectrogram, and an image whose values are from 0 to 1 before noise. Noise and occlusion
     make the image worse, and so move the balance to the audio. They are drawn afresh in training
-    (from torch's global generator) and are fixed for each recording in validation and test.
+    and are fixed for each recording in validation and test.
 
     Args:
         data_root: Folder of the file that ``mmcggm convert av_digits`` writes.
@@ -130,17 +130,17 @@ class AVDigitsDataset(BatchedDataset):
         worse = self.image_noise or self.image_occlusion
         return super().draws_at_random or (self.split == 'train' and bool(worse))
 
-    def read(self, indices: Sequence[int]) -> dict:
+    def read(self, indices: Sequence[int], generator: Generator | None = None) -> dict:
         """Return several samples, see the class."""
         recordings, _, places = torch.from_numpy(self.rows(indices)).T
         images = self._images[places]
         inputs = dict(
             audio=self._audio[recordings].float(),
-            image=self._degraded(images) if self.split == 'train' else images,
+            image=self._degraded(images, generator) if self.split == 'train' else images,
         )
         return dict(inputs=inputs, labels=self._labels[recordings])
 
-    def _degraded(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def _degraded(self, images: Tensor, generator: Generator | None = None) -> Tensor:
         """Return copies of the images ``(N, 1, H, W)``, with noise and then a black square."""
         images = images + self.image_noise * torch.randn(images.shape, generator=generator)
         size = images.shape[-1]

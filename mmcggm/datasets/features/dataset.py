@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.logging import print_log
+from torch import Generator
 
 from mmcggm.datasets.readers.batch import BatchedDataset
 from mmcggm.datasets.readers.sources import Read, Source, read_source
@@ -161,7 +162,7 @@ class FeatureDataset(BatchedDataset):
         """Return the row of a sample in the files."""
         return dict(row=int(self.data_list[idx]), sample_idx=idx)
 
-    def read(self, indices: Sequence[int]) -> dict[str, Any]:
+    def read(self, indices: Sequence[int], generator: Generator | None = None) -> dict[str, Any]:
         """Return several samples, see the class."""
         rows = self.rows(indices)
         batch: dict[str, Any] = dict(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from mmcggm.datasets.readers.batch import BatchedDataset
 from mmcggm.datasets.readers.labels import check_classes, check_lengths
@@ -31,8 +31,8 @@ class MfeatDataset(BatchedDataset):
     standard deviation 1 over the whole training split, before noise.
 
     Two knobs make the task harder, which all views together solve too well for a comparison of methods:
-    few training samples and Gaussian noise. Noise is drawn afresh in training (from torch's global
-    generator) and is fixed for each digit and view in validation and test.
+    few training samples and Gaussian noise. Noise is drawn afresh in training, and is fixed for each
+    digit and view in validation and test.
 
     Args:
         data_root: Folder of the file that ``mmcggm convert mfeat`` writes.
@@ -110,12 +110,12 @@ class MfeatDataset(BatchedDataset):
         """Whether what is read may differ from time to time: in training noise is drawn."""
         return super().draws_at_random or (self.split == 'train' and any(self.noise.values()))
 
-    def read(self, indices: Sequence[int]) -> dict:
+    def read(self, indices: Sequence[int], generator: Generator | None = None) -> dict:
         """Return several samples, see the class."""
         places = torch.from_numpy(self.rows(indices))
         features = self._features[places]
         if self.split == 'train':
-            features += self._noise * torch.randn(features.shape)
+            features.addcmul_(self._noise, torch.randn(features.shape, generator=generator))
         inputs = dict(zip(self.modalities, features.split(self._widths, dim=1), strict=True))
         return dict(inputs=inputs, labels=self._labels[places])
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from mmengine.dataset import BaseDataset, default_collate
-from torch import Tensor
+from torch import Generator, Tensor
 
 from mmcggm.registry import FUNCTIONS
 
@@ -48,8 +48,11 @@ class BatchedDataset(BaseDataset):
         super().__init__(*args, **kwargs)
 
     @abstractmethod
-    def read(self, indices: Sequence[int]) -> Mapping[str, Any]:
-        """Return several samples, nested dicts of tensors ``(N, ...)``."""
+    def read(self, indices: Sequence[int], generator: Generator | None = None) -> Mapping[str, Any]:
+        """Return several samples, nested dicts of tensors ``(N, ...)``.
+
+        What is random comes from ``generator``, or from PyTorch's global one.
+        """
 
     def rows(self, indices: Sequence[int]) -> np.ndarray:
         """Return what the list of samples has of several."""
@@ -62,15 +65,20 @@ class BatchedDataset(BaseDataset):
         """Whether what is read may differ from time to time; then it is seeded for each batch."""
         return bool(self.pipeline.transforms)
 
+    @property
+    def takes_generator(self) -> bool:
+        """Whether all that is random comes from the ``generator`` of ``__getitems__``."""
+        return not self.pipeline.transforms
+
     def prepare_data(self, idx: int) -> dict:
         """Read a sample and run the pipeline."""
         return self.__getitems__([idx])[0]
 
-    def __getitems__(self, indices: Sequence[int]) -> Sequence[dict]:
+    def __getitems__(self, indices: Sequence[int], generator: Generator | None = None) -> Sequence[dict]:
         """Return several samples; PyTorch's data loader asks so."""
         if not self._fully_initialized:
             self.full_init()
-        items = FeatureBatch(self.read(indices), len(indices))
+        items = FeatureBatch(self.read(indices, generator), len(indices))
         return [self.pipeline(item) for item in items] if self.pipeline.transforms else items
 
 

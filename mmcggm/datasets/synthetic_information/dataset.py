@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Generator
 
 from mmcggm.datasets.readers.batch import BatchedDataset
 from mmcggm.registry import DATASETS
@@ -81,7 +82,7 @@ class SyntheticInformationDataset(BatchedDataset):
             sample_idx=idx,
         )
 
-    def read(self, indices: Sequence[int]) -> dict:
+    def read(self, indices: Sequence[int], generator: Generator | None = None) -> dict:
         """Return several samples, see the class."""
         places = torch.from_numpy(self.rows(indices))
         inputs = {name: values[places] for name, values in self._inputs.items()}
