@@ -65,6 +65,7 @@ def main() -> int:
     )
     from mmcggm.benchmark.data import FILE as DATA_FILE
     from mmcggm.benchmark.data import DataFiles
+    from mmcggm.benchmark.ensemble import ensemble_accuracies
     from mmcggm.engine.settings import read_config
     from mmcggm.visualization.cost_plot import draw_costs
     from mmcggm.visualization.figures import save_figure
@@ -78,7 +79,7 @@ def main() -> int:
         failed = run_all(benchmark.trials, work_dir, args.jobs, 'Search', files, engine)
     runs = benchmark.finals(choose(benchmark, work_dir))
     failed |= run_all(runs, work_dir, args.jobs, files=files, engine=engine)
-    rows = summarise(benchmark, runs, work_dir)
+    rows = summarise(benchmark, runs, work_dir, ensemble_accuracies(benchmark, runs, work_dir))
     costs = {} if args.no_costs else measure_costs(benchmark, runs, work_dir)
     if rows:
         write_tables(rows, benchmark.metrics, work_dir, costs)

@@ -1,14 +1,21 @@
-"""Every method on spoken and handwritten digits, in two balances of the modalities.
+"""Every method on spoken and handwritten digits, trained until joint training gains nothing more.
 
-Each method tries four candidates of its config in each setting, drawn from the learning rates and limits on
-the gradient below and from its own range, and is tested as the one that is best on the validation split.
+Each method tries four candidates of its config, drawn from the learning rates and limits on the gradient
+below and from its own range, and is tested as the one that is best on the validation split. All train for 36
+epochs, after which the validation accuracy of joint training is 0.997.
 """
 
-_base_ = ['./_base_/methods.py', './_base_/av_digits.py']
+_base_ = ['./_base_/methods.py']
 
+data = 'av_digits'
 modalities = ('audio', 'image')
 methods = {
-    'joint 24 epochs': dict(config='configs/baseline/{data}.py', overrides={'train_cfg.max_epochs': 24}),
+    **{
+        f'joint {times} epochs': dict(
+            config='configs/baseline/{data}.py', overrides={'train_cfg.max_epochs': times}
+        )
+        for times in (72, 108)
+    },
     **{
         f'{name} alone': dict(config='configs/single/{data}.py', overrides={'model.only': name})
         for name in modalities
@@ -23,9 +30,14 @@ methods = {
         for how in ('frozen', 'finetuned')
     },
 }
+settings = {'noise 0.3': {'train_cfg.max_epochs': 36, 'train_cfg.val_interval': 1}}
 search = dict(
     budget=4,
     seeds=[100],
     space={'optim_wrapper.optimizer.lr': [0.1, 0.2, 0.4], 'optim_wrapper.clip_grad.max_norm': [0.8, 3.0]},
 )
-metrics = ['accuracy', *(f'guide/{name}' for name in modalities)]
+ensembles = {
+    f'ensemble of {what}': dict(methods=[f'{name} alone' for name in modalities], of=what)
+    for what in ('probabilities', 'logits')
+}
+metrics = ['accuracy', 'validation', 'limited_share', *(f'guide/{name}' for name in modalities)]

@@ -9,7 +9,6 @@ _base_ = ['./_base_/methods.py']
 
 data = 'brca'
 modalities = ('rna', 'methylation', 'mirna')
-epochs = {'train_cfg.max_epochs': 30, 'train_cfg.val_interval': 1}
 methods = {
     **{
         f'joint {times} epochs': dict(
@@ -25,8 +24,6 @@ methods = {
     'AMCo': dict(space={'optim_wrapper.balancer.sigma': [0.4, 0.5, 0.7]}),
     'MSES': dict(space={'optim_wrapper.balancer.patience': [3, 5, 10]}),
     'Gradient-Blending': dict(space={'optim_wrapper.balancer.super_epoch': [3, 5, 10]}),
-    'MLA': dict(overrides=epochs),
-    'ReconBoost': dict(overrides=epochs),
     'UMT': dict(after={f'model.teachers.{modality}': f'{modality} alone' for modality in modalities}),
     **{
         f'pretrained {how}': dict(
@@ -35,6 +32,10 @@ methods = {
         for how in ('frozen', 'finetuned')
     },
 }
-settings = {'5 subtypes': {}}
+settings = {'5 subtypes': {'train_cfg.max_epochs': 30, 'train_cfg.val_interval': 1}}
 search = dict(budget=4, seeds=[100, 101], space={'optim_wrapper.optimizer.lr': [5e-4, 1e-3, 2e-3]})
-metrics = ['accuracy', *(f'guide/{modality}' for modality in modalities)]
+ensembles = {
+    f'ensemble of {what}': dict(methods=[f'{name} alone' for name in modalities], of=what)
+    for what in ('probabilities', 'logits')
+}
+metrics = ['accuracy', 'validation', *(f'guide/{modality}' for modality in modalities)]

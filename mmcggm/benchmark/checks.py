@@ -10,8 +10,9 @@ from mmengine.config import Config
 
 NAME = re.compile(r'[\w.+= -]+')
 CHECKPOINTS = ('best', 'last')
+ENSEMBLES = ('probabilities', 'logits')  # what an ensemble takes the mean of
 REQUIRED = ('baseline', 'checkpoint', 'methods', 'metrics', 'seeds', 'settings')
-KEYS = (*REQUIRED, 'data', 'search')  # what is read of a benchmark's config
+KEYS = (*REQUIRED, 'data', 'ensembles', 'references', 'search')  # what is read of a benchmark's config
 
 
 def check(cfg: Mapping[str, Any]) -> None:
@@ -26,18 +27,18 @@ def check(cfg: Mapping[str, Any]) -> None:
     for key in ('methods', 'settings', 'seeds', 'metrics'):
         if not cfg[key]:
             raise ValueError(f'`{key}` in the benchmark config is empty.')
-    for key in ('methods', 'settings'):
-        for name in cfg[key]:
+    for key in ('methods', 'settings', 'ensembles'):
+        for name in cfg.get(key, ()):
             if not NAME.fullmatch(name) or name.strip('. ') != name:
                 raise ValueError(f'`{key}` has an entry {name!r}, which can not name a folder.')
-        folders = [folder_name(name) for name in cfg[key]]
+        folders = [folder_name(name) for name in cfg.get(key, ())]
         if len(set(folders)) < len(folders):
             raise ValueError(f'Two entries of `{key}` share a folder: {sorted(folders)}.')
     for method, entry in cfg['methods'].items():
-        if 'config' not in entry or set(entry) - {'config', 'overrides', 'space', 'after'}:
+        if 'config' not in entry or set(entry) - {'config', 'overrides', 'space', 'after', 'seeds'}:
             raise ValueError(
-                f"`methods['{method}']` must be dict(config=PATH), with `overrides`, `space` and `after` at "
-                f'will, got {dict(entry)}.'
+                f"`methods['{method}']` must be dict(config=PATH), with `overrides`, `space`, `after` and "
+                f'`seeds` at will, got {dict(entry)}.'
             )
         for other in entry.get('after', {}).values():
             if other not in cfg['methods'] or cfg['methods'][other].get('after'):
@@ -45,9 +46,22 @@ def check(cfg: Mapping[str, Any]) -> None:
                     f"`methods['{method}'].after` names '{other}', which must be "
                     'another method, without `after`.'
                 )
+            seeds = (entry.get('seeds', cfg['seeds']), cfg['methods'][other].get('seeds', cfg['seeds']))
+            if lacking := sorted(set(seeds[0]) - set(seeds[1])):
+                raise ValueError(
+                    f"`methods['{method}']` has the seeds {lacking}, which '{other}' lacks, after which it "
+                    'comes.'
+                )
+        _check_seeds(f"methods['{method}'].seeds", entry.get('seeds', ()))
     _check_seeds('seeds', cfg['seeds'])
+    _check_ensembles(cfg)
     if cfg['baseline'] not in cfg['methods']:
         raise ValueError(f"`baseline` is '{cfg['baseline']}', but `methods` are {sorted(cfg['methods'])}.")
+    for name in cfg.get('references', ()):
+        if name not in cfg['methods'] or name == cfg['baseline']:
+            raise ValueError(
+                f"`references` names '{name}', which must be one of `methods` and not the baseline."
+            )
     if cfg['checkpoint'] not in CHECKPOINTS:
         raise ValueError(f"`checkpoint` is '{cfg['checkpoint']}'; it must be one of {list(CHECKPOINTS)}.")
     search = cfg.get('search')
@@ -62,6 +76,26 @@ def check(cfg: Mapping[str, Any]) -> None:
         raise ValueError(
             'A method has a `space`, but the benchmark config has no `search` (None: search nothing).'
         )
+
+
+def _check_ensembles(cfg: Mapping[str, Any]) -> None:
+    for name, entry in cfg.get('ensembles', {}).items():
+        known = isinstance(entry, Mapping) and set(entry) <= {'methods', 'of'} and entry.get('methods')
+        if not known or entry.get('of', ENSEMBLES[0]) not in ENSEMBLES:
+            raise ValueError(
+                f"`ensembles['{name}']` must be dict(methods=[NAMES]), at will with `of`, one of "
+                f'{list(ENSEMBLES)}, got {entry!r}.'
+            )
+        if name in cfg['methods'] or set(entry['methods']) - set(cfg['methods']):
+            raise ValueError(
+                f"`ensembles['{name}']` must name methods of the benchmark, and its own name must be no "
+                f"method's, got {list(entry['methods'])}."
+            )
+        if cfg['metrics'][0] != 'accuracy':
+            raise ValueError(
+                "`ensembles` are compared by 'accuracy', but the first of `metrics` is "
+                f'{cfg["metrics"][0]!r}.'
+            )
 
 
 def check_save_best(cfg: Config, method: str) -> None:

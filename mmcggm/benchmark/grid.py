@@ -88,7 +88,11 @@ class Benchmark:
       several data sets;
     - ``settings``: by name, overrides for all methods;
     - ``seeds``: a list of integers;
+      A method's own ``seeds`` stand in their place;
     - ``baseline``: the method that others are compared with;
+    - ``references``, at will: further methods that all are compared with;
+    - ``ensembles``, at will: by name ``dict(methods=[NAMES])``, what trained runs reach together, see
+      :func:`~mmcggm.benchmark.ensemble.ensemble_accuracies`;
     - ``metrics``: of the test, to be shown, the one that decides first; ``'validation'`` is the best value on
       the validation split;
     - ``checkpoint``: ``'best'``, the one that the config's ``CheckpointHook`` found best on the
@@ -126,6 +130,13 @@ class Benchmark:
         self.settings = tuple(cfg['settings'])
         self.methods = tuple(methods)
         self.seeds = tuple(cfg['seeds'])
+        self._seeds = {name: tuple(entry.get('seeds', self.seeds)) for name, entry in methods.items()}
+        self.references = tuple(name for name in cfg.get('references', ()) if name in methods)
+        self.ensembles: dict[str, Mapping[str, Any]] = {
+            name: entry
+            for name, entry in cfg.get('ensembles', {}).items()
+            if set(entry['methods']) <= set(methods)
+        }
         self.baseline: str = cfg['baseline']
         self.metrics = tuple(cfg['metrics'])
         self._checkpoint: str = cfg['checkpoint']
@@ -167,9 +178,11 @@ class Benchmark:
         """
         return [
             self._run(setting, method, seed, self.candidates[setting, method][number], None, choice)
-            for seed in self.seeds  # first, so that a benchmark that was stopped compares all methods
+            # Seeds first, so that a benchmark that was stopped compares all methods.
+            for seed in dict.fromkeys(seed for seeds in self._seeds.values() for seed in seeds)
             for setting in self.settings
             for method in self.methods
+            if seed in self._seeds[method]
             for number in [0 if choice is None else choice[setting, method]]
         ]
 

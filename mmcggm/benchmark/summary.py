@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,23 @@ from scipy import stats
 
 from .grid import Benchmark, Run
 from .results import read_result
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What sets a method apart from another.
+
+    Attributes:
+        difference: Mean difference over the seeds that both have; NaN without any, and to itself.
+        p_value: Two-sided, of a paired t-test over these seeds; NaN for fewer than two, and where a value is
+            not finite.
+        p_holm: The same, corrected for the number of methods that are compared with that one in this setting
+            and metric.
+    """
+
+    difference: float = math.nan
+    p_value: float = math.nan
+    p_holm: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -26,11 +43,7 @@ class Row:
         values: Of these runs.
         mean: Of the values.
         std: Of the values, with n - 1 in the denominator; NaN for one.
-        difference: Mean difference to the baseline over the seeds that both have; NaN without any, and
-            for the baseline itself.
-        p_value: Two-sided, of a paired t-test over these seeds; NaN for fewer than two, and where a value is
-            not finite.
-        p_holm: The same, corrected for the number of methods that are compared in this setting and metric.
+        against: The comparison with the baseline, and with each further reference, by its name.
     """
 
     setting: str
@@ -40,13 +53,22 @@ class Row:
     values: tuple[float, ...]
     mean: float
     std: float
-    difference: float
-    p_value: float
-    p_holm: float = math.nan
+    against: Mapping[str, Comparison] = field(default_factory=dict)
 
 
-def summarise(benchmark: Benchmark, runs: Sequence[Run], work_dir: Path) -> list[Row]:
+def summarise(
+    benchmark: Benchmark,
+    runs: Sequence[Run],
+    work_dir: Path,
+    ensembles: Mapping[tuple[str, str], Mapping[int, float]] | None = None,
+) -> list[Row]:
     """Return a row for each setting, method and metric with a finished run among ``runs``.
+
+    Args:
+        benchmark: What ``runs`` are of.
+        runs: Its runs.
+        work_dir: Where their folders are.
+        ensembles: Accuracy of the ensembles, see :func:`~mmcggm.benchmark.ensemble.ensemble_accuracies`.
 
     Raises:
         ValueError: If a result lacks a metric; it names those that there are.
@@ -59,34 +81,40 @@ def summarise(benchmark: Benchmark, runs: Sequence[Run], work_dir: Path) -> list
         reached = dict(result['metrics'])
         if 'validation' in result:
             reached['validation'] = result['validation']['value']
+        if 'limited_share' in result:
+            reached['limited_share'] = result['limited_share']
         for metric in benchmark.metrics:
             if metric not in reached:
                 raise ValueError(f"`metrics` names '{metric}', but {run} has {sorted(reached)}.")
             found.setdefault((run.setting, run.method, metric), {})[run.seed] = reached[metric]
+    for (setting, name), accuracies in (ensembles or {}).items():
+        found[setting, name, 'accuracy'] = dict(accuracies)
+    references = (benchmark.baseline, *benchmark.references)
     rows = [
-        _row(setting, method, metric, found[setting, method, metric], baseline)
+        _row(setting, method, metric, found, references)
         for setting in benchmark.settings
-        for method in benchmark.methods
+        for method in (*benchmark.methods, *benchmark.ensembles)
         for metric in benchmark.metrics
         if (setting, method, metric) in found
-        for baseline in [
-            {} if method == benchmark.baseline else found.get((setting, benchmark.baseline, metric), {})
-        ]
     ]
-    families: dict[tuple[str, str], list[float]] = {}
-    for row in rows:
-        if not math.isnan(row.p_value):
-            families.setdefault((row.setting, row.metric), []).append(row.p_value)
-    corrected = {family: dict(zip(ps, holm(ps), strict=True)) for family, ps in families.items()}
-    return [
-        replace(row, p_holm=corrected.get((row.setting, row.metric), {}).get(row.p_value, math.nan))
-        for row in rows
-    ]
+    return [_corrected(row, rows) for row in rows]
 
 
-def _row(setting: str, method: str, metric: str, values: dict[int, float], baseline: dict[int, float]) -> Row:
+def _row(
+    setting: str,
+    method: str,
+    metric: str,
+    found: Mapping[tuple[str, str, str], Mapping[int, float]],
+    references: Sequence[str],
+) -> Row:
+    values = found[setting, method, metric]
     own = np.array(list(values.values()))
-    differences = np.array([value - baseline[seed] for seed, value in values.items() if seed in baseline])
+    against = {}
+    for reference in references:
+        others = {} if method == reference else found.get((setting, reference, metric), {})
+        differences = np.array([value - others[seed] for seed, value in values.items() if seed in others])
+        mean = float(differences.mean()) if len(differences) else math.nan
+        against[reference] = Comparison(mean, paired_p_value(differences))
     return Row(
         setting=setting,
         method=method,
@@ -95,9 +123,23 @@ def _row(setting: str, method: str, metric: str, values: dict[int, float], basel
         values=tuple(own.tolist()),
         mean=float(own.mean()),
         std=float(own.std(ddof=1)) if len(own) > 1 else math.nan,
-        difference=float(differences.mean()) if len(differences) else math.nan,
-        p_value=paired_p_value(differences),
+        against=against,
     )
+
+
+def _corrected(row: Row, rows: Sequence[Row]) -> Row:
+    """Return a row with p values that are corrected for the methods of its setting and metric."""
+    against = {}
+    for reference, comparison in row.against.items():
+        family = [
+            p
+            for other in rows
+            if (other.setting, other.metric) == (row.setting, row.metric)
+            and not math.isnan(p := other.against[reference].p_value)
+        ]
+        corrected = dict(zip(family, holm(family), strict=True))
+        against[reference] = replace(comparison, p_holm=corrected.get(comparison.p_value, math.nan))
+    return replace(row, against=against)
 
 
 def paired_p_value(differences: np.ndarray) -> float:

@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from mmcggm.utils.atomic import replacing
 from mmcggm.utils.csv_files import write_rows
@@ -17,7 +18,9 @@ from .summary import Row
 
 
 def to_markdown(rows: Sequence[Row], metrics: Sequence[str], costs: Mapping[str, Cost] | None = None) -> str:
-    """Return a table with a line a setting and method; difference and p are of the first metric.
+    """Return a table with a line a setting and method; differences and p are of the first metric.
+
+    The first reference is the baseline, whose columns have no name.
 
     Args:
         rows: Of :func:`summarise`.
@@ -26,21 +29,30 @@ def to_markdown(rows: Sequence[Row], metrics: Sequence[str], costs: Mapping[str,
     """
     about_costs = ['step time', 'memory', 'steps'] if costs else []
     lines = [
-        ['setting', 'method', *metrics, f'Δ {metrics[0]}', 'p', 'p (Holm)', 'seeds', *about_costs],
-        ['---'] * (len(metrics) + 6 + len(about_costs)),
+        ['setting', 'method', *metrics, f'Δ {metrics[0]}', 'p', 'p (Holm)'],
     ]
+    for reference in list(rows[0].against)[1:]:
+        lines[0] += [f'Δ to {reference}', f'p to {reference} (Holm)']
+    lines[0] += ['seeds', *about_costs]
+    lines.append(['---'] * len(lines[0]))
     for (setting, method), by_metric in _by_method(rows).items():
         first = by_metric[metrics[0]]
-        cells = [_mean_and_std(by_metric[metric]) for metric in metrics]
+        cells = [_mean_and_std(by_metric[metric]) if metric in by_metric else '–' for metric in metrics]
+        baseline, *others = first.against.values()
         cost = (costs or {}).get(method)
         lines.append(
             [
                 setting,
                 method,
                 *cells,
-                '–' if math.isnan(first.difference) else f'{first.difference:+.3f}',
-                _p_value(first.p_value),
-                _p_value(first.p_holm),
+                _difference(baseline.difference),
+                _p_value(baseline.p_value),
+                _p_value(baseline.p_holm),
+                *(
+                    cell
+                    for other in others
+                    for cell in (_difference(other.difference), _p_value(other.p_holm))
+                ),
                 str(len(first.seeds)),
                 *(f'{part:.2f}' if cost else '–' for part in (cost or about_costs)),
             ]
@@ -62,7 +74,7 @@ def to_csv(rows: Sequence[Row]) -> str:
     joined = ('seeds', 'values')
     write_rows(
         buffer,
-        [{k: ' '.join(map(str, v)) if k in joined else v for k, v in asdict(row).items()} for row in rows],
+        [{k: ' '.join(map(str, v)) if k in joined else v for k, v in _cells(row).items()} for row in rows],
     )
     return buffer.getvalue()
 
@@ -70,10 +82,18 @@ def to_csv(rows: Sequence[Row]) -> str:
 def to_json(rows: Sequence[Row]) -> str:
     """Return a list of objects; what is not a number is null."""
     cells = [
-        {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in asdict(row).items()}
+        {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in _cells(row).items()}
         for row in rows
     ]
     return json.dumps(cells, indent=2, ensure_ascii=False) + '\n'
+
+
+def _cells(row: Row) -> dict[str, Any]:
+    """Return what a row holds by name; comparisons with others than the baseline name them."""
+    cells = asdict(row)
+    for i, (reference, comparison) in enumerate(cells.pop('against').items()):
+        cells |= {f'{name} to {reference}' if i else name: value for name, value in comparison.items()}
+    return cells
 
 
 def write_tables(
@@ -98,6 +118,10 @@ def write_tables(
 
 def _mean_and_std(row: Row) -> str:
     return f'{row.mean:.3f}' if math.isnan(row.std) else f'{row.mean:.3f} ± {row.std:.3f}'
+
+
+def _difference(value: float) -> str:
+    return '–' if math.isnan(value) else f'{value:+.3f}'
 
 
 def _p_value(value: float) -> str:

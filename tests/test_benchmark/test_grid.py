@@ -58,6 +58,13 @@ def test_every_method_runs_in_every_setting_with_every_seed(root):
     assert [run.seed for run in runs] == [3] * 4 + [4] * 4
 
 
+def test_a_methods_own_seeds_stand_in_place_of_the_others(root):
+    methods = config()['methods']
+    methods['fast']['seeds'] = [4, 5]
+    found = [(run.method, run.seed) for run in Benchmark(config(methods=methods), root=root).finals()]
+    assert found == [('plain', 3)] * 2 + [('plain', 4), ('fast', 4)] * 2 + [('fast', 5)] * 2
+
+
 def test_overrides_of_the_call_come_last(root):
     assert {
         run.cfg.optim_wrapper.lr for run in Benchmark(config(), {'optim_wrapper.lr': 0.7}, root).finals()
@@ -92,6 +99,29 @@ def test_fingerprints_tell_configs_apart(root):
         (
             dict(methods={'plain': dict(config='method.py', after={'x': 'other'})}),
             "`methods\['plain'\].after` names 'other'",
+        ),
+        (dict(references=['plain']), "`references` names 'plain'"),
+        (dict(references=['other']), "`references` names 'other'"),
+        (dict(ensembles={'both': ['plain', 'fast']}), r"`ensembles\['both'\]` must be dict\(methods"),
+        (dict(ensembles={'both': dict(methods=['plain'], of='votes')}), "one of .*'probabilities', 'logits'"),
+        (dict(ensembles={'both': dict(methods=['plain', 'other'])}), 'must name methods of the benchmark'),
+        (dict(ensembles={'fast': dict(methods=['plain'])}), "its own name must be no method's"),
+        (
+            dict(ensembles={'a': dict(methods=['plain'])}, metrics=['loss']),
+            "the first of `metrics` is 'loss'",
+        ),
+        (
+            dict(methods={'plain': dict(config='method.py', seeds=[1, 1])}),
+            '`methods.*seeds` must be different',
+        ),
+        (
+            dict(
+                methods={
+                    'plain': dict(config='method.py'),
+                    'late': dict(config='method.py', after={'x': 'plain'}, seeds=[3, 9]),
+                }
+            ),
+            r"`methods\['late'\]` has the seeds \[9\], which 'plain' lacks",
         ),
         (dict(search=dict(budget=0, seeds=[1], space={})), '`search` must be dict'),
         (dict(search=dict(budget=2, seeds=[1, 1], space={})), '`search.seeds` must be different'),

@@ -20,11 +20,13 @@ def test_rows_hold_mean_deviation_and_paired_significance(benchmark_of_two, tmp_
         (method, metric) for method in SCORES for metric in ('accuracy', 'guide/audio')
     ]
     plain, _, fast, guide = rows
-    assert plain.mean == pytest.approx(np.mean(SCORES['plain'])) and math.isnan(plain.p_value)
+    assert plain.mean == pytest.approx(np.mean(SCORES['plain'])) and math.isnan(
+        plain.against['plain'].p_value
+    )
     assert fast.std == pytest.approx(np.std(SCORES['fast'], ddof=1))
-    assert fast.difference == pytest.approx(0.16 / 3)
+    assert fast.against['plain'].difference == pytest.approx(0.16 / 3)
     expected = stats.ttest_rel(SCORES['fast'], SCORES['plain']).pvalue
-    assert fast.p_value == pytest.approx(expected) == guide.p_value
+    assert fast.against['plain'].p_value == pytest.approx(expected) == guide.against['plain'].p_value
 
 
 def test_only_seeds_that_both_have_are_compared(benchmark_of_two, tmp_path):
@@ -35,7 +37,9 @@ def test_only_seeds_that_both_have_are_compared(benchmark_of_two, tmp_path):
         if row.method == 'fast'
     )
     assert fast.seeds == (0, 1) and fast.values == (0.75, 0.74)
-    assert fast.difference == pytest.approx(0.74 - 0.72) and math.isnan(fast.p_value)
+    assert fast.against['plain'].difference == pytest.approx(0.74 - 0.72) and math.isnan(
+        fast.against['plain'].p_value
+    )
 
 
 def test_results_of_another_config_do_not_count(benchmark_of_two, tmp_path):
@@ -122,6 +126,25 @@ def test_methods_of_a_setting_are_corrected_together(tmp_path):
     for run in benchmark.finals():
         (tmp_path / run.folder).mkdir(parents=True)
         write_result(tmp_path / run.folder, run.fingerprint, metrics={'a': values[run.method][run.seed]})
-    plain, near, far = summarise(benchmark, benchmark.finals(), tmp_path)
+    plain, near, far = (row.against['plain'] for row in summarise(benchmark, benchmark.finals(), tmp_path))
     assert math.isnan(plain.p_holm)
     assert near.p_holm == pytest.approx(near.p_value) and far.p_holm == pytest.approx(2 * far.p_value)
+
+
+def test_further_references_are_compared_with_as_the_baseline_is(benchmark_of_two, tmp_path):
+    finish(benchmark_of_two, tmp_path)
+    benchmark_of_two.references = ('fast',)
+    plain, *_ = summarise(benchmark_of_two, benchmark_of_two.finals(), tmp_path)
+    there = plain.against['fast']
+    benchmark_of_two.references, benchmark_of_two.baseline = (), 'fast'
+    plain, *_ = summarise(benchmark_of_two, benchmark_of_two.finals(), tmp_path)
+    assert there == plain.against['fast'] and there.difference == pytest.approx(-0.16 / 3)
+
+
+def test_an_ensemble_is_compared_on_the_seeds_that_it_has(benchmark_of_two, tmp_path):
+    finish(benchmark_of_two, tmp_path)
+    benchmark_of_two.ensembles = {'both': dict(methods=['plain', 'fast'])}
+    reached = {('clean', 'both'): {1: 0.8, 2: 0.9}}
+    *_, both = summarise(benchmark_of_two, benchmark_of_two.finals(), tmp_path, reached)
+    expected = np.mean([0.8 - SCORES['plain'][1], 0.9 - SCORES['plain'][2]])
+    assert both.seeds == (1, 2) and both.against['plain'].difference == pytest.approx(expected)

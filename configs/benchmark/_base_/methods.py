@@ -94,5 +94,6 @@ methods = {
     'UMT': dict(config='configs/umt/{data}.py', space={'optim_wrapper.balancer.lam': [0.1, 1.0, 10.0]}),
 }
 baseline = 'joint'
+references = ['multi-loss']
 seeds = list(range(5))
 checkpoint = 'best'
