@@ -1,4 +1,4 @@
-"""Joint training and single modalities on the synthetic family, at five unique shares, nothing searched.
+"""Joint training, balancing and single modalities on the synthetic family, five unique shares, no search.
 
 ``tools/analysis_tools/information_curve.py`` runs it and draws the curve.
 """
@@ -17,13 +17,18 @@ settings = {
 }
 methods = {
     'joint': dict(config='configs/baseline/{data}.py'),
+    'multi-loss': dict(config='configs/multi_loss/{data}.py'),
+    'MMPareto': dict(config='configs/mmpareto/{data}.py'),
+    'CGGM': dict(config='configs/cggm/{data}.py'),
+    'CGGM teaching': dict(config='configs/cggm/{data}_teaching.py'),
+    'CGGM paper': dict(config='configs/cggm/{data}_paper.py'),
     **{
         f'{modality} alone': dict(config='configs/single/{data}.py', overrides={'model.only': modality})
         for modality in modalities
     },
 }
 baseline = 'joint'
-seeds = list(range(3))
+seeds = list(range(5))
 checkpoint = 'best'
 search = None
 metrics = [

@@ -2,9 +2,10 @@
 
     python tools/analysis_tools/information_curve.py --out work_dirs/information.png
 
-Runs configs/benchmark/synthetic_information.py, joint training and each modality alone at every share, and
-lets the single modalities of a setting and seed predict together: the mean of their probabilities. Dashed is
-what no reader can surpass, computed from the family. The figures are written beside the runs, as
+Runs configs/benchmark/synthetic_information.py, joint training, balancing methods and each modality alone at
+every share, and lets the single modalities of a setting and seed predict together: the mean of their
+probabilities. Dashed is what no reader can surpass, computed from the family. The right panel shows what the
+others gain on joint training. The figures are written beside the runs, as
 information.json. Runs that have a result are not repeated. Exits with 1 if a run failed.
 """
 
@@ -77,7 +78,7 @@ def main() -> int:
         reached[ENSEMBLE][share].append(ensemble_accuracy(found, work_dir))
     with replacing(work_dir / 'information.json') as temporary:
         temporary.write_text(json.dumps(dict(reached=reached, best=best), indent=2) + '\n', encoding='utf-8')
-    save_figure(draw_information_curve(reached, best), args.out)
+    save_figure(draw_information_curve(reached, best, JOINT), args.out)
     names = list(reached)
     print('| unique share | ' + ' | '.join(names) + ' | best possible |')
     print('| --- |' + ' --- |' * (len(names) + 1))
