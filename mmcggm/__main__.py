@@ -42,6 +42,7 @@ COMMANDS = {
     'folds': Tool('folds.py', 'cross-validate on brain tumours, over folds of patients'),
     'plot balance': Tool('analysis_tools/plot_balance.py', 'what the balancer did in a training'),
     'plot slices': Tool('analysis_tools/plot_slices.py', 'segmentations beside their references'),
+    'plot costs': Tool('analysis_tools/plot_costs.py', 'what methods gain against what they cost'),
     'plot information': Tool('analysis_tools/information_curve.py', 'accuracy over shared information'),
     'plot confusion': Tool('analysis_tools/confusion_matrix.py', 'which classes are taken for which'),
     'plot tsne': Tool('analysis_tools/visualize_tsne.py', 'representations of each modality, in 2D'),

@@ -5,8 +5,8 @@
 If the config asks for a search, each method first tries its candidates on the validation split. Runs that
 have a result are not repeated, unless their config or data changed: stopped, the same command goes on. On
 several hosts that share the folder, the same command shares out the runs. With `--engine submitit` they are
-jobs of Slurm. The tables (Markdown, CSV, JSON), what the search tried (search.json) and a plot of the first
-metric against the cost are written beside the runs. Exits with 1 if a run failed.
+jobs of Slurm. The tables (Markdown, CSV, JSON), what the search tried (search.json) and a plot of what is
+gained against its cost are written beside the runs. Exits with 1 if a run failed.
 """
 
 import argparse
@@ -67,7 +67,7 @@ def main() -> int:
     from mmcggm.benchmark.data import DataFiles
     from mmcggm.benchmark.ensemble import ensemble_accuracies
     from mmcggm.engine.settings import read_config
-    from mmcggm.visualization.cost_plot import draw_costs
+    from mmcggm.visualization.cost_plot import cost_points, draw_costs
     from mmcggm.visualization.figures import save_figure
 
     work_dir = args.work_dir or Path('work_dirs', 'benchmark', args.config.stem)
@@ -85,7 +85,9 @@ def main() -> int:
         write_tables(rows, benchmark.metrics, work_dir, costs)
         print(to_markdown(rows, benchmark.metrics, costs), end='')
     if costs:
-        save_figure(draw_costs(rows, costs, benchmark.metrics[0], benchmark.baseline), work_dir / 'costs.png')
+        metric, baseline = benchmark.metrics[0], benchmark.baseline
+        panels = cost_points(rows, costs, metric, baseline)
+        save_figure(draw_costs(panels, metric, baseline), work_dir / 'costs.png')
         print(f'Plot: {work_dir / "costs.png"}')
     if failed:
         total = len(benchmark.trials) + len(runs)

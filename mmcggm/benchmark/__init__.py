@@ -8,7 +8,7 @@ from .pool import run_all
 from .results import read_result, write_result
 from .search import choose
 from .summary import Row, summarise
-from .table import to_markdown, write_tables
+from .table import read_tables, to_markdown, write_tables
 
 __all__ = [
     'KEYS',
@@ -20,6 +20,7 @@ __all__ = [
     'choose',
     'measure_costs',
     'read_result',
+    'read_tables',
     'run_all',
     'summarise',
     'to_markdown',

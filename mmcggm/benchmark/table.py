@@ -6,7 +6,7 @@ import io
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,25 @@ def to_json(rows: Sequence[Row]) -> str:
         for row in rows
     ]
     return json.dumps(cells, indent=2, ensure_ascii=False) + '\n'
+
+
+def read_tables(folder: Path) -> tuple[list[Row], dict[str, Cost]]:
+    """Return rows, without their comparisons, and costs by method that :func:`write_tables` wrote.
+
+    Raises:
+        FileNotFoundError: If the folder has no ``table.json``; without ``costs.json`` there are no costs.
+    """
+    path = folder / 'table.json'
+    if not path.exists():
+        raise FileNotFoundError(f"'{folder}' holds no table.json: is it the folder of a finished benchmark?")
+    names = [field.name for field in fields(Row) if field.name != 'against']
+    rows = []
+    for cells in json.loads(path.read_text(encoding='utf-8')):
+        cells = {name: math.nan if cells[name] is None else cells[name] for name in names}
+        rows.append(Row(**{**cells, 'seeds': tuple(cells['seeds']), 'values': tuple(cells['values'])}))
+    costs = folder / 'costs.json'
+    found = json.loads(costs.read_text(encoding='utf-8')) if costs.exists() else []
+    return rows, {cells.pop('method'): Cost(**cells) for cells in found}
 
 
 def _cells(row: Row) -> dict[str, Any]:

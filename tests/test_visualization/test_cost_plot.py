@@ -1,7 +1,10 @@
 """Where a plot of costs writes the names of methods, and that each is there."""
 
-import math
+import runpy
+import sys
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from mmcggm.benchmark import Cost, Row
-from mmcggm.visualization.cost_plot import draw_costs, spread
+from mmcggm.benchmark import Cost, Row, read_tables, write_tables
+from mmcggm.benchmark.summary import Comparison
+from mmcggm.visualization.cost_plot import cost_points, draw_costs, spread
 
 PLACES = st.lists(st.floats(0, 1), min_size=1, max_size=6).map(sorted)
 
@@ -35,16 +39,49 @@ def test_names_move_as_little_as_possible(places):
     assert spread(places, gap) == pytest.approx(best.x, abs=1e-3)
 
 
+AGAINST = {'plain': Comparison()}
+
+
+def row(setting: str, method: str, values: tuple[float, ...], seeds: tuple[int, ...] = (0, 1)) -> Row:
+    return Row(setting, method, 'a', seeds, values, sum(values) / len(values), 0.07, AGAINST)
+
+
+COSTS = {'plain': Cost(1, 1, 1), 'twin': Cost(1, 1, 1), 'slow': Cost(2, 1, 3)}
+ROWS = [
+    row(setting, method, (mean, mean + 0.1))
+    for setting in ('clean', 'noisy')
+    for method, mean in zip(COSTS, (0.5, 0.5, 0.55), strict=True)
+]
+
+
 def test_each_method_of_a_setting_is_named_once(tmp_path):
-    costs = {'plain': Cost(1, 1, 1), 'twin': Cost(1, 1, 1), 'slow': Cost(2, 1, 3)}
-    rows = [
-        Row(setting, method, 'a', (0, 1), (0.5, 0.6), mean, 0.07, math.nan, math.nan)
-        for setting in ('clean', 'noisy')
-        for method, mean in zip(costs, (0.5, 0.5, 0.55), strict=True)
-    ]
-    figure = draw_costs(rows, costs, 'a', 'plain')
+    figure = draw_costs(cost_points(ROWS, COSTS, 'a', 'plain'), 'a', 'plain')
     assert [ax.get_title(loc='left') for ax in figure.axes] == ['clean', 'noisy']
     for ax in figure.axes:
         names = {text.get_text(): text.xyann[1] for text in ax.texts}
-        assert set(names) == set(costs) and len(set(names.values())) == 3
+        assert set(names) == set(COSTS) and len(set(names.values())) == 3
     figure.savefig(tmp_path / 'costs.png')
+
+
+def test_points_are_paired_differences_over_the_seeds_that_both_have():
+    rows = [row('s', 'plain', (0.5, 0.7, 0.9), (0, 1, 2)), row('s', 'slow', (0.8, 0.9, 0.1), (1, 0, 7))]
+    plain, slow = cost_points([*rows, row('s', 'unmeasured', (1.0, 1.0))], COSTS, 'a', 'plain')['s']
+    assert (plain.method, plain.gain, plain.error, plain.time) == ('plain', 0, 0, 1)
+    assert slow.gain == pytest.approx(0.25) and slow.time == 6
+    assert slow.error == pytest.approx(0.15)  # of 0.1 and 0.4
+
+
+def test_several_benchmarks_share_a_picture(tmp_path, monkeypatch):
+    for name in ('first', 'second'):
+        (tmp_path / name).mkdir()
+        write_tables([*ROWS, row('none', 'twin', (1.0, 1.0))], ['a'], tmp_path / name, COSTS)
+    rows, costs = read_tables(tmp_path / 'first')
+    assert rows[: len(ROWS)] == [replace(row, against={}) for row in ROWS] and costs == COSTS
+    out = tmp_path / 'costs.png'
+    tool = Path(__file__).parents[2] / 'tools' / 'analysis_tools' / 'plot_costs.py'
+    folders = [tmp_path / 'first', tmp_path / 'second']
+    arguments = [*folders, '--metric', 'a', '--baseline', 'plain', '--out', out]
+    monkeypatch.setattr(sys, 'argv', [str(tool), *map(str, arguments)])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(tool), run_name='__main__')
+    assert end.value.code == 0 and out.stat().st_size > 0
