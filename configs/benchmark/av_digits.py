@@ -17,7 +17,9 @@ methods = {
         for times in (72, 108)
     },
     **{
-        f'{name} alone': dict(config='configs/single/{data}.py', overrides={'model.only': name})
+        f'{name} alone': dict(
+            config='configs/single/{data}.py', overrides={'model.only': name}, seeds=list(range(10))
+        )
         for name in modalities
     },
     # Below a half AMCo would mask both modalities.

@@ -17,7 +17,9 @@ methods = {
         for times in (60, 90)
     },
     **{
-        f'{modality} alone': dict(config='configs/single/{data}.py', overrides={'model.only': modality})
+        f'{modality} alone': dict(
+            config='configs/single/{data}.py', overrides={'model.only': modality}, seeds=list(range(10))
+        )
         for modality in modalities
     },
     # In three times the epochs of the digits; AMCo would mask all omics below a third.

@@ -18,7 +18,9 @@ methods = {
         for times in (144, 216)
     },
     **{
-        f'{view} alone': dict(config='configs/single/{data}.py', overrides={'model.only': view})
+        f'{view} alone': dict(
+            config='configs/single/{data}.py', overrides={'model.only': view}, seeds=list(range(10))
+        )
         for view in views
     },
     # In six times the epochs of their configs.

@@ -93,6 +93,25 @@ methods = {
     ),
     'UMT': dict(config='configs/umt/{data}.py', space={'optim_wrapper.balancer.lam': [0.1, 1.0, 10.0]}),
 }
+# The baselines, CGGM and those that led on some set have more seeds, so that differences show.
+for _name in (
+    'joint',
+    'multi-loss',
+    'pretrained frozen',
+    'pretrained finetuned',
+    'CGGM',
+    'CGGM smoothed',
+    'CGGM teaching',
+    'DGL',
+    'DWA',
+    'Gradient-Blending',
+    'MCR',
+    'MLA',
+    'MMPareto',
+    'MSES',
+    'UMT',
+):
+    methods[_name]['seeds'] = list(range(10))
 baseline = 'joint'
 references = ['multi-loss']
 seeds = list(range(5))
