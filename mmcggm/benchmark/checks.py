@@ -12,7 +12,14 @@ NAME = re.compile(r'[\w.+= -]+')
 CHECKPOINTS = ('best', 'last')
 ENSEMBLES = ('probabilities', 'logits')  # what an ensemble takes the mean of
 REQUIRED = ('baseline', 'checkpoint', 'methods', 'metrics', 'seeds', 'settings')
-KEYS = (*REQUIRED, 'data', 'ensembles', 'references', 'search')  # what is read of a benchmark's config
+KEYS = (
+    *REQUIRED,
+    'data',
+    'ensembles',
+    'references',
+    'search',
+    'seeded',
+)  # what is read of a benchmark's config
 
 
 def check(cfg: Mapping[str, Any]) -> None:

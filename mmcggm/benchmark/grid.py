@@ -87,7 +87,9 @@ class Benchmark:
     - ``data``, at will: a name that stands for ``{data}`` in the paths, so that one list of methods serves
       several data sets;
     - ``settings``: by name, overrides for all methods;
-    - ``seeds``: a list of integers;
+    - ``seeds``: a list of integers. They are the trainings' ``randomness.seed``;
+    - ``seeded``, at will: further keys that are set to the seed of a run, such as
+      ``'train_dataloader.dataset.seed'`` of data that are split at random;
       A method's own ``seeds`` stand in their place;
     - ``baseline``: the method that others are compared with;
     - ``references``, at will: further methods that all are compared with;
@@ -145,6 +147,7 @@ class Benchmark:
         self.files = files or DataFiles()
         self.candidates: dict[tuple[str, str], list[dict[str, Any]]] = {}
         search = cfg.get('search')
+        self._seeded = ('randomness.seed', *cfg.get('seeded', ()))
         self.search_seeds = tuple(search['seeds']) if search else ()
         for method, entry in methods.items():
             path = entry['config'].replace('{data}', cfg.get('data', '{data}'))
@@ -196,7 +199,7 @@ class Benchmark:
         choice: Mapping[tuple[str, str], int] | None = None,
     ) -> Run:
         cfg = Config(self._cfgs[setting, method].to_dict())
-        cfg.merge_from_dict({**overrides, 'randomness.seed': seed})
+        cfg.merge_from_dict({**overrides, **dict.fromkeys(self._seeded, seed)})
         after = {}
         for key, other in self._after[method].items():
             number = 0 if choice is None else choice[setting, other]

@@ -65,6 +65,12 @@ def test_a_methods_own_seeds_stand_in_place_of_the_others(root):
     assert found == [('plain', 3)] * 2 + [('plain', 4), ('fast', 4)] * 2 + [('fast', 5)] * 2
 
 
+def test_a_seed_may_split_the_data_too(root):
+    key = 'train_dataloader.dataset.seed'
+    for run in Benchmark(config(seeded=[key]), root=root).finals():
+        assert run.cfg.train_dataloader.dataset.seed == run.cfg.randomness.seed == run.seed
+
+
 def test_overrides_of_the_call_come_last(root):
     assert {
         run.cfg.optim_wrapper.lr for run in Benchmark(config(), {'optim_wrapper.lr': 0.7}, root).finals()

@@ -1,0 +1,31 @@
+"""What led in ``brca.py`` on ten splits of the patients, one a seed; nothing is searched.
+
+One split has 154 patients to test, so that the next split may rank methods otherwise.
+"""
+
+_base_ = ['./brca.py']
+
+leading = (
+    'joint',
+    'multi-loss',
+    'pretrained frozen',
+    'pretrained finetuned',
+    'CGGM',
+    'CGGM smoothed',
+    'CGGM teaching',
+    'DGL',
+    'DWA',
+    'Gradient-Blending',
+    'MCR',
+    'MLA',
+    'MMPareto',
+    'MSES',
+    'UMT',
+)
+methods = dict(
+    _delete_=True,
+    **{name: _base_.methods[name] for name in (*leading, *(f'{m} alone' for m in _base_.modalities))},
+)
+seeds = list(range(10))
+seeded = [f'{split}_dataloader.dataset.seed' for split in ('train', 'val', 'test')]
+search = None
