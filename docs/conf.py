@@ -26,7 +26,7 @@ NEEDS = re.compile(r'^( *)<!-- needs: (.+?) -->$', re.MULTILINE)
 
 
 def show_needs(app, page: str, source: list[str]) -> None:
-    """Say in a sentence above a block of code what it needs: the mark that the tests read (CONTRIBUTING.md)."""
+    """Turn the mark above a block of code, which the tests read (CONTRIBUTING.md), into a sentence."""
     source[0] = NEEDS.sub(r'\1This needs \2.\n', source[0])
 
 
