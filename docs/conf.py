@@ -22,12 +22,12 @@ html_theme = 'furo'
 html_title = 'mmcggm'
 html_copy_source = False
 
-NEEDS = re.compile(r'^<!-- needs: (.+?) -->$', re.MULTILINE)
+NEEDS = re.compile(r'^( *)<!-- needs: (.+?) -->$', re.MULTILINE)
 
 
 def show_needs(app, page: str, source: list[str]) -> None:
-    """Say above a block of code what data it needs: the mark that the tests read (CONTRIBUTING.md)."""
-    source[0] = NEEDS.sub(r'*Needs \1:*', source[0])
+    """Turn the mark above a block of code, which the tests read (CONTRIBUTING.md), into a sentence."""
+    source[0] = NEEDS.sub(r'\1This needs \2.\n', source[0])
 
 
 def setup(app) -> None:

@@ -29,20 +29,20 @@ def init_model(
     """Build a model, give it the weights of a checkpoint, and bring it to a device to predict.
 
     Args:
-        config: Path of the config, or the config; None: that which the checkpoint keeps of its training,
-            which is read as data (see :mod:`mmcggm.engine.kept_config`).
-        checkpoint: Path of the checkpoint, or its name as MMEngine knows it; None: initial weights.
+        config: Path of the config, or the config itself. None: the config of the training, which the
+            checkpoint keeps and which is read as data (see :mod:`mmcggm.engine.kept_config`).
+        checkpoint: Path of the checkpoint, or its name as MMEngine knows it. None: initial weights.
         device: Such as ``'cuda:0'`` or ``'cpu'``. Default: an accelerator if there is one.
         options: Overrides of the config's settings, nested keys with dots.
         trust: Whether a checkpoint may hold more than data, and so run any code.
 
     Returns:
-        The model in evaluation mode, with the config as ``cfg`` and what the checkpoint tells of its data
-        set, such as ``classes``, as ``dataset_meta``.
+        The model in evaluation mode. Its attribute ``cfg`` is the config, and ``dataset_meta`` is what the
+        checkpoint says about the data set, such as ``classes``.
 
     Raises:
-        FileNotFoundError: If config or checkpoint are not there.
-        CheckpointError: If the checkpoint is more than data, or does not fit the model.
+        FileNotFoundError: If the config or the checkpoint does not exist.
+        CheckpointError: If the checkpoint holds more than data, or does not fit the model.
         ValueError: If neither is given, or a setting is wrong.
     """
     if config is None and checkpoint is None:

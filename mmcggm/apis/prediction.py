@@ -25,24 +25,24 @@ FEATURES = ('FeatureDataset', 'mmcggm.FeatureDataset')
 
 
 class PredictionInferencer:
-    """Predicts with a model that makes one prediction a sample, such as :class:`MultimodalPredictor`.
+    """Predicts with a model that makes one prediction for each sample, such as :class:`MultimodalPredictor`.
 
     Args:
-        config: Path of the config, or the config; None: that which the checkpoint keeps.
+        config: Path of the config, or the config itself. None: the config that the checkpoint keeps.
         checkpoint: Path of the checkpoint.
         device: Such as ``'cuda:0'`` or ``'cpu'``. Default: an accelerator if there is one.
-        task: ``'class'``, ``'multilabel'`` or ``'regression'``. Default: what the model's loss is for.
-        classes: Names of the classes or labels. Default: those that the checkpoint or the config tell.
+        task: ``'class'``, ``'multilabel'`` or ``'regression'``. Default: the task that the loss is for.
+        classes: Names of the classes or labels. Default: the names in the checkpoint or the config.
         batch_size: How many samples go through the model at once.
-        options: Overrides of the config's settings.
+        options: Overrides of settings in the config, nested keys with dots.
         trust: Whether a checkpoint may hold more than data, and so run any code.
 
     Attributes:
         model: The model.
-        modalities (tuple[str, ...]): What it takes.
+        modalities (tuple[str, ...]): The modalities that the model takes.
 
     Raises:
-        ValueError: If nothing tells the task, or a setting is wrong.
+        ValueError: If the task cannot be found out, or a setting is wrong.
 
     Example:
         >>> inferencer = PredictionInferencer('configs/cggm/mfeat.py', 'epoch_12.pth')

@@ -45,15 +45,15 @@ DATASETS = ('BraTSDataset', 'mmcggm.BraTSDataset')
 
 @dataclass(frozen=True, eq=False)
 class Segmentation:
-    """What a model says of a case.
+    """The segmentation of one case.
 
     Attributes:
         prepared: The case, as the network got it.
-        training_labels: uint8 (D, H, W) = (Z, X, Y) in the orientation LPS, in the classes' order.
+        training_labels: uint8 (D, H, W) = (Z, X, Y) in the orientation LPS, in the order of the classes.
         training_probabilities: float32 (K, D, H, W), where they were asked for, of the model's classes or
             regions.
-        convention: Whose numbers the labels get on disk.
-        notes: What is worth knowing of the case.
+        convention: The convention by which labels are numbered in the file.
+        notes: Remarks on the case, in sentences.
     """
 
     prepared: CaseInMemory
@@ -69,19 +69,19 @@ class Segmentation:
 
     @property
     def labels(self) -> np.ndarray:
-        """The labels as the file of the segmentation holds them: in the source's orientation and numbers."""
+        """The labels as in the file, (X, Y, Z): in the orientation and with the numbers of the source."""
         return self.prepared.on_disk(self.training_labels, self.convention.name)
 
     @property
     def probabilities(self) -> np.ndarray | None:
-        """Of each class or region (K, X, Y, Z), in the source's orientation; None if not asked for."""
+        """Probabilities (K, X, Y, Z) of each class or region, in the orientation of the source; or None."""
         if self.training_probabilities is None:
             return None
         return np.stack([self.prepared.in_source(volume) for volume in self.training_probabilities])
 
     @property
     def affine(self) -> np.ndarray:
-        """From the voxels of ``labels`` to mm, (4, 4)."""
+        """The matrix (4, 4) from voxels of ``labels`` to mm."""
         return self.prepared.header.get_best_affine()
 
     @property
@@ -151,21 +151,21 @@ class Job:
 class SegmentationInferencer:
     """Segments cases in files or arrays.
 
-    What the network gets is what it gets from the store of the same case, to the last bit, and so is the
-    segmentation.
+    The network gets the same values as from the store of a converted case, to the last bit, and gives the
+    same segmentation.
 
     Args:
-        config: Path of the config, or the config; None: that which the checkpoint keeps.
-        checkpoint: Path of the checkpoint, or of several of one network, an ensemble: the probabilities are
-            then the mean of theirs.
+        config: Path of the config, or the config itself. None: the config that the checkpoint keeps.
+        checkpoint: Path of the checkpoint, or paths of several checkpoints of one network. These are an
+            ensemble: their probabilities are averaged.
         device: Such as ``'cuda:0'`` or ``'cpu'``. Default: an accelerator if there is one.
         labels: Name of the label convention of the cases, see
-            :mod:`mmcggm.datasets.brats.label_conventions`. Default: what all segmentations in the source
-            tell; where there are none, what the naming of the files and the model's classes tell.
-        out_labels: Name of the convention that segmentations are written in. Default: the cases' own.
-        allow_missing: Whether a case may lack sequences. In a :class:`~mmcggm.guided.GuidedModel` each is
-            zero on its way into fusion, as in training; other models get an input of 0 everywhere, the mean
-            of the brain and the background.
+            :mod:`mmcggm.datasets.brats.label_conventions`. Default: found from all segmentations in the
+            source; without any, from the names of the files and the classes of the model.
+        out_labels: Name of the convention in which segmentations are written. Default: as the cases.
+        allow_missing: Whether a case may lack sequences. In a :class:`~mmcggm.guided.GuidedModel` a missing
+            sequence is zero where it enters fusion, as in training. Other models get an input of 0
+            everywhere, which is both the mean of the brain and the background.
         batch_size: How many slices, or patches of a volume, go through the network at once. Default: as the
             config says.
         options: Overrides of the config's settings.

@@ -12,6 +12,7 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.registry import HOOKS, DefaultScope
 
+from mmcggm.__main__ import COMMANDS, find
 from mmcggm.balancers import build_balancer
 from mmcggm.benchmark import KEYS, Benchmark
 from mmcggm.engine.settings import read_config
@@ -119,6 +120,10 @@ def test_commands_name_what_exists(block):
     """Tools, modules, tests and targets exist, tools take the flags, and configs take the options."""
     for command in commands_of(block):
         words = [word for word in shlex.split(command) if not re.fullmatch(r'[A-Z_]+=.*', word)]
+        if 'mmcggm' in words[:1]:
+            name = find(words[1:])
+            assert name, command
+            words = ['python', f'tools/{COMMANDS[name].file}', *words[1 + len(name.split()) :]]
         program = words[1] if words[0] in ('python', 'bash') else words[0]
         if program == '-m' and words[2].startswith('tests.'):
             assert (ROOT / words[2].replace('.', '/')).with_suffix('.py').is_file()

@@ -77,8 +77,8 @@ def test_the_readmes_figures_are_those_of_the_comparison():
     digits = [table_of(comparison, f'Noise {noise}:') for noise in ('0.3', '0.7')]
     names = {
         'joint, twice the epochs': 'joint',
-        'CGGM, as recommended': 'CGGM smoothed',
-        'CGGM, as in the paper': 'CGGM',
+        'CGGM': 'CGGM smoothed',
+        "paper's CGGM": 'CGGM',
         'TeachingCGGM': 'CGGM teaching',
         'GradientBlending': 'Gradient-Blending',
         'OGM with noise (GE)': 'OGM-GE',
