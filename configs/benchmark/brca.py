@@ -12,14 +12,14 @@ modalities = ('rna', 'methylation', 'mirna')
 methods = {
     **{
         f'joint {times} epochs': dict(
-            config='configs/baseline/{data}.py', overrides={'train_cfg.max_epochs': times}
+            config='configs/baseline/{data}.py',
+            overrides={'train_cfg.max_epochs': times},
+            seeds=list(range(5)),
         )
         for times in (60, 90)
     },
     **{
-        f'{modality} alone': dict(
-            config='configs/single/{data}.py', overrides={'model.only': modality}, seeds=list(range(10))
-        )
+        f'{modality} alone': dict(config='configs/single/{data}.py', overrides={'model.only': modality})
         for modality in modalities
     },
     # In three times the epochs of the digits; AMCo would mask all omics below a third.

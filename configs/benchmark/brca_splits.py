@@ -5,27 +5,11 @@ One split has 154 patients to test, so that the next split may rank methods othe
 
 _base_ = ['./brca.py']
 
-leading = (
-    'joint',
-    'multi-loss',
-    'pretrained frozen',
-    'pretrained finetuned',
-    'CGGM',
-    'CGGM smoothed',
-    'CGGM teaching',
-    'DGL',
-    'DWA',
-    'Gradient-Blending',
-    'MCR',
-    'MLA',
-    'MMPareto',
-    'MSES',
-    'UMT',
-)
 methods = dict(
     _delete_=True,
-    **{name: _base_.methods[name] for name in (*leading, *(f'{m} alone' for m in _base_.modalities))},
+    **{
+        name: _base_.methods[name] for name in (*_base_.ten_seeds, *(f'{m} alone' for m in _base_.modalities))
+    },
 )
-seeds = list(range(10))
 seeded = [f'{split}_dataloader.dataset.seed' for split in ('train', 'val', 'test')]
 search = None

@@ -53,13 +53,18 @@ def check(cfg: Mapping[str, Any]) -> None:
                     f"`methods['{method}'].after` names '{other}', which must be "
                     'another method, without `after`.'
                 )
-            seeds = (entry.get('seeds', cfg['seeds']), cfg['methods'][other].get('seeds', cfg['seeds']))
-            if lacking := sorted(set(seeds[0]) - set(seeds[1])):
+            own, others = (set(e.get('seeds', cfg['seeds'])) for e in (entry, cfg['methods'][other]))
+            if lacking := sorted(own.intersection(cfg['seeds']) - others):
                 raise ValueError(
                     f"`methods['{method}']` has the seeds {lacking}, which '{other}' lacks, after which it "
                     'comes.'
                 )
         _check_seeds(f"methods['{method}'].seeds", entry.get('seeds', ()))
+        if 'seeds' in entry and not set(entry['seeds']) & set(cfg['seeds']):
+            raise ValueError(
+                f"`methods['{method}'].seeds` are {list(entry['seeds'])}, but none is among the `seeds`, "
+                f'{list(cfg["seeds"])}.'
+            )
     _check_seeds('seeds', cfg['seeds'])
     _check_ensembles(cfg)
     if cfg['baseline'] not in cfg['methods']:

@@ -90,7 +90,7 @@ class Benchmark:
     - ``seeds``: a list of integers. They are the trainings' ``randomness.seed``;
     - ``seeded``, at will: further keys that are set to the seed of a run, such as
       ``'train_dataloader.dataset.seed'`` of data that are split at random;
-      A method's own ``seeds`` stand in their place;
+      A method takes those of ``seeds`` that its own ``seeds``, if it has any, also name;
     - ``baseline``: the method that others are compared with;
     - ``references``, at will: further methods that all are compared with;
     - ``ensembles``, at will: by name ``dict(methods=[NAMES])``, what trained runs reach together, see
@@ -132,7 +132,10 @@ class Benchmark:
         self.settings = tuple(cfg['settings'])
         self.methods = tuple(methods)
         self.seeds = tuple(cfg['seeds'])
-        self._seeds = {name: tuple(entry.get('seeds', self.seeds)) for name, entry in methods.items()}
+        self._seeds = {
+            name: tuple(seed for seed in self.seeds if seed in entry.get('seeds', self.seeds))
+            for name, entry in methods.items()
+        }
         self.references = tuple(name for name in cfg.get('references', ()) if name in methods)
         self.ensembles: dict[str, Mapping[str, Any]] = {
             name: entry
@@ -182,7 +185,7 @@ class Benchmark:
         return [
             self._run(setting, method, seed, self.candidates[setting, method][number], None, choice)
             # Seeds first, so that a benchmark that was stopped compares all methods.
-            for seed in dict.fromkeys(seed for seeds in self._seeds.values() for seed in seeds)
+            for seed in self.seeds
             for setting in self.settings
             for method in self.methods
             if seed in self._seeds[method]

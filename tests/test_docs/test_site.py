@@ -77,8 +77,7 @@ def test_the_readmes_figures_are_those_of_the_comparison():
     digits = [table_of(comparison, f'Noise {noise}:') for noise in ('0.3', '0.7')]
     names = {
         'joint, twice the epochs': 'joint',
-        'CGGM': 'CGGM smoothed',
-        "paper's CGGM": 'CGGM',
+        "paper's CGGM": 'CGGM paper',
         'TeachingCGGM': 'CGGM teaching',
         'GradientBlending': 'Gradient-Blending',
         'OGM with noise (GE)': 'OGM-GE',

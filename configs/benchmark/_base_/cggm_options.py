@@ -13,7 +13,7 @@ methods = {
     **{
         name: dict(config='configs/cggm/{data}_paper.py', overrides=overrides)
         for name, overrides in {
-            'CGGM': {},
+            'CGGM paper': {},
             'rho 1.3': {rho: 1.3},
             'rho 1.0': {rho: 1.0},
             'bounds 0 1': {bounds: (0.0, 1.0)},
