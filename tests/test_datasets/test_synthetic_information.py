@@ -35,6 +35,13 @@ def test_shares_are_the_knobs(parts, samples, seed):
     assert np.bincount(made.labels, minlength=4).max() - np.bincount(made.labels, minlength=4).min() <= 1
 
 
+def test_the_order_of_the_modalities_does_not_count():
+    first = family().draw(50, 0)
+    other = family(layers=dict(b=2, a=0), unique=dict(b=0.3, a=0.2)).draw(50, 0)
+    assert all(np.array_equal(first.inputs[name], other.inputs[name]) for name in 'ab')
+    assert np.array_equal(first.informed, other.informed)
+
+
 def test_the_label_is_where_it_is_said_to_be():
     made = family().draw(4000, 0)
     for index, latent in enumerate(made.latents.values()):

@@ -5,6 +5,7 @@ import math
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
@@ -16,7 +17,7 @@ from mmcggm.datasets.meld.converter import convert_folder as convert_meld
 from mmcggm.datasets.mosi_utterances.converter import convert_folder as convert_mosi
 from mmcggm.datasets.watch.converter import convert_recordings
 from mmcggm.engine.settings import read_config
-from mmcggm.registry import MODELS
+from mmcggm.registry import DATASETS, MODELS
 from tests.formats.real_sets import write_brca, write_leaves100, write_meld, write_mosi, write_watch
 
 ROOT = Path(__file__).parents[2]
@@ -94,6 +95,19 @@ def test_a_control_has_the_same_methods_and_an_admitted_set_has_all(name):
         assert folders == {path.parent.name for path in (ROOT / 'configs').glob('*/mfeat.py')} - {'benchmark'}
     else:
         assert folders == {'baseline', 'cggm', 'mmpareto', 'multi_loss', 'ogm', 'pretrained', 'single'}
+
+
+@pytest.mark.parametrize('name', SETS)
+def test_a_saved_config_reads_the_rows_of_the_config(name, root, tmp_path):
+    cfg = Config.fromfile(ROOT / f'configs/baseline/{name}.py')
+    cfg.dump(tmp_path / 'saved.py')
+    saved = Config.fromfile(tmp_path / 'saved.py')
+    for split in ('train', 'val', 'test'):
+        rows = []
+        for config in (cfg, saved):
+            config[f'{split}_dataloader'].dataset.data_root = str(root(name))
+            rows.append(DATASETS.build(config[f'{split}_dataloader'].dataset).data_list)
+        assert np.array_equal(*rows)
 
 
 @pytest.mark.parametrize('name', [*SETS, 'mfeat', 'av_digits'])

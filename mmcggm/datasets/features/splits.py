@@ -59,6 +59,9 @@ def assign_by_fraction(
 ) -> np.ndarray:
     """Return the split of each row, text ``(count,)``, drawn by scikit-learn.
 
+    The order of ``fractions`` does not count: MMEngine sorts the names when it saves a config, and with a
+    saved config, too, nothing may be tested that has trained.
+
     Args:
         fractions: Of each split; together one. With groups, fractions of the groups.
         count: How many rows.
@@ -69,7 +72,8 @@ def assign_by_fraction(
     Raises:
         ValueError: If fractions are none, or there are too few rows, groups or rows of a class for them.
     """
-    shares = list(fractions.values())
+    names = sorted(fractions)
+    shares = [fractions[name] for name in names]
     if (
         not all(isinstance(share, (int, float)) and share > 0 for share in shares)
         or abs(sum(shares) - 1) > 1e-6
@@ -97,7 +101,6 @@ def assign_by_fraction(
     sizes = _shares_of(available, shares)
     assigned = np.full(count, '', dtype=f'<U{max(map(len, fractions))}')
     left = np.arange(count)
-    names = list(fractions)
     for place, name in enumerate(names[:-1]):
         splitter = kind(
             n_splits=1, train_size=sizes[place], test_size=sum(sizes[place + 1 :]), random_state=seed

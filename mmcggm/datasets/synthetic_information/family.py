@@ -82,7 +82,7 @@ class InformationFamily:
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        return tuple(self.layers)
+        return tuple(sorted(self.layers))  # MMEngine sorts them, too, when it saves a config
 
     def draw(self, samples: int, stream: int) -> Drawn:
         """Draw samples; their shares are exact up to one sample each.
@@ -98,13 +98,13 @@ class InformationFamily:
         places = np.zeros((len(self.layers) + 1, len(self.layers)), dtype=bool)
         places[0] = True
         np.fill_diagonal(places[1:], True)
-        shares = np.cumsum([self.shared, *(self.unique.get(name, 0.0) for name in self.layers)])
+        shares = np.cumsum([self.shared, *(self.unique.get(name, 0.0) for name in self.modalities)])
         informed = np.zeros((samples, len(self.layers)), dtype=bool)
         start = 0
         for place, end in zip(places, np.rint(shares * samples).astype(int), strict=True):
             informed[order[start:end]] = place
             start = end
-        latents = {name: rng.standard_normal((samples, self.dim)) for name in self.layers}
+        latents = {name: rng.standard_normal((samples, self.dim)) for name in self.modalities}
         for index, latent in enumerate(latents.values()):
             latent[np.arange(samples), labels] += self.signal * informed[:, index]
         inputs = {name: self.transform(name, latent).astype(np.float32) for name, latent in latents.items()}

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from mmcggm.datasets import FeatureDataset
 from mmcggm.datasets.features.dataset import FeatureDataset as Features
+from mmcggm.datasets.features.splits import assign_by_fraction
 from tests.formats.features import CHANNELS, ROWS, arrays, write, write_tables
 
 SPLITS = ('train', 'val', 'test')
@@ -108,6 +109,18 @@ def test_fractions_are_alike_in_classes_and_follow_the_seed(root):
     again = dataset(root, splits=FRACTIONS)
     assert np.array_equal(again.data_list, parts[0].data_list)
     assert not np.array_equal(dataset(root, splits=FRACTIONS, seed=1).data_list, parts[0].data_list)
+
+
+@given(order=st.permutations(SPLITS), seed=st.integers(0, 5))
+@settings(max_examples=12, deadline=None)
+def test_the_order_of_the_fractions_does_not_count(order, seed):
+    """MMEngine sorts names when it saves a config: a test with the saved one must test the same rows."""
+    strata = np.arange(60) % 3
+    drawn = [
+        assign_by_fraction({split: FRACTIONS[split] for split in names}, 60, seed, strata)
+        for names in (SPLITS, order)
+    ]
+    assert np.array_equal(*drawn)
 
 
 @given(seed=st.integers(0, 1000), shift=st.floats(-1000, 1000), train=st.integers(2, 50))
