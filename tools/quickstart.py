@@ -2,7 +2,7 @@
 
     python tools/quickstart.py
 
-Converts the recordings that the installed seglearn brings (1,457 windows of two seconds train, six subjects),
+Converts the recordings that the installed seglearn brings (1,449 windows of two seconds train, six subjects),
 trains two encoders balanced by CGGM, tests them on two subjects that were never seen, and draws how they were
 balanced. It does so by other commands, which it prints for you to go on with. All files go to data/ and
 work_dirs/ in the current folder; a run that was stopped is continued by the same command.
