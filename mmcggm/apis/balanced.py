@@ -64,6 +64,7 @@ class Balanced:
         self.task = task_of(task)
         self.teachers = Teachers({}, self.encoders)
         self.fuses_affinely: bool | None = None
+        self.reaches: dict[str, bool] = {}
         self.balancer: Balancer | None = None
         self.clock = Clock()
         self.updates = updates

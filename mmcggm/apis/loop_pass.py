@@ -30,6 +30,7 @@ class LoopPass(GuidedPass):
         if not self.found:
             raise RuntimeError(f'No encoder of {self.modalities} was called inside `balanced.watch`.')
         self._task_loss = loss
+        self.check_reach()
         _ = self.guide_losses  # with their graphs, whoever asks for scores first
 
     def rerun(self, changes: Mapping[int, Any]) -> GuidedPass:
