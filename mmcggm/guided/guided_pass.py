@@ -319,6 +319,17 @@ class GuidedPass(Pass):
         by_name = dict(zip(self._present, fitted, strict=True))
         return self._each(by_name.__getitem__)
 
+    def adds_up(self) -> bool | None:
+        received = [own for modality in self._present if (own := self._graphs(modality))]
+        if not received or not self.called_head:
+            return None
+        try:
+            return is_affine(self.output, received)
+        except RuntimeError as error:
+            if 'double backward' in str(error):  # what a compiled model can't do
+                return None
+            raise
+
     def unimodal_losses(self) -> list[Tensor | None]:
         return self._each(lambda modality: self._at_encoders(self._raw_losses[modality], [modality]))
 
