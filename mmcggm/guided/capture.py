@@ -99,8 +99,8 @@ def _hooked(
         if change is not None and callable(encoder.key):
             raise ValueError(
                 f'`encoders.{encoder.modality}.key` is a function, so what it picks can not be changed on '
-                'its way into fusion, which the method or `present` asks for: name entries, or choose '
-                'another method.'
+                'its way into fusion, which the method, `only` or `present` asks for: name entries, such as '
+                '[1, -1] for the last state of a GRU.'
             )
         if encoder.source == 'output':
             handles.append(module.register_forward_hook(_output_hook(encoder, keep, change)))
