@@ -39,7 +39,8 @@ def test_error_inside_a_package_is_passed_on(tmp_path, monkeypatch):
 
 
 def test_import_says_nothing_of_what_is_not_used():
-    code = "import warnings, mmcggm.apis, mmcggm.engine; warnings.warn('MultiScaleDeformableAttention of another')"
+    warning = 'MultiScaleDeformableAttention of another'
+    code = f'import warnings, mmcggm.apis, mmcggm.engine; warnings.warn({warning!r})'
     done = subprocess.run([sys.executable, '-c', code], check=True, capture_output=True, text=True)
     lines = [line for line in done.stderr.splitlines() if 'Warning: ' in line]
-    assert [line.partition('Warning: ')[2] for line in lines] == ['MultiScaleDeformableAttention of another']
+    assert [line.partition('Warning: ')[2] for line in lines] == [warning]

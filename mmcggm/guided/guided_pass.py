@@ -18,6 +18,7 @@ from torch.nn.utils import parametrize
 
 from mmcggm.balancers import Change, Pass, differentiated_once
 from mmcggm.balancers.pass_record import sum_of_present
+from mmcggm.structures.misfit import naming_misfit
 from mmcggm.structures.nested import check_pyramid, float_tensors, map_tensors
 from mmcggm.structures.sequences import is_padded, pool_tokens
 
@@ -30,6 +31,11 @@ from .reach import reaching, unreached_message
 from .shares import affine_shares, is_affine
 from .tasks import Task
 from .teachers import Teachers
+
+FOR_SEQUENCES = (
+    "Pick one vector of a sequence by the encoder's `key` (`[1, -1]` is the last state of a GRU), or take an "
+    '`AutoGuide`, which pools (`pool`, `layout`).'
+)
 
 
 class Guided(Protocol):
@@ -363,8 +369,10 @@ class GuidedPass(Pass):
         predictions = {}
         for modality, value in self._inputs.items():
             there = self.there[modality]
+            seen = map_tensors(partial(of_samples, there=there), value)
             with naming_guide(modality):
-                output = self.guided.guides[modality](map_tensors(partial(of_samples, there=there), value))
+                with naming_misfit(f"The guide of '{modality}'", seen, sequences=FOR_SEQUENCES):
+                    output = self.guided.guides[modality](seen)
                 predictions[modality] = self.guided.task.fit(
                     self.guided.model, output, self._batch_of(modality)
                 )
