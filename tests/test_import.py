@@ -36,3 +36,11 @@ def test_error_inside_a_package_is_passed_on(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ModuleNotFoundError, match='another_missing_package'):
         import_optional('broken_package', extra='brats')
+
+
+def test_import_says_nothing_of_what_is_not_used():
+    warning = 'MultiScaleDeformableAttention of another'
+    code = f'import warnings, mmcggm.apis, mmcggm.engine; warnings.warn({warning!r})'
+    done = subprocess.run([sys.executable, '-c', code], check=True, capture_output=True, text=True)
+    lines = [line for line in done.stderr.splitlines() if 'Warning: ' in line]
+    assert [line.partition('Warning: ')[2] for line in lines] == [warning]

@@ -10,7 +10,7 @@ from torch import nn
 from mmcggm.guided import Task
 
 from .balanced import Balanced, Encoders, Head
-from .magnitude import Method
+from .method import Method
 from .task_of import Target
 
 
@@ -25,6 +25,8 @@ def balance(
     target: Target | None = None,
     sample: Any = None,
     updates: int | None = None,
+    only: str | None = None,
+    control: bool = False,
 ) -> Balanced:
     """Add guides to a model, so that its training can be balanced. Its ``forward`` stays as it is.
 
@@ -43,9 +45,12 @@ def balance(
             :class:`~mmcggm.guided.Task`, its config or registered name, or two functions of a guide's
             prediction and the target: the loss, a scalar, and the score of each sample ``(N,)``, higher if
             better.
-        method: Name or config of a method, or several. ``'CGGM'`` has the recommended settings. By default
-            the encoder's update is scaled where the optimizer is one like Adam, which undoes a scale of the
-            gradient, and the gradient where not; the log says so.
+        method: Name or config of a method, or several, or a :class:`~mmcggm.balancers.Balancer`; or None:
+            guides watch, and nothing is balanced. A name and a config mean the same settings: of CGGM those
+            that are recommended, and what the config says otherwise. A balancer stays as it is: that of
+            ``mmcggm.balancers.CGGM()`` are the settings of the paper. By default the encoder's update is
+            scaled where the optimizer is one like Adam, which undoes a scale of the gradient, and the
+            gradient where not. The log says which settings hold.
         guide: Config of a guide, or a module with a ``last_layer``. Default:
             :class:`~mmcggm.guided.AutoGuide`.
         guides: The same by modality, for those that differ.
@@ -57,6 +62,12 @@ def balance(
             pass is in evaluation mode and leaves generators of random numbers as they are.
         updates: How many updates the training has, for methods with a schedule. Default: schedules stay at
             their start.
+        only: The one modality that reaches fusion, in training and in prediction, as of
+            :class:`~mmcggm.guided.GuidedModel`: what a modality reaches alone.
+        control: Whether guides are trained on the encoders as they were before training, too, for
+            :meth:`Balanced.evaluate`: an encoder has learnt what its guide scores above this. It costs a
+            copy of the model and, for each batch, a pass without gradient and a step of the guides. The
+            training stays the same to the last bit.
 
     Raises:
         ValueError: If a setting does not fit the model; the message names it.
@@ -72,4 +83,6 @@ def balance(
         ...     optimizer.step()
         ...     optimizer.zero_grad()
     """
-    return Balanced(model, encoders, head, task, method, guide, guides, target, sample, updates)
+    return Balanced(
+        model, encoders, head, task, method, guide, guides, target, sample, updates, only, control
+    )

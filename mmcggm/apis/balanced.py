@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -15,11 +15,14 @@ from mmcggm.guided import Task
 from mmcggm.guided.encoder_paths import ModalityEncoder, check_disjoint, find_module
 from mmcggm.guided.guides import AutoGuide, build_guides
 from mmcggm.guided.heads import Heads
-from mmcggm.guided.teachers import Teachers
 
 from .forgotten import GUIDES, Guides, notice_unwatched, versions_of
+from .loop_control import LoopControl
+from .loop_guided import LoopGuided
 from .loop_pass import LoopPass, loss_of
-from .magnitude import Method, suited
+from .loop_scores import Run, loop_scores
+from .magnitude import suited
+from .method import Method, check_method
 from .sample import representations_of
 from .scaled_update import ScaledUpdate
 from .task_of import TARGET, Target, find_in, task_of
@@ -52,24 +55,27 @@ class Balanced:
         target: Target | None,
         sample: Any,
         updates: int | None,
+        only: str | None,
+        control: bool,
     ) -> None:
         if hasattr(model, GUIDES):
             raise ValueError('The model is balanced already: call `remove()` of what `balance` returned.')
         if isinstance(encoders, str):
             children = find_module(model, encoders, 'encoders').named_children()
             encoders = {name: f'{encoders}.{name}' for name, _ in children}
+        check_method(method)
+        found = tuple(ModalityEncoder.from_config(*entry) for entry in encoders.items())
+        names = [encoder.modality for encoder in found]
+        heads = Heads.from_config(head, names)
+        _check(model, found, heads, only)
         self.model = model
-        self.encoders = tuple(ModalityEncoder.from_config(*entry) for entry in encoders.items())
-        self.heads = Heads.from_config(head, self.modalities)
-        self.task = task_of(task)
-        self.teachers = Teachers({}, self.encoders)
-        self.fuses_affinely: bool | None = None
         self.balancer: Balancer | None = None
         self.clock = Clock()
         self.updates = updates
         self._method = method
         self._target = target
-        self._optimizer: Optimizer | None = None
+        self._has_control = control
+        self._control: LoopControl | None = None
         self._handles: list[Any] = []
         # Of the update under way:
         self._seen: LoopPass | None = None
@@ -78,14 +84,12 @@ class Balanced:
         self._before: dict[str, Any] = {}  # the method's state before the update was scaled
         self._versions: list[int] = []  # of the encoders' parameters, when the last pass was seen
         self._update: ScaledUpdate | None = None
-        self._check()
-        examples = None if sample is None else representations_of(model, self.encoders, sample)
-        built = build_guides(
-            model, self.encoders, self.heads, guide or dict(type=AutoGuide), dict(guides or {}), examples
-        )
+        examples = None if sample is None else representations_of(model, found, sample)
+        built = build_guides(model, found, heads, guide or dict(type=AutoGuide), dict(guides or {}), examples)
         like = next(iter(model.parameters()))
         dtype = torch.promote_types(like.dtype, torch.float32)
         model.add_module(GUIDES, Guides(built).to(like.device, dtype))
+        self._guided = LoopGuided(model, found, heads, task_of(task), only)
         self._notice = model.register_forward_pre_hook(notice_unwatched)
 
     # What a loop calls.
@@ -105,11 +109,10 @@ class Balanced:
         while isinstance(wrapped := getattr(inner, 'optimizer', None), Optimizer):
             inner = wrapped
         held = {p for group in inner.param_groups for p in group['params']}
+        encoders = self._guided.encoders
         guides = [p for p in self.guides.parameters() if p not in held]
         lacking = [
-            e.modality
-            for e in self.encoders
-            if (own := e.parameters(self.model)) and not held.intersection(own)
+            e.modality for e in encoders if (own := e.parameters(self.model)) and not held.intersection(own)
         ]
         if guides or lacking:
             what = 'the guides' if guides else f'the encoders of {lacking}'
@@ -117,22 +120,15 @@ class Balanced:
                 f'The optimizer has not the parameters of {what}: make it from '
                 '`model.parameters()` after `mmcggm.balance`.'
             )
-        balancer = build_balancer(suited(self._method, inner, bool(self.heads.paths)), 'method')
-        needs = balancer.needs
-        if needs.validation or needs.survey or needs.epochs:
-            raise ValueError(
-                f'`method` is {balancer.name}, which must see epochs, validation or whole data sets: train '
-                'it through MMEngine (docs/any_model.md), or choose another.'
-            )
-        if needs.rates and isinstance(inner, LBFGS):
+        balancer = build_balancer(suited(self._method, inner, bool(self._guided.heads.paths)), 'method')
+        if balancer.needs.rates and isinstance(inner, LBFGS):
             raise ValueError(
                 f'{balancer.name} scales updates here, which LBFGS takes several times a step: set '
                 "`magnitude='gradient'` in `method`, or choose another optimizer."
             )
-        balancer.attach(
-            Training(self.modalities, [e.parameters(self.model) for e in self.encoders], self.clock)
-        )
+        balancer.attach(Training(self.modalities, [e.parameters(self.model) for e in encoders], self.clock))
         self._release()
+        self._control = LoopControl(self._guided, inner) if self._has_control else None
         self.balancer = balancer
         self._handles = [
             inner.register_step_pre_hook(self._before_step),
@@ -161,9 +157,11 @@ class Balanced:
                 'Nothing says where the target is: give `watch(target)`, or `balance(target=…)`.'
             )
         self._forget_what_was_not_stepped(balancer)
-        seen = LoopPass(self, balancer.name)
+        if self._control is not None:
+            self._control.accumulate()
         self.guides.unwatched = None
-        with seen.watching(seen.by_name(balancer.pass_changes())):
+        with self._guided.watch(balancer.pass_changes(), balancer.name) as seen:
+            seen.copies_call = self._control is not None
             yield seen
         if target is _AS_BALANCE_SAYS:
             target = find_in(seen.batch, cast(Target, self._target))
@@ -200,7 +198,10 @@ class Balanced:
         self._versions = versions_of(self.balancer.encoders)
         self.clock.iteration += 1
         guides = cast(Tensor, sum(seen.guide_losses))
-        return loss + share * (guides if added is None else guides + added)
+        total = loss + share * (guides if added is None else guides + added)
+        if self._control is not None:
+            self._control.see(seen, total, share)
+        return total
 
     def scale(self) -> None:
         """Balance the gradients now, rather than in ``optimizer.step()``.
@@ -227,8 +228,35 @@ class Balanced:
         self._undo(self._prepared())
         self.is_scaled, self._before = True, self._prepared().state_dict()
 
+    def evaluate(self, loader: Iterable[Any], run: Run | None = None) -> dict[str, float]:
+        """Return what guides and model score on a data set, in evaluation mode, over all processes.
+
+        Modes, batch statistics and generators of random numbers stay as they are.
+
+        Args:
+            loader: Of batches ``(inputs, target)``, with inputs by name in a dict or by position, or
+                ``(first, second, …, target)``; or, where ``target`` of :func:`balance` says where ``forward``
+                gets it, of inputs alone. Tensors are brought to the device of the model.
+            run: For other batches, a function of one that calls the model once and returns the target.
+
+        Returns:
+            ``guide/{modality}``, the score of each guide; ``fused``, that of the model's prediction, if it
+            has one head; with ``control``, ``guide_untrained/{modality}``, see
+            :class:`~mmcggm.guided.UntrainedGuides`. Scores are those of the task. One without samples is NaN.
+
+        Raises:
+            ValueError: If the model can't be run on what the loader yields.
+            RuntimeError: If there is to be a control, and :meth:`prepare` was not called.
+        """
+        if self._has_control:
+            self._prepared()
+        return loop_scores(self._guided, loader, run, self._target, self._control)
+
     def stats(self) -> dict[str, float]:
-        """Return what was measured last, such as ``B/audio`` and ``score/audio``; it waits for the device."""
+        """Return what the method measured last, such as ``B/audio`` and ``score/audio`` of CGGM.
+
+        The table in docs/methods.md has the names of each method. To read them waits for the device.
+        """
         found: dict[str, float] = {}
         for name, values in (self.balancer.stats if self.balancer is not None else {}).items():
             if isinstance(values, Tensor) and values.ndim == 1 and len(values) == len(self.modalities):
@@ -239,46 +267,41 @@ class Balanced:
         return found
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state of the method and of the clock; the guides are in the model's."""
-        return dict(balancer=self._prepared().state_dict(), clock=vars(self.clock).copy())
+        """Return the state of the method, the clock and the control; the guides are in the model's."""
+        state = dict(balancer=self._prepared().state_dict(), clock=vars(self.clock).copy())
+        return state if self._control is None else {**state, 'control': self._control.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore what :meth:`state_dict` returned."""
+        """Restore what :meth:`state_dict` returned.
+
+        Raises:
+            ValueError: If it is of another method, or of a training without the control that this one has.
+        """
+        if self._control is not None and 'control' not in state:
+            raise ValueError(
+                'The state is of a training without `control=True`, so nothing tells what the encoders were '
+                'before it: leave `control` out, or train with it from the start.'
+            )
         self._prepared().load_state_dict(state['balancer'])
         vars(self.clock).update(state['clock'])
+        if self._control is not None:
+            self._control.load_state_dict(state['control'])
 
     def remove(self) -> nn.Module:
         """Take guides and hooks out, and return the model as it was before."""
         self._release()
         self._notice.remove()
-        delattr(self.model, GUIDES)
-        return self.model
-
-    # What a pass asks, see `guided_pass.Guided`.
+        return self._guided.remove()
 
     @property
     def modalities(self) -> tuple[str, ...]:
         """Names of the modalities, in the order of all that the method sees."""
-        return tuple(encoder.modality for encoder in self.encoders)
+        return self._guided.modalities
 
     @property
     def guides(self) -> Guides:
         """The guides, by modality."""
-        return getattr(self.model, GUIDES)
-
-    present: str | None = None  # a loop's batches don't say what is there
-
-    def fixed_changes(self) -> dict:
-        """Return none: nothing is done to representations in every pass."""
-        return {}
-
-    def _check(self) -> None:
-        if len(self.encoders) < 2:
-            raise ValueError(f'`encoders` must name at least two modalities, got {list(self.modalities)}.')
-        for encoder in self.encoders:
-            encoder.check(self.model)
-        check_disjoint(self.model, self.encoders)
-        self.heads.check(self.model, self.encoders)
+        return self._guided.guides
 
     def _prepared(self) -> Balancer:
         if self.balancer is None:
@@ -311,6 +334,8 @@ class Balanced:
             balancer.finish_update(torch.ones(()))
         self._unfinished = self.is_scaled = False
         self._update = None
+        if self._control is not None:
+            self._control.forget()
 
     def _before_step(self, optimizer: Optimizer, args: tuple, kwargs: dict[str, Any]) -> None:
         closure = kwargs.get('closure', args[1] if len(args) > 1 else None)  # the first is the optimizer
@@ -326,5 +351,20 @@ class Balanced:
         if self._update is not None:
             self._update.finish()
         self._update, self._before, self.is_scaled = None, {}, False
+        if self._control is not None:
+            self._control.step()
         if self.updates is not None:
             self.clock.progress = min(1.0, self.clock.progress + 1 / self.updates)
+
+
+def _check(model: nn.Module, encoders: Sequence[ModalityEncoder], heads: Heads, only: str | None) -> None:
+    """Raise a ValueError unless the settings fit the model."""
+    names = [encoder.modality for encoder in encoders]
+    if len(names) < 2:
+        raise ValueError(f'`encoders` must name at least two modalities, got {names}.')
+    if only is not None and only not in names:
+        raise ValueError(f"`only` must be one of the names in `encoders`, {names}, got '{only}'.")
+    for encoder in encoders:
+        encoder.check(model)
+    check_disjoint(model, encoders)
+    heads.check(model, encoders)

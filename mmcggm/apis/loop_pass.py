@@ -7,7 +7,7 @@ from copy import copy
 from typing import Any, NoReturn
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmcggm.guided.guided_pass import Guided, GuidedPass
 from mmcggm.structures.nested import describe, map_tensors
@@ -19,17 +19,32 @@ class LoopPass(GuidedPass):
     Args:
         guided: The balancing that watches it.
         asker: Name of the method that will ask, for messages.
+
+    Attributes:
+        copies_call: Whether to copy what the model is called with.
     """
 
     def __init__(self, guided: Guided, asker: str) -> None:
         super().__init__(guided)
         self._asker = asker
+        self.copies_call = False
+
+    @property
+    def call(self) -> tuple[tuple, dict[str, Any]]:
+        """What the model was called with; a copy if ``copies_call``, since it may write into its batch."""
+        return self._arguments
+
+    def keep_arguments(self, model: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
+        super().keep_arguments(model, args, kwargs)
+        if self.copies_call:
+            self._arguments = map_tensors(lambda tensor: tensor.detach().clone(), (args, kwargs))
 
     def take(self, loss: Tensor) -> None:
         """Take the model's loss, a scalar."""
         if not self.found:
             raise RuntimeError(f'No encoder of {self.modalities} was called inside `balanced.watch`.')
         self._task_loss = loss
+        self.check_reach()
         _ = self.guide_losses  # with their graphs, whoever asks for scores first
 
     def rerun(self, changes: Mapping[int, Any]) -> GuidedPass:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from mmengine.logging import print_log
@@ -10,10 +9,8 @@ from torch.optim import Optimizer
 
 from mmcggm.balancers import Balancer
 
-Method = str | dict | Sequence[dict | str] | Balancer
+from .method import Method, completed, name_of
 
-# What docs/cggm.md recommends, for who names the method alone.
-RECOMMENDED = {'CGGM': dict(type='CGGM', rho='neutral', lam=0.0, progress=dict(type='SmoothedProgress'))}
 SCALING = ('CGGM', 'TeachingCGGM')  # methods that scale the gradient or the update, and have a direction
 # Parts of the names of optimizers that divide a gradient by its own running size or norm, which undoes a
 # scale that lasts: Adam, AdamW, Adagrad, Adafactor, RMSprop, …
@@ -35,31 +32,34 @@ NORMALISING = (
 
 
 def suited(method: Method, optimizer: Optimizer, has_head: bool) -> Any:
-    """Return the config of ``method``, with what it leaves open set as it suits.
+    """Return the config of ``method``, with what it leaves open as recommended and as it suits, and log it.
 
     Args:
         method: What the user said.
         optimizer: Where it is one like Adam, the encoder's update is scaled, else the gradient.
         has_head: Whether gradients at the head can be compared; without, there is no direction term.
     """
-    if isinstance(method, (list, tuple)):
-        return [suited(one, optimizer, has_head) for one in method]
-    config = RECOMMENDED.get(method, dict(type=method)) if isinstance(method, str) else method
-    if not isinstance(config, dict) or config.get('type') not in SCALING:
+    config = completed(method)
+    if isinstance(config, list):
+        return [suited(one, optimizer, has_head) for one in config]
+    name = type(config).__name__ if isinstance(config, Balancer) else name_of(config)
+    if name not in SCALING:
         return config
-    chosen: dict[str, Any] = {}
+    if isinstance(config, Balancer):
+        print_log(f'{name} has the settings of the object that `method` is.', 'current')
+        return config
     if 'magnitude' not in config:
-        chosen['magnitude'] = 'update' if _normalises(optimizer) else 'gradient'
-        print_log(
-            f"{config['type']} scales each encoder's {chosen['magnitude']}, which suits "
-            f"{type(optimizer).__name__}; `method=dict(type=…, magnitude='gradient' or 'update')` sets "
-            'another.',
-            'current',
-        )
+        config['magnitude'] = 'update' if _normalises(optimizer) else 'gradient'
     if 'direction' not in config and not has_head:
-        chosen['direction'] = 'none'
-        print_log(f'{config["type"]} has no direction term, since there is no `head`.', 'current')
-    return {**config, **chosen}
+        config['direction'] = 'none'
+    settings = ', '.join(f'{key}={value!r}' for key, value in config.items() if key != 'type')
+    print_log(
+        f"{name} balances with {settings}. What `method` leaves out is as recommended, and the encoder's "
+        f'{config["magnitude"]} is scaled with {type(optimizer).__name__} unless `magnitude` says otherwise; '
+        'the settings of the paper are those of the class, `method=mmcggm.balancers.CGGM()`.',
+        'current',
+    )
+    return config
 
 
 def _normalises(optimizer: Optimizer) -> bool:

@@ -45,3 +45,19 @@ def check_last_layers(seen: Pass, encoders: Sequence[Sequence[nn.Parameter]]) ->
             f'`head_weight` of the {type(seen).__name__} belongs to an encoder, so it is not the head of the '
             'fused model. Take the last layer after fusion, or a smaller encoder.'
         )
+
+
+def check_adds_up(seen: Pass, name: str) -> None:
+    """Raise a ValueError if fusion does not add up, as a method that takes turns needs it.
+
+    Asking costs two backward passes through fusion.
+    """
+    if seen.adds_up() is False:
+        raise ValueError(
+            f'{name} needs a fusion that adds up: in a turn one modality is seen alone, and what they say '
+            'together must be the sum of what they say alone. But the output of `head` is not affine in the '
+            'representations; between them is something like ReLU, normalisation or attention. Add the '
+            "representations up before the head (`SumFusion` or `ConcatFusion` in this project's models), "
+            f'choose another method, or set `any_fusion=True` of {name}, and modalities meet for the first '
+            'time where none has its turn.'
+        )

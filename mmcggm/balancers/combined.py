@@ -173,4 +173,6 @@ def _joined(first: Needs, second: Needs) -> Needs:
         survey=first.survey or second.survey,
         whole_encoders=first.whole_encoders or second.whole_encoders,
         second_derivatives=first.second_derivatives or second.second_derivatives,
+        reruns=first.reruns or second.reruns,
+        teachers=first.teachers or second.teachers,
     )

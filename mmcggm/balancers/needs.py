@@ -22,6 +22,8 @@ class Needs:
         survey: Whether the method looks at whole data sets.
         whole_encoders: Whether encoders must not be sharded over processes.
         second_derivatives: Whether the fused model's loss is differentiated twice.
+        reruns: Whether the method asks what the model would predict from other representations.
+        teachers: Whether it asks for the representations of teachers.
     """
 
     acts_on: frozenset[Part] = frozenset()
@@ -32,6 +34,8 @@ class Needs:
     survey: bool = False
     whole_encoders: bool = False
     second_derivatives: bool = False
+    reruns: bool = False
+    teachers: bool = False
 
 
 def acting_on(*parts: Part, alone: bool = True, **needs: Any) -> Needs:

@@ -122,6 +122,10 @@ class Pass:
         """
         return None
 
+    def adds_up(self) -> bool | None:
+        """Return whether the head's output is affine in the representations, or None if that isn't known."""
+        return None
+
     def unimodal_losses(self) -> list[Tensor | None]:
         """Return the ``M`` losses of the guides, scalars whose gradients reach the encoders alone."""
         self._unknown('the losses of the guides at the encoders')

@@ -29,7 +29,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from mmengine.utils import is_installed
 
-from mmcggm.utils.carried import find_config
+from mmcggm.utils.carried import carried_config, find_config
 from mmcggm.utils.spelling import did_you_mean
 
 # As of MMEngine's own libraries: a config inherits `mmcggm::cggm/watch.py` of an installed wheel.
@@ -80,12 +80,17 @@ def read_config(
         known: The settings that are read by name. Default: those of the config's runner.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        FileNotFoundError: If there is no such file, or none that it inherits; it says by what name one of
+            mmcggm's own is inherited from anywhere.
         SettingError: If nothing reads a setting, or an override changes a variable that was used before.
     """
     path = find_config(path)
     _find_packages()
-    cfg = Config.fromfile(path)
+    try:
+        cfg = Config.fromfile(path)
+    except FileNotFoundError:
+        _check_bases(path)
+        raise
     _drop_scope(cfg, cfg.get('default_scope'))
     if known is None:
         given = {key: value for options in overrides for key, value in (options or {}).items()}
@@ -313,6 +318,24 @@ def _is_dump(tree: ast.Module, used: set[str]) -> bool:
     names = [ast.unparse(node.targets[0]) for node in tree.body if isinstance(node, ast.Assign)]
     written_out = len(names) == len(tree.body) and used <= {'dict', 'float'}
     return written_out and names == sorted(names) and BASE_KEY not in names
+
+
+def _check_bases(path: Path) -> None:
+    """Raise a FileNotFoundError if ``path``, or what it inherits, inherits a file that is not there."""
+    for base in Config._get_base_files(str(path)):
+        if '::' in base:
+            continue  # of an installed library
+        file = Path(Config._get_cfg_path(base, str(path))[0])
+        if not file.is_file():
+            name = carried_config(file)
+            hint = (
+                f"mmcggm brings one of this name: inherit it from anywhere as 'mmcggm::{name}'."
+                if name is not None
+                else "What mmcggm brings is inherited from anywhere as 'mmcggm::…', such as "
+                "'mmcggm::_base_/guided/features_classification.py'."
+            )
+            raise FileNotFoundError(f"'{path}' inherits '{base}', but there is no file '{file}'. {hint}")
+        _check_bases(file)
 
 
 def _inherited(path: Path) -> Iterator[Path]:

@@ -18,7 +18,10 @@ Change = Callable[[Tensor], Tensor]
 
 @contextmanager
 def captured(
-    model: nn.Module, encoders: Sequence[ModalityEncoder], changes: Mapping[str, Change] | None = None
+    model: nn.Module,
+    encoders: Sequence[ModalityEncoder],
+    changes: Mapping[str, Change] | None = None,
+    entered: dict[str, list[Tensor]] | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Collect the representations of one forward pass inside the context, by modality, with their graphs.
 
@@ -27,6 +30,7 @@ def captured(
         encoders: Where the representations appear.
         changes: By modality, a function that is applied to each floating point tensor of the
             representation on its way into the rest of the model. What is collected is from before.
+        entered: Is given, by modality, the model's own tensors that the representation is made of, likewise.
 
     Raises:
         RuntimeError: If a representation appears twice in the pass, unless its encoder takes the mean of its
@@ -48,6 +52,8 @@ def captured(
                 "is called once, or set `calls='mean'`."
             )
         own.append(encoder.pick(value))
+        if entered is not None:
+            entered.setdefault(encoder.modality, []).extend(encoder.entering(value))
         versions.setdefault(encoder.modality, []).append(_versions(own[-1]))
 
     with _hooked(model, encoders, keep, changes or {}):
@@ -93,8 +99,8 @@ def _hooked(
         if change is not None and callable(encoder.key):
             raise ValueError(
                 f'`encoders.{encoder.modality}.key` is a function, so what it picks can not be changed on '
-                'its way into fusion, which the method or `present` asks for: name entries, or choose '
-                'another method.'
+                'its way into fusion, which the method, `only` or `present` asks for: name entries, such as '
+                '[1, -1] for the last state of a GRU.'
             )
         if encoder.source == 'output':
             handles.append(module.register_forward_hook(_output_hook(encoder, keep, change)))

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from mmcggm.structures.nested import describe, entries
+from mmcggm.structures.nested import describe, entries, float_tensors
 from mmcggm.structures.sequences import unpacked
 from mmcggm.utils.spelling import did_you_mean, one_of
 
@@ -23,8 +23,8 @@ class ModalityEncoder:
         modules: Paths of the modules whose parameters are the encoder's.
         representation: Path of the module that the representation leaves or enters.
         source: ``'output'`` or ``'input'`` of that module.
-        key: What to pick there, step by step: entries of dicts, tuples and lists, fields of dataclasses; or a
-            function of it.
+        key: What to pick there, step by step: entries of dicts, tuples and lists, fields of dataclasses, and
+            from the second step on indices of a tensor's first axis; or a function of it.
         calls: ``'once'``: the module is called once in a pass; ``'mean'``: the representation is the mean of
             those of all its calls, such as one a frame.
     """
@@ -99,15 +99,29 @@ class ModalityEncoder:
             KeyError: If there is nothing under it.
         """
         part = self.key(value) if callable(self.key) else value
-        for step in self.steps:
-            found = entries(part)
+        for depth, step in enumerate(self.steps):
+            # Not into the output itself, whose first axis are the samples.
+            is_tensor = depth > 0 and isinstance(part, Tensor) and part.ndim > 0
+            found: Any = range(-len(part), len(part)) if is_tensor else entries(part)
             if step not in found:
                 raise KeyError(
                     f'`encoders.{self.modality}.key`: nothing under {step!r}; the {self.source} of '
                     f"'{self.representation}' is {describe(value)}."
                 )
-            part = found[step]
+            part = part[step] if is_tensor else found[step]
         return unpacked(part) if isinstance(part, PackedSequence) else part
+
+    def entering(self, value: Any) -> list[Tensor]:
+        """Return the model's own tensors of which :meth:`pick` makes the representation.
+
+        They are what the rest of the model reads: the whole tensor where ``key`` indexes one, the data of
+        packed sequences, and nothing where ``key`` is a function.
+        """
+        if callable(self.key):
+            return []
+        for step in self.key:
+            value = value if isinstance(value, Tensor) else entries(value)[step]
+        return float_tensors(value)
 
 
 def find_module(model: nn.Module, path: str, setting: str) -> nn.Module:

@@ -49,7 +49,8 @@ class GuidedModel(BaseModel):
             - a dict with ``modules`` (a path or list), ``representation`` (path of the module where the
               representation appears, default the last of ``modules``), ``source`` (``'output'``, default,
               or ``'input'``, of several arguments by position or name), ``key`` (what to pick there:
-              an index, a name, a list of them for nested ones, or a function) and ``calls`` (``'once'``,
+              an index, a name, a list of them for nested ones, such as ``[1, -1]`` for the last state of a
+              GRU, whose last index is one of a tensor's first axis, or a function) and ``calls`` (``'once'``,
               default, or ``'mean'`` of the calls of a module that is called several times in a pass).
 
             Or the path of a module, such as ``'backbone.encoders'``, whose children are the encoders, by
@@ -131,6 +132,7 @@ class GuidedModel(BaseModel):
         )
         self.teachers = Teachers(teachers or {}, self.encoders)
         self.fuses_affinely: bool | None = None
+        self.reaches: dict[str, bool] = {}
         self._changes: Mapping[str, Change] = {}
         self._pass: GuidedPass | None = None
         self._warned_unbalanced = False

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import logging
+import operator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import cached_property, partial
 from typing import Any, NamedTuple, Protocol, cast
@@ -16,7 +18,8 @@ from torch.nn.utils import parametrize
 
 from mmcggm.balancers import Change, Pass, differentiated_once
 from mmcggm.balancers.pass_record import sum_of_present
-from mmcggm.structures.nested import check_pyramid, map_tensors
+from mmcggm.structures.misfit import naming_misfit
+from mmcggm.structures.nested import check_pyramid, float_tensors, map_tensors
 from mmcggm.structures.sequences import is_padded, pool_tokens
 
 from .capture import captured, changed
@@ -24,9 +27,15 @@ from .encoder_paths import ModalityEncoder
 from .guides import naming_guide
 from .heads import Heads
 from .present import find_present, in_batch, of_samples, zero_where_absent
+from .reach import reaching, unreached_message
 from .shares import affine_shares, is_affine
 from .tasks import Task
 from .teachers import Teachers
+
+FOR_SEQUENCES = (
+    "Pick one vector of a sequence by the encoder's `key` (`[1, -1]` is the last state of a GRU), or take an "
+    '`AutoGuide`, which pools (`pool`, `layout`).'
+)
 
 
 class Guided(Protocol):
@@ -38,6 +47,7 @@ class Guided(Protocol):
     teachers: Teachers
     present: str | None  # path in a batch, see `GuidedModel`
     fuses_affinely: bool | None  # None until a pass has tried
+    reaches: dict[str, bool]  # by modality, whether its representation enters the prediction, once known
 
     @property
     def guides(self) -> Any: ...  # of modules by modality
@@ -76,6 +86,10 @@ class GuidedPass(Pass):
         self.found: dict[str, Any] = {}
         self._arguments: tuple[tuple, dict[str, Any]] = ((), {})
         self._changed: dict[str, list[Tensor]] = {}
+        self._entered: dict[str, list[Tensor]] = {}  # the model's own tensors, unless they were changed
+        self._marked: dict[
+            str, list[Tensor]
+        ] = {}  # what took their place in the pass that finds out whether they reach
         self._head_call: HeadCall | None = None
         self._task_loss: Tensor | None = None
 
@@ -88,6 +102,7 @@ class GuidedPass(Pass):
 
         Raises:
             RuntimeError: If a representation appears more than once in the context.
+            ValueError: If a representation is to be changed that does not reach the prediction.
         """
         model, heads = self.guided.model, self.guided.heads
         handles = []
@@ -95,12 +110,14 @@ class GuidedPass(Pass):
             head = model.get_submodule(heads.distinct[0])
             handles.append(head.register_forward_hook(self._keep_head_call, with_kwargs=True))
         computed = heads.compute_weights(model)
-        changes = {modality: self._kept(modality, change) for modality, change in (changes or {}).items()}
+        changes = changes or {}
+        self._check_changes(changes)
+        changes = {modality: self._kept(modality, change) for modality, change in changes.items()}
         try:
             with (
                 parametrize.cached() if computed else nullcontext(),
                 self.changing({}),
-                captured(model, self.guided.encoders, changes) as self.found,
+                captured(model, self.guided.encoders, changes, self._entered) as self.found,
             ):
                 yield
                 if computed:
@@ -121,6 +138,7 @@ class GuidedPass(Pass):
             changes: As of :meth:`watching`.
         """
         guided = self.guided
+        self._check_changes(changes)
         handle = guided.model.register_forward_pre_hook(self.keep_arguments, with_kwargs=True)
         named = () if guided.present is None else self.modalities
         zeroing = {modality: partial(self._zero_where_absent, modality) for modality in named}
@@ -141,9 +159,31 @@ class GuidedPass(Pass):
     def set_losses(self, losses: dict[str, Any]) -> dict[str, Any]:
         """Take the losses that the inner model returned, and return them with those of the guides."""
         self._task_loss = self.guided.model.parse_losses(losses)[0]
+        self.check_reach()
         _ = self.head_weights, self.guide_weights  # now, while a sharding strategy has them gathered
         names = (f'guide_{modality}.loss' for modality in self.modalities)
         return {**losses, **dict(zip(names, self.guide_losses, strict=True))}
+
+    def check_reach(self) -> None:
+        """Find out, once of each modality, whether its representation reaches what the model predicts.
+
+        Raises:
+            ValueError: If one does not, and is changed on its way into fusion. Otherwise it is a warning.
+        """
+        guided = self.guided
+        tensors = {m: self._graphs(m) for m in self.found if m not in guided.reaches}
+        tensors = {modality: own for modality, own in tensors.items() if own}
+        result = self.output if self.called_head else self.task_loss
+        if not tensors or not result.requires_grad:
+            return
+        reaching_now = reaching(result, tensors)
+        guided.reaches |= {modality: modality in reaching_now for modality in tensors}
+        changed = self.modalities if guided.present is not None else list(self._changed)
+        self._check_changes(changed)
+        for encoder in guided.encoders:
+            if encoder.modality in tensors and not guided.reaches[encoder.modality]:
+                message = unreached_message(guided.model, encoder, changes=False)
+                print_log(message, 'current', logging.WARNING)
 
     @cached_property
     def there(self) -> dict[str, Tensor | None]:
@@ -285,6 +325,17 @@ class GuidedPass(Pass):
         by_name = dict(zip(self._present, fitted, strict=True))
         return self._each(by_name.__getitem__)
 
+    def adds_up(self) -> bool | None:
+        received = [own for modality in self._present if (own := self._graphs(modality))]
+        if not received or not self.called_head:
+            return None
+        try:
+            return is_affine(self.output, received)
+        except RuntimeError as error:
+            if 'double backward' in str(error):  # what a compiled model can't do
+                return None
+            raise
+
     def unimodal_losses(self) -> list[Tensor | None]:
         return self._each(lambda modality: self._at_encoders(self._raw_losses[modality], [modality]))
 
@@ -318,8 +369,10 @@ class GuidedPass(Pass):
         predictions = {}
         for modality, value in self._inputs.items():
             there = self.there[modality]
+            seen = map_tensors(partial(of_samples, there=there), value)
             with naming_guide(modality):
-                output = self.guided.guides[modality](map_tensors(partial(of_samples, there=there), value))
+                with naming_misfit(f"The guide of '{modality}'", seen, sequences=FOR_SEQUENCES):
+                    output = self.guided.guides[modality](seen)
                 predictions[modality] = self.guided.task.fit(
                     self.guided.model, output, self._batch_of(modality)
                 )
@@ -359,23 +412,47 @@ class GuidedPass(Pass):
         """Return whether the head's output is affine in the representations, which the first pass tells."""
         guided = self.guided
         if guided.fuses_affinely is None:
-            # A mean of calls, or what a function makes of a representation, never enters fusion.
-            enter = all(e.calls == 'once' and not callable(e.key) for e in guided.encoders)
+            # What is made of the model's own tensors, such as a mean of calls, never enters fusion.
+            enter = all(self._enters(modality) for modality in self._present)
             has_output = len(guided.heads.distinct) == 1 and self.called_head
             guided.fuses_affinely = enter and has_output and is_affine(self.output, received)
             source = "each modality's share of the fused output" if guided.fuses_affinely else 'the guides'
             print_log(f'What the modalities predict is taken from {source}.', 'current')
         return guided.fuses_affinely
 
+    def _enters(self, modality: str) -> bool:
+        """Return whether the tensors of a representation are the model's own, and reach what it predicts."""
+        own, entered = float_tensors(self.found[modality]), self._entered.get(modality, [])
+        is_own = len(own) == len(entered) and all(map(operator.is_, own, entered))
+        return is_own and self.guided.reaches.get(modality, True)
+
     def _kept(self, modality: str, change: Change) -> Change:
         """Return ``change``, which keeps what it makes of the tensors of a representation."""
-        made = self._changed.setdefault(modality, [])
+        made, marked = self._changed.setdefault(modality, []), self._marked.setdefault(modality, [])
+        marks = modality not in self.guided.reaches and torch.is_grad_enabled()
 
         def kept(tensor: Tensor) -> Tensor:
             made.append(change(tensor))
-            return made[-1]
+            if not marks:
+                return made[-1]
+            # What has no graph, such as zeros, gets one, to be found again in that of the prediction.
+            has_graph = made[-1].requires_grad
+            marked.append(made[-1] if has_graph else made[-1].detach().requires_grad_().clone())
+            return marked[-1]
 
         return kept
+
+    def _graphs(self, modality: str) -> list[Tensor]:
+        """Return the tensors with a graph that entered the rest of the model for a modality."""
+        entered = self._marked.get(modality) or self._entered.get(modality, [])
+        return [tensor for tensor in entered if tensor.requires_grad]
+
+    def _check_changes(self, modalities: Collection[str]) -> None:
+        """Raise a ValueError if the representation of one of ``modalities`` is known to reach nothing."""
+        guided = self.guided
+        for encoder in guided.encoders:
+            if guided.reaches.get(encoder.modality) is False and encoder.modality in modalities:
+                raise ValueError(unreached_message(guided.model, encoder, changes=True))
 
     def _each(self, function: Callable[[str], Any]) -> list[Any]:
         return [function(modality) if modality in self.found else None for modality in self.modalities]
@@ -399,19 +476,6 @@ class GuidedPass(Pass):
         grads = self.gradients(loss, leaves)
         inner = sum_of_present((g * h).sum() for g, h in zip(grads, tensors, strict=True))
         return loss.detach() + inner - inner.detach()
-
-
-def float_tensors(representation: Any) -> list[Tensor]:
-    """Return the floating point tensors of a representation, in order."""
-    found: list[Tensor] = []
-
-    def look(tensor: Tensor) -> Tensor:
-        if tensor.is_floating_point():
-            found.append(tensor)
-        return tensor
-
-    map_tensors(look, representation)
-    return found
 
 
 def pooled_vector(representation: Any) -> Tensor:

@@ -160,8 +160,8 @@ class AutoGuide(Guide):
         if self.recurrent and isinstance(x, (list, tuple)):
             raise ValueError(
                 f'the representation is {describe(x)}, outputs and states of a recurrent layer: pick the '
-                "outputs with the encoder's `key=0`. If the model reads a state alone, put the layer into "
-                'a module that returns it.'
+                "outputs with the encoder's `key=0` or, if the model reads that, the last state with "
+                '`key=[1, -1]` (of an LSTM `key=[1, 0, -1]`).'
             )
         sequences = self.dims == 0 and isinstance(x, (list, tuple)) and all(map(_is_sequence, x))
         check_pyramid(x, self.layout.index('N') if sequences else 0)

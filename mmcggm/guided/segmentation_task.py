@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from mmengine.model import BaseModel
-from mmseg.models.utils import resize
 from torch import Tensor, nn
 
 from mmcggm.models.outputs import outputs_of
@@ -62,7 +61,7 @@ class SegmentationTask(Task):
             return prediction
         align_corners = model.get_submodule(self.head).align_corners
         mode = 'bilinear' if axes == 2 else 'trilinear'
-        return resize(prediction, size, mode=mode, align_corners=align_corners, warning=False)
+        return nn.functional.interpolate(prediction, size, mode=mode, align_corners=align_corners)
 
     def loss(self, model: BaseModel, prediction: Tensor, batch: dict[str, Any]) -> Tensor:
         head, target = model.get_submodule(self.head), self._target(batch, prediction)

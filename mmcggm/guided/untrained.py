@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from copy import copy, deepcopy
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from mmengine.dist import all_reduce
@@ -14,10 +15,28 @@ from torch.optim import Optimizer
 
 from mmcggm.utils.generators import kept_generators
 
-from .guided_model import GuidedModel
 from .guided_pass import GuidedPass
 
 PARAMETERS = ('params', 'param_names')  # entries of an optimizer's group that are no settings
+
+
+class Watched(Protocol):
+    """What is asked of a model with guides whose passes can be watched, such as a :class:`GuidedModel`."""
+
+    model: Any
+
+    @property
+    def guides(self) -> Any: ...  # a module
+
+    def watch(self) -> AbstractContextManager[GuidedPass]: ...
+
+    def train(self) -> Any: ...
+
+    def eval(self) -> Any: ...
+
+    def state_dict(self) -> Any: ...
+
+    def load_state_dict(self, state: Mapping[str, Any], /) -> Any: ...
 
 
 class UntrainedGuides:
@@ -33,27 +52,36 @@ class UntrainedGuides:
     It is not a module, and what it draws at random is drawn again by the training, which does not notice it.
 
     Args:
-        guided: The model as it is before training.
+        guided: The model as it is before training: a :class:`GuidedModel`, or the like of a loop.
         optimizers: Those that train its guides; none, to score alone.
     """
 
-    def __init__(self, guided: GuidedModel, optimizers: Sequence[Optimizer] = ()) -> None:
+    def __init__(self, guided: Watched, optimizers: Sequence[Optimizer] = ()) -> None:
         self._guided = deepcopy(guided)
         self._guided.model.requires_grad_(False)
         own = dict(zip(guided.guides.parameters(), self._guided.guides.parameters(), strict=True))
+        for parameter, copied in own.items():  # guides may be in the model
+            copied.requires_grad_(parameter.requires_grad)
         self._optimizers = [(optimizer, _follower(optimizer, own)) for optimizer in optimizers]
 
-    def accumulate(self, args: tuple, kwargs: Mapping[str, Any], scale: float = 1.0) -> None:
+    def accumulate(
+        self,
+        args: tuple,
+        kwargs: Mapping[str, Any],
+        scale: float | Tensor = 1.0,
+        added: Mapping[str, Any] | None = None,
+    ) -> None:
         """Add the gradient of the guides' losses on a batch, the mean over processes.
 
         Args:
             args: What the guided model was called with.
             kwargs: The same, by name.
             scale: By what the losses are multiplied.
+            added: What the task finds in the batch beside it.
         """
         self._guided.train()
         with kept_generators():
-            losses = self._pass(args, kwargs).guide_losses
+            losses = self._pass(args, kwargs, added).guide_losses
             (scale * torch.stack([loss.float() for loss in losses]).sum()).backward()
         for parameter in self._parameters():
             # What earlier batches of the update left is the same everywhere, so the mean keeps it.
@@ -71,12 +99,19 @@ class UntrainedGuides:
             follower.step()
             follower.zero_grad()
 
+    def forget(self) -> None:
+        """Forget the gradients."""
+        for parameter in self._parameters():
+            parameter.grad = None
+
     @torch.no_grad()
-    def counts(self, args: tuple, kwargs: Mapping[str, Any]) -> Tensor:
+    def counts(
+        self, args: tuple, kwargs: Mapping[str, Any], added: Mapping[str, Any] | None = None
+    ) -> Tensor:
         """Return the scores of the guides on a batch as counts, see ``GuidedPass.counts``."""
         self._guided.eval()
         with kept_generators():
-            return self._pass(args, kwargs).counts()
+            return self._pass(args, kwargs, added).counts()
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that a training needs to go on, and the weights to score with."""
@@ -100,9 +135,10 @@ class UntrainedGuides:
         for parameter, grad in zip(self._parameters(), state['gradients'], strict=True):
             parameter.grad = None if grad is None else grad.to(parameter)
 
-    def _pass(self, args: tuple, kwargs: Mapping[str, Any]) -> GuidedPass:
+    def _pass(self, args: tuple, kwargs: Mapping[str, Any], added: Mapping[str, Any] | None) -> GuidedPass:
         with torch.no_grad(), self._guided.watch() as seen:
             self._guided.model(*args, **kwargs)
+        seen.batch |= added or {}
         return seen
 
     def _parameters(self) -> list[nn.Parameter]:

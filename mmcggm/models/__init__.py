@@ -1,5 +1,7 @@
 """Networks: encoders, fusions, heads, losses, and models made of them."""
 
+import mmcggm.models.quiet_mmseg  # noqa: F401, before what imports mmseg
+
 from .data_preprocessor import MultimodalDataPreprocessor
 from .encoders import (
     BertTextEncoder,

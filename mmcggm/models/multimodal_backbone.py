@@ -9,6 +9,13 @@ from mmengine.model import BaseModule, ModuleDict
 from torch import Tensor
 
 from mmcggm.registry import MODELS
+from mmcggm.structures.misfit import naming_misfit
+
+FOR_SEQUENCES = (
+    'Give sequences an encoder of their own, in `backbone.encoders`, such as '
+    "dict(type='SequenceEncoder', dim=64, num_layers=2, num_heads=4), or pool them to vectors (N, C) in "
+    'the data.'
+)
 
 
 @MODELS.register_module()
@@ -74,11 +81,17 @@ class MultimodalBackbone(BaseModule):
 
         Raises:
             KeyError: If a modality is missing from the batch.
+            ValueError: If an encoder can't take what the batch has for it, such as a sequence.
         """
         missing = [modality for modality in self.encoders if modality not in inputs]
         if missing:
             raise KeyError(f'The batch lacks the modalities {missing}; it holds {list(inputs)}.')
-        return self.fusion([encoder(inputs[modality]) for modality, encoder in self.encoders.items()])
+        representations = []
+        for modality, encoder in self.encoders.items():
+            who = f"The encoder of '{modality}', of type {type(encoder).__name__},"
+            with naming_misfit(who, inputs[modality], sequences=FOR_SEQUENCES):
+                representations.append(encoder(inputs[modality]))
+        return self.fusion(representations)
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
         """Bring the modalities into the order of the weights, in which the fusion was learned.

@@ -7,6 +7,7 @@ from copy import copy
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 
@@ -18,12 +19,31 @@ def map_tensors(function: Callable[[Tensor], Tensor], value: Any) -> Any:
 
 
 def map_part(function: Callable[[Tensor], Tensor], value: Any, key: Sequence[int | str]) -> Any:
-    """Return ``value`` with ``function`` applied to the tensors of the part that ``key`` names."""
+    """Return ``value`` with ``function`` applied to the tensors of the part that ``key`` names.
+
+    A step into a tensor is an index of its first axis.
+    """
     if not key:
         return map_tensors(function, value)
+    if isinstance(value, Tensor):
+        index = int(key[0])
+        return torch.select_scatter(value, map_part(function, value[index], key[1:]), 0, index)
     held = contents(value)
     name = key[0] if key[0] in held else list(held)[key[0]]
     return _rebuilt(value, {**held, name: map_part(function, held[name], key[1:])})
+
+
+def float_tensors(value: Any) -> list[Tensor]:
+    """Return the floating point tensors in ``value``, in order."""
+    found: list[Tensor] = []
+
+    def look(tensor: Tensor) -> Tensor:
+        if tensor.is_floating_point():
+            found.append(tensor)
+        return tensor
+
+    map_tensors(look, value)
+    return found
 
 
 def describe(value: Any) -> str:

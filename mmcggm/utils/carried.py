@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from .spelling import did_you_mean
@@ -45,3 +46,11 @@ def find_config(path: str | Path) -> Path:
         f"There is no config '{path}' in this folder, and mmcggm brings none of that name."
         f'{did_you_mean(name.as_posix(), known)}'
     )
+
+
+def carried_config(path: Path) -> str | None:
+    """Return the name of mmcggm's own config whose path ``path`` ends with, or None."""
+    configs = carried_folder('configs')
+    parts = Path(os.path.normpath(path)).parts
+    names = ('/'.join(parts[start:]) for start in range(1, len(parts) - 1))
+    return next((name for name in names if (configs / name).is_file()), None)

@@ -9,10 +9,12 @@ from torch import nn
 import mmcggm
 from mmcggm.apis.forgotten import Guides
 from mmcggm.apis.magnitude import suited
+from mmcggm.balancers import CGGM
 from tests.many import ManyClassifier, many_batches, many_guided
 from tests.tiny import build_wrapper
 
 MODALITIES = 3
+PAPER = dict(type='CGGM', rho=1.0, lam=0.1, progress='StepProgress')  # the defaults of the class
 ENCODERS = {f'm{i}': f'encoders.{i}' for i in range(MODALITIES)}
 
 
@@ -20,7 +22,7 @@ def plain(late=False, **changes):
     """Return a model, and its balancing, with the weights of :func:`many_guided`."""
     guided = many_guided(MODALITIES, late)
     model = copy.deepcopy(guided.model)
-    settings = dict(encoders=ENCODERS, head='classifier', task='classification', method=dict(type='CGGM'))
+    settings = dict(encoders=ENCODERS, head='classifier', task='classification', method=CGGM())
     balanced = mmcggm.balance(model, **{**settings, **changes})
     model.mmcggm_guides = Guides(copy.deepcopy(dict(guided.guides.items())))
     return model, balanced, guided
@@ -38,8 +40,8 @@ def step(model, balanced, optimizer, batch, parts=1):
 @pytest.mark.parametrize(
     ('method', 'make'),
     [
-        (dict(type='CGGM', magnitude='gradient'), lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9)),
-        (dict(type='CGGM', magnitude='update', rho='neutral'), lambda p: torch.optim.AdamW(p, lr=0.01)),
+        (dict(PAPER, magnitude='gradient'), lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9)),
+        (dict(PAPER, magnitude='update', rho='neutral'), lambda p: torch.optim.AdamW(p, lr=0.01)),
         (dict(type='TeachingCGGM', magnitude='gradient'), lambda p: torch.optim.SGD(p, lr=0.05)),
         (dict(type='OGM'), lambda p: torch.optim.SGD(p, lr=0.05)),
     ],
@@ -67,7 +69,7 @@ def test_it_equals_the_training_through_mmengine(method, make, late):
 def test_micro_batches_are_one_batch():
     results = []
     for parts in (1, 4):
-        model, balanced, _ = plain(method=dict(type='CGGM', lam=0.0))
+        model, balanced, _ = plain(method=dict(PAPER, lam=0.0))
         optimizer = balanced.prepare(torch.optim.SGD(model.parameters(), lr=0.05))
         for batch in many_batches(MODALITIES, 6):
             step(model, balanced, optimizer, batch, parts)
@@ -83,11 +85,39 @@ def test_the_magnitude_suits_the_optimizer(name, expected):
     assert balanced.balancer.magnitude == expected
 
 
+@pytest.mark.parametrize(
+    ('method', 'expected'),
+    [
+        ('CGGM', ('neutral', 0.0, 'SmoothedProgress')),
+        (dict(type='CGGM'), ('neutral', 0.0, 'SmoothedProgress')),
+        (dict(type='mmcggm.CGGM', lam=0.2), ('neutral', 0.2, 'SmoothedProgress')),
+        (CGGM, ('neutral', 0.0, 'SmoothedProgress')),
+        (PAPER, (1.0, 0.1, 'StepProgress')),
+        (CGGM(), (1.0, 0.1, 'StepProgress')),
+        (['MultiLoss', dict(type='CGGM')], ('neutral', 0.0, 'SmoothedProgress')),
+    ],
+)
+def test_a_name_and_a_config_mean_the_same_and_the_log_says_it(method, expected, monkeypatch):
+    messages = []
+    monkeypatch.setattr('mmcggm.apis.magnitude.print_log', lambda message, *_: messages.append(message))
+    model, balanced, _ = plain(method=method)
+    balanced.prepare(torch.optim.AdamW(model.parameters(), lr=0.01))
+    found = balanced.balancer.methods[1] if isinstance(method, list) else balanced.balancer
+    rho, lam, progress = expected
+    assert (found.rho is None) == (rho == 'neutral') and found.lam(0.0) == lam
+    assert type(found.progress).__name__ == progress
+    (message,) = messages
+    if isinstance(method, CGGM):
+        assert message == 'CGGM has the settings of the object that `method` is.'
+    else:
+        assert f'rho={rho!r}, lam={lam}, progress=' in message and "magnitude='update'" in message
+
+
 @pytest.mark.parametrize('name', ['SGD', 'AdamW'])
 def test_encoders_move_in_proportion_to_their_scale(name, monkeypatch):
     """With ρ B held at (.5, 1.5, 1) the encoders move by these multiples of what they move unbalanced."""
     moved = []
-    for method in (dict(type='CGGM', lam=0.0, rho=2.0), None):
+    for method in (dict(PAPER, lam=0.0, rho=2.0), None):
         model, balanced, _ = plain(method=method or dict(type='CGGM', lam=0.0, magnitude='none'))
         optimizer = balanced.prepare(getattr(torch.optim, name)(model.parameters(), lr=1e-3))
         if method:
@@ -270,6 +300,17 @@ def test_it_trains_under_autocast(loss_inside):
         (dict(head='fc'), "`head`: ManyClassifier has no module 'fc'"),
         (dict(head='encoders.0'), "`head`: 'encoders.0' belongs to the encoder of 'm0'"),
         (dict(task='ranking'), r"`task` must be one of \['classification'"),
+        (
+            dict(only='audio'),
+            r"`only` must be one of the names in `encoders`, \['m0', 'm1', 'm2'\], got 'audio'",
+        ),
+        (dict(method='CGM'), r"`method\.type`: there is no balancer 'CGM'\. Did you mean 'CGGM'"),
+        (dict(method=['OGM', 'MultLoss']), r"`method\[1\]\.type`.* Did you mean 'MultiLoss'"),
+        (dict(method=dict(type='CGGM', lambda_=1)), r"`method`: CGGM has no argument 'lambda_'"),
+        (dict(method='ReLearning'), 'ReLearning, which needs whole data sets and to know where epochs end'),
+        (dict(method='AGM'), 'AGM, which needs what the model would predict from other representations'),
+        (dict(method='UMT'), 'UMT, which needs teachers, .* such as `MultiLoss`, `TeachingCGGM`'),
+        (dict(method=['MLB', 'CML']), 'MLB and CML, which needs what the model would predict'),
     ],
 )
 def test_a_wrong_setting_is_named(changes, message):
@@ -294,9 +335,6 @@ def test_what_is_forgotten_is_noticed():
         model(**batch)
     with pytest.raises(RuntimeError, match='loss of the watched pass was not asked for'):
         optimizer.step()
-    other, other_balanced, _ = plain(method='ReLearning')
-    with pytest.raises(ValueError, match='ReLearning, which must see'):
-        other_balanced.prepare(torch.optim.SGD(other.parameters(), lr=0.1))
     with pytest.raises(ValueError, match='is balanced already'):
         mmcggm.balance(model, ENCODERS, 'classifier', 'classification')
 
@@ -373,7 +411,7 @@ def test_the_magnitude_of_all_kinds_of_optimizers(name):
     optimizer = kind([nn.Parameter(torch.ones(2, 2))])
     assert suited('CGGM', optimizer, True)['magnitude'] == expected
     assert suited(dict(type='CGGM', magnitude='none'), optimizer, True)['magnitude'] == 'none'
-    assert suited([dict(type='OGM')], optimizer, True) == [dict(type='OGM')]
+    assert suited([dict(type='OGM'), 'MLB'], optimizer, True) == [dict(type='OGM'), dict(type='MLB')]
 
 
 def test_updates_of_lbfgs_can_not_be_scaled():

@@ -63,6 +63,7 @@ def names(folder):
         tokens=torch.ones(2, 3, dtype=torch.long),
         frames=torch.ones(2, 4, 5),
         loader=DataLoader(pairs, batch_size=4),
+        test_loader=DataLoader(pairs, batch_size=4),
         samples=samples,
         criterion=nn.functional.cross_entropy,
         work_dir=str(folder),

@@ -154,3 +154,24 @@ def test_a_classifier_of_mmpretrain_trains_balanced(classifier, launcher, tool, 
     checkpoint = torch.load(work_dir / 'epoch_2.pth', weights_only=False)
     assert checkpoint['optimizer']['balancer']['method'] == 'CGGM'
     assert checkpoint['ema_state_dict'] and 'loss_scaler' in checkpoint['optimizer']
+
+
+@pytest.mark.parametrize(
+    ('base', 'hint'),
+    [
+        ('./_base_/guided/av_digits.py', "inherit it from anywhere as 'mmcggm::_base_/guided/av_digits.py'"),
+        ('../configs/cggm/watch.py', "inherit it from anywhere as 'mmcggm::cggm/watch.py'"),
+        ('./mine.py', "What mmcggm brings is inherited from anywhere as 'mmcggm::"),
+    ],
+)
+@pytest.mark.parametrize('through', [False, True])
+def test_a_base_that_is_not_there_is_named_with_what_there_is(tmp_path, base, hint, through):
+    path = tmp_path / 'own.py'
+    path.write_text(f'_base_ = [{base!r}]')
+    if through:
+        path = tmp_path / 'last.py'
+        path.write_text("_base_ = ['./own.py']")
+    with pytest.raises(FileNotFoundError) as error:
+        read_config(path)
+    assert str(error.value).startswith(f"'{tmp_path / 'own.py'}' inherits '{base}', but there is no file")
+    assert hint in str(error.value)

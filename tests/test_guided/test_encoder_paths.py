@@ -227,3 +227,34 @@ def test_hooks_are_removed_even_after_an_error():
     with pytest.raises(KeyError):
         capture(model, torch.randn(3, 2), modules='streams.0', key=5)
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+
+
+class LastState(nn.Module):
+    """A recurrent layer, of which the last state of the last layer is read."""
+
+    def __init__(self, kind: type[nn.Module]) -> None:
+        super().__init__()
+        self.layer = kind(2, 3, num_layers=2, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        states = self.layer(x)[1]
+        return (states[0] if isinstance(states, tuple) else states)[-1]
+
+
+@pytest.mark.parametrize(('kind', 'key'), [(nn.GRU, [1, -1]), (nn.LSTM, [1, 0, -1]), (nn.LSTM, [1, 0, 1])])
+def test_key_picks_a_state_out_of_a_tensor(kind, key):
+    model, x = LastState(kind), torch.randn(4, 5, 2)
+    expected = model(x)
+    torch.testing.assert_close(capture(model, x, modules='layer', key=key), expected)
+    encoder = ModalityEncoder.from_config('image', dict(modules='layer', key=key))
+    with captured(model, [encoder], dict(image=lambda h: 2 * h)):
+        torch.testing.assert_close(model(x), 2 * expected)
+    other = ModalityEncoder.from_config('image', dict(modules='layer', key=[*key[:-1], 0]))
+    with captured(model, [other], dict(image=lambda h: 2 * h)):
+        torch.testing.assert_close(model(x), expected)  # a state that is not read
+
+
+def test_key_beyond_a_tensor_is_named():
+    for key in ([1, 2], [1, 'last'], [1, -1, 9]):
+        with pytest.raises(KeyError, match=r'`encoders\.image\.key`: nothing under'):
+            capture(LastState(nn.GRU), torch.randn(4, 5, 2), modules='layer', key=key)

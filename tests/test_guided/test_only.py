@@ -23,7 +23,7 @@ from tests.tiny import (
 
 
 @pytest.mark.parametrize('modalities', [2, 3, 6])
-@pytest.mark.parametrize('balancer', [None, dict(type='MLA')])
+@pytest.mark.parametrize('balancer', [None, dict(type='MLA', any_fusion=True)])
 def test_the_others_are_neither_seen_nor_trained(modalities, balancer):
     guided, data = many_guided(modalities, only='m1'), many_batches(modalities, 5)
     start, other = copy.deepcopy(guided), copy.deepcopy(guided)

@@ -46,7 +46,7 @@ class AGM(Balancer):
         ValueError: If ``alpha`` is not positive.
     """
 
-    needs = acting_on('gradients')
+    needs = acting_on('gradients', reruns=True)
     losses = UpdateSum()  # M cross-entropies, and the samples
     means = Memory(torch.zeros)  # s̄
     updates = Memory(lambda count: torch.zeros(()))

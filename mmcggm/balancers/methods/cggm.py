@@ -48,6 +48,9 @@ class CGGM(Balancer):
     ``λ L_gm(ḡ)``; its value is not ``L_gm``, which is in ``stats``. A score that is not finite (a
     guide's input was not) counts as unchanged.
 
+    The defaults are the settings of the paper; what is recommended is in docs/cggm.md, and is what
+    ``mmcggm.balance`` begins with in a loop.
+
     Args:
         rho: ρ, a number or a :class:`Schedule`'s points, or ``'neutral'`` for ``M / (M - 1)``: the
             scale at equal progress is ``ρ (M - 1) / M``.

@@ -41,7 +41,7 @@ class CML(Balancer):
         ValueError: If ``lam`` is negative.
     """
 
-    needs = acting_on('loss', alone=False)
+    needs = acting_on('loss', alone=False, reruns=True)
 
     def __init__(self, lam: float = 1.0) -> None:
         super().__init__()

@@ -46,7 +46,7 @@ class DataRemixing(Balancer):
         ValueError: If an argument is out of its range.
     """
 
-    needs = acting_on('loss')
+    needs = acting_on('loss', reruns=True)
 
     def __init__(self, gamma: float = 1.0, alpha: float = 0.5, warmup: float = 1 / 6) -> None:
         super().__init__()

@@ -47,8 +47,6 @@ class DGL(Balancer):
         ValueError: If an argument is out of its range.
     """
 
-    needs = Needs(frozenset({'representations', 'loss'}), frozenset({'representations'}))
-
     def __init__(self, alpha: float = 1.0, by: str = 'guides') -> None:
         super().__init__()
         if alpha <= 0:
@@ -57,6 +55,9 @@ class DGL(Balancer):
             raise ValueError(f"DGL needs by='guides' or 'fusion', got {by!r}.")
         self.alpha = alpha
         self.by = by
+        self.needs = Needs(
+            frozenset({'representations', 'loss'}), frozenset({'representations'}), reruns=by == 'fusion'
+        )
 
     def changes(self) -> Mapping[int, Change]:
         return dict.fromkeys(range(len(self.modalities)), torch.detach)

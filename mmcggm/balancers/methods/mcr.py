@@ -52,8 +52,6 @@ class MCR(Balancer):
         ValueError: If an argument is out of its range.
     """
 
-    needs = acting_on('loss', alone=False)
-
     def __init__(
         self,
         lam_uni: float = 1.0,
@@ -68,6 +66,7 @@ class MCR(Balancer):
                 'MCR needs lam_uni, lam_mipd and lam_con >= 0, -1 <= k <= 1 and temperature > 0, got '
                 f'{lam_uni}, {lam_mipd}, {lam_con}, {k} and {temperature}.'
             )
+        self.needs = acting_on('loss', alone=False, reruns=lam_mipd > 0)
         self.lam_uni = lam_uni
         self.lam_mipd = lam_mipd
         self.lam_con = lam_con

@@ -52,7 +52,7 @@ class MIDAS(Balancer):
         ValueError: If an argument is out of its range.
     """
 
-    needs = acting_on('loss', alone=False)
+    needs = acting_on('loss', alone=False, reruns=True)
 
     def __init__(self, lam: float = 1.0, warmup: float = 0.1, weak: bool = True, hard: bool = True) -> None:
         super().__init__()

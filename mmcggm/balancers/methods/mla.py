@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mmcggm.balancers.balancer import Balancer
+from mmcggm.balancers.checks import check_adds_up
 from mmcggm.balancers.needs import acting_on
 from mmcggm.balancers.pass_record import Change, Pass
 from mmcggm.balancers.state import Memory, UpdateSum
@@ -31,8 +32,8 @@ class MLA(Balancer):
     prediction a weighted mean of the ``M``. Here the head is all that follows the encoders, of any
     fusion: in a turn, the other representations are zero and this one is multiplied by ``M``. So where
     fusion adds up (``SumFusion``, ``ConcatFusion``), the prediction from all modalities is exactly the
-    mean of those from one, the authors' fixed fusion. A fusion that isn't additive meets modalities
-    together in prediction for the first time: give the model another. The paper's weights by
+    mean of those from one, the authors' fixed fusion. A fusion that isn't additive would meet modalities
+    together in prediction for the first time; it is refused in the first pass. The paper's weights by
     entropy, in prediction, are left out. For any task, though published for classification.
 
     The authors' code takes M steps on each batch, one a modality; here each update is a turn, so ``M``
@@ -44,6 +45,7 @@ class MLA(Balancer):
 
     Args:
         alpha: α, positive; the smaller, the more completely ``h`` is projected out.
+        any_fusion: Whether a fusion that does not add up is taken all the same.
 
     Raises:
         ValueError: If ``alpha`` is not positive.
@@ -54,11 +56,12 @@ class MLA(Balancer):
     updates = Memory(0)
     projection = Memory()  # P
 
-    def __init__(self, alpha: float = 0.03) -> None:
+    def __init__(self, alpha: float = 0.03, any_fusion: bool = False) -> None:
         super().__init__()
         if alpha <= 0:
             raise ValueError(f'MLA needs alpha > 0, got {alpha}.')
         self.alpha = alpha
+        self._check_fusion = not any_fusion
         self._weight: Tensor | None = None
 
     @property
@@ -76,7 +79,7 @@ class MLA(Balancer):
 
         Raises:
             ValueError: If the head's last layer is neither linear nor a convolution of width 1, or its weight
-                is computed from others.
+                is computed from others, or fusion does not add up.
         """
         weight = self._weight = seen.head_weight
         if not weight.is_leaf:
@@ -89,6 +92,9 @@ class MLA(Balancer):
                 'MLA needs a head whose last layer is Linear or a convolution of width 1, but `head` has a '
                 f'weight of shape {tuple(weight.shape)}.'
             )
+        if self._check_fusion:
+            check_adds_up(seen, self.name)
+            self._check_fusion = False
         entered = seen.head_input.detach().float()
         channels = entered.movedim(1, -1) if weight.ndim > 2 else entered
         channels = channels.flatten(0, -2)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mmcggm.balancers.balancer import Balancer
+from mmcggm.balancers.checks import check_adds_up
 from mmcggm.balancers.needs import acting_on
 from mmcggm.balancers.pass_record import Change, Pass
 from mmcggm.balancers.state import Memory
@@ -36,7 +37,8 @@ class ReconBoost(Balancer):
 
     Published, and released, for two and three modalities; it is the same for any number, with the others
     masked as in :class:`MLA`. The published model adds up the learners of one head: give the model a fusion
-    that adds up (``SumFusion``, ``ConcatFusion``), or modalities meet for the first time between turns.
+    that adds up (``SumFusion``, ``ConcatFusion``), or modalities would meet for the first time between turns;
+    another is refused in the first pass.
     Memory consolidation, ``α ‖p - p_prev‖² / C`` to the modality whose turn was before, is detached in the
     authors' code, where it moves nothing; here it pulls ``φ_i``, if asked for. Their factor ``weight1 / C``
     of ``L_i`` is left to the learning rate, their learnt scale of the sum to the head, and each of their
@@ -52,12 +54,13 @@ class ReconBoost(Balancer):
         consolidation: α, not negative.
         turn_epochs: Length of a turn, at least 1.
         rectify_epochs: Length of a rectification, or 0 for none.
+        any_fusion: Whether a fusion that does not add up is taken all the same.
 
     Raises:
         ValueError: If an argument is out of its range.
     """
 
-    needs = acting_on('representations', 'loss', 'gradients', epochs=True)
+    needs = acting_on('representations', 'loss', 'gradients', epochs=True, reruns=True)
     epochs = Memory(0)  # while active
 
     def __init__(
@@ -67,6 +70,7 @@ class ReconBoost(Balancer):
         consolidation: float = 0.0,
         turn_epochs: int = 4,
         rectify_epochs: int = 4,
+        any_fusion: bool = False,
     ) -> None:
         super().__init__()
         if not 0 <= lam <= 1 or consolidation < 0:
@@ -86,6 +90,7 @@ class ReconBoost(Balancer):
         self.consolidation = consolidation
         self.turn_epochs = turn_epochs
         self.rectify_epochs = rectify_epochs
+        self._check_fusion = not any_fusion
 
     @property
     def turn(self) -> int | None:
@@ -104,10 +109,17 @@ class ReconBoost(Balancer):
         self.stats = {'turn': turn.to(seen.task_loss)}
 
     def loss_term(self, seen: Pass) -> Tensor | None:
-        """Return ``-λ KL(q ‖ p)``, but for a constant, and memory consolidation."""
+        """Return ``-λ KL(q ‖ p)``, but for a constant, and memory consolidation.
+
+        Raises:
+            ValueError: If fusion does not add up.
+        """
         turn, count = self.turn, len(self.modalities)
         if turn is None:
             return None
+        if self._check_fusion:
+            check_adds_up(seen, self.name)
+            self._check_fusion = False
         with torch.no_grad():
             others = seen.rerun({turn: torch.zeros_like})
             self.stats['others'] = others.confidences_of(others.output).mean()

@@ -73,7 +73,7 @@ class SMV(Balancer):
         self.level = level
         self.rate = rate
         self.every = every
-        self.needs = acting_on('loss', alone=False, epochs=level == 'modality')
+        self.needs = acting_on('loss', alone=False, epochs=level == 'modality', reruns=True)
 
     def observe(self, seen: Pass) -> None:
         """Value one pass of ``every``, for the weights of the next epoch."""

@@ -34,7 +34,7 @@ class UMT(Balancer):
         ValueError: If ``lam`` is not positive.
     """
 
-    needs = acting_on('loss', alone=False)
+    needs = acting_on('loss', alone=False, teachers=True)
 
     def __init__(self, lam: float = 10.0) -> None:
         super().__init__()

@@ -8,17 +8,15 @@ from copy import deepcopy
 from typing import Any
 
 import torch
-from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
-from torch import Tensor
 
-from mmcggm.balancers import scores_from_counts
 from mmcggm.balancers.sharding import is_sharded
 from mmcggm.engine.optim_wrapper import BalancingMixin, find_guided
 from mmcggm.guided import GuidedModel, UntrainedGuides
 from mmcggm.guided.guided_pass import GuidedPass
+from mmcggm.guided.score_counts import ScoreCounts
 from mmcggm.registry import HOOKS
 
 KEY = 'untrained_guides'  # in a checkpoint
@@ -54,7 +52,7 @@ class GuideScoreHook(Hook):
     def __init__(self, control: bool = False) -> None:
         self.control = control
         self._watch = ExitStack()
-        self._counts: dict[str, Tensor] = {}  # of the data set so far
+        self._counts = ScoreCounts()  # of the data set so far
         self._untrained: UntrainedGuides | None = None
         self._stored: dict[str, Any] | None = None  # the control that the loaded checkpoint holds
 
@@ -109,7 +107,7 @@ class GuideScoreHook(Hook):
         self._stored = None
 
     def _before_epoch(self, runner: Runner, mode: str = 'train') -> None:
-        self._counts = {}
+        self._counts = ScoreCounts()
 
     def _before_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, mode: str = 'train'
@@ -142,27 +140,27 @@ class GuideScoreHook(Hook):
                 if runner.optim_wrapper.should_update():
                     self._untrained.step()
             return
-        self._count('scores', self._seen.counts())
+        self._counts.add('scores', self._seen.counts())
         if self._untrained is not None:
-            self._count('untrained', self._untrained.counts(*self._take_call()))
+            self._counts.add('untrained', self._untrained.counts(*self._take_call()))
         if mode == 'val' and needs_validation(runner) == 'losses':
-            self._count('losses', self._seen.loss_counts())
+            self._counts.add('losses', self._seen.loss_counts())
         del self._seen  # with all that the pass holds
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         modalities = find_guided(runner.model).modalities
-        scores, losses = self._over_processes('scores'), None
+        scores, losses = self._counts.scores('scores'), None
         _add(metrics, (f'guide/{m}' for m in modalities), scores)
         self._add_control(metrics, modalities)
         if 'losses' in self._counts:
-            losses = self._over_processes('losses')
+            losses = self._counts.scores('losses')
             _add(metrics, [*(f'guide_loss/{m}' for m in modalities), 'fused_loss'], losses)
         if needs_validation(runner):
             runner.optim_wrapper.balancer.see_validation(scores, losses)
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         modalities = find_guided(runner.model).modalities
-        _add(metrics, (f'guide/{m}' for m in modalities), self._over_processes('scores'))
+        _add(metrics, (f'guide/{m}' for m in modalities), self._counts.scores('scores'))
         self._add_control(metrics, modalities)
 
     def _keep_call(self, guided: GuidedModel, args: tuple, kwargs: dict) -> None:
@@ -181,17 +179,8 @@ class GuideScoreHook(Hook):
 
     def _add_control(self, metrics: dict[str, float] | None, modalities: Iterable[str]) -> None:
         if 'untrained' in self._counts:
-            scores = self._over_processes('untrained')
+            scores = self._counts.scores('untrained')
             _add(metrics, (f'guide_untrained/{m}' for m in modalities), scores)
-
-    def _count(self, name: str, counts: Tensor) -> None:
-        self._counts[name] = counts + self._counts[name] if name in self._counts else counts
-
-    def _over_processes(self, name: str) -> list[float]:
-        """Return what ``name`` comes to over all processes: a value a modality."""
-        totals = self._counts[name].clone()
-        all_reduce(totals)
-        return scores_from_counts(totals).tolist()
 
 
 def _add(metrics: dict[str, float] | None, names: Iterable[str], values: list[float]) -> None:

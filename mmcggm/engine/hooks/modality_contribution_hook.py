@@ -16,10 +16,9 @@ from mmcggm.balancers import Change, scores_from_counts
 from mmcggm.balancers.coalitions import Coalition, coalitions, masking, shapley_values
 from mmcggm.engine.optim_wrapper import find_guided
 from mmcggm.guided import GuidedModel
-from mmcggm.guided.guided_pass import float_tensors
 from mmcggm.guided.present import of_samples
 from mmcggm.registry import HOOKS
-from mmcggm.structures.nested import map_tensors
+from mmcggm.structures.nested import float_tensors, map_tensors
 from mmcggm.structures.sequences import is_padded, without_padding
 
 MAX_MODALITIES = 6

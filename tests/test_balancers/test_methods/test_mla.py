@@ -51,7 +51,9 @@ def test_the_prediction_of_an_additive_model_is_the_mean_of_the_turns(count):
 
 def test_each_update_is_one_modalitys_and_keeps_what_the_head_has_seen():
     guided, data = many_guided(3), many_batches(3, 4)
-    wrapper = build_wrapper(guided, optimizer=dict(type='SGD', lr=0.1), balancer=dict(type='MLA', alpha=0.05))
+    wrapper = build_wrapper(
+        guided, optimizer=dict(type='SGD', lr=0.1), balancer=dict(type='MLA', any_fusion=True, alpha=0.05)
+    )
     projection = torch.eye(8)
     for turn, batch in enumerate(data):
         model, index = copy.deepcopy(guided.model), turn % 3
@@ -74,7 +76,7 @@ def test_each_update_is_one_modalitys_and_keeps_what_the_head_has_seen():
 
 def test_momentum_moves_no_resting_encoder():
     guided, data = many_guided(2), many_batches(2, 2)
-    wrapper = build_wrapper(guided, balancer=dict(type='MLA'))
+    wrapper = build_wrapper(guided, balancer=dict(type='MLA', any_fusion=True))
     guided.train_step(data[0], wrapper)
     before = guided.model.encoders[0].weight.clone()
     guided.train_step(data[1], wrapper)
@@ -84,7 +86,7 @@ def test_momentum_moves_no_resting_encoder():
 @pytest.mark.parametrize('count', [2, 3, 6])
 def test_trains_by_config(count):
     guided, data = many_guided(count, late=True), many_batches(count, 40 * count, size=32)
-    wrapper = build_wrapper(guided, optimizer=SGD, balancer=dict(type='MLA'))
+    wrapper = build_wrapper(guided, optimizer=SGD, balancer=dict(type='MLA', any_fusion=True))
 
     def loss():
         with torch.no_grad():
@@ -103,7 +105,9 @@ def test_micro_batches_of_an_update_are_one_turn():
     split = copy.deepcopy(whole)
     joined = [{k: torch.cat([b[k] for b in data]) for k in data[0]}] * 2
     for guided, batches, count in ((whole, joined, 1), (split, data * 2, 2)):
-        wrapper = build_wrapper(guided, optimizer=SGD, balancer=dict(type='MLA'), accumulative_counts=count)
+        wrapper = build_wrapper(
+            guided, optimizer=SGD, balancer=dict(type='MLA', any_fusion=True), accumulative_counts=count
+        )
         for batch in batches:
             guided.train_step(batch, wrapper)
     for one, other in zip(whole.model.parameters(), split.model.parameters(), strict=True):
@@ -112,7 +116,10 @@ def test_micro_batches_of_an_update_are_one_turn():
 
 def test_inactive_it_trains_jointly():
     guided, (batch,) = many_guided(2), many_batches(2, 1)
-    plain, wrapper = copy.deepcopy(guided), build_wrapper(guided, optimizer=SGD, balancer=dict(type='MLA'))
+    plain, wrapper = (
+        copy.deepcopy(guided),
+        build_wrapper(guided, optimizer=SGD, balancer=dict(type='MLA', any_fusion=True)),
+    )
     wrapper.balancer.active = False
     guided.train_step(batch, wrapper)
     plain.train_step(batch, build_wrapper(plain, optimizer=SGD, balancer=None))
@@ -122,11 +129,11 @@ def test_inactive_it_trains_jointly():
 
 def test_resumed_equals_uninterrupted():
     guided, data = many_guided(3), many_batches(3, 7)
-    wrapper = build_wrapper(guided, optimizer=SGD, balancer=dict(type='MLA'))
+    wrapper = build_wrapper(guided, optimizer=SGD, balancer=dict(type='MLA', any_fusion=True))
     for batch in data[:4]:
         guided.train_step(batch, wrapper)
     resumed = copy.deepcopy(guided)
-    again = build_wrapper(resumed, optimizer=SGD, balancer=dict(type='MLA'))
+    again = build_wrapper(resumed, optimizer=SGD, balancer=dict(type='MLA', any_fusion=True))
     again.load_state_dict(copy.deepcopy(wrapper.state_dict()))
     for batch in data[4:]:
         guided.train_step(batch, wrapper)
@@ -137,7 +144,7 @@ def test_resumed_equals_uninterrupted():
 
 def test_an_update_that_is_skipped_is_not_absorbed():
     guided, data = many_guided(2), many_batches(2, 2)
-    wrapper = build_wrapper(guided, optimizer=SGD, balancer=dict(type='MLA'))
+    wrapper = build_wrapper(guided, optimizer=SGD, balancer=dict(type='MLA', any_fusion=True))
     guided.train_step(data[0], wrapper)
     balancer = wrapper.balancer
     before = balancer.state_dict()['projection'].clone()
@@ -154,7 +161,7 @@ def test_trains_in_a_runner_and_in_half_precision(tmp_path):
         type='BalancedAmpOptimWrapper',
         constructor='GuidedOptimWrapperConstructor',
         optimizer=SGD,
-        balancer=dict(type='MLA'),
+        balancer=dict(type='MLA', any_fusion=True),
     )
     runner = tiny_runner(tmp_path, model=model, optim_wrapper=config)
     runner.train()

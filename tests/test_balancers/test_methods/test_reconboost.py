@@ -16,7 +16,7 @@ SGD = dict(type='SGD', lr=0.1)
 
 
 def reconboost(**settings):
-    return dict(type='ReconBoost', turn_epochs=1, rectify_epochs=1, **settings)
+    return dict(type='ReconBoost', any_fusion=True, turn_epochs=1, rectify_epochs=1, **settings)
 
 
 class Predicted(Pass):

@@ -14,7 +14,7 @@ from torch.utils.data import IterableDataset
 from mmcggm.engine import BalancingHook
 from tests.tiny import TinyData, classifier_guided, tiny_guided, tiny_runner, wrapper_config
 
-TURNS = dict(type='ReconBoost', turn_epochs=1, rectify_epochs=1)
+TURNS = dict(type='ReconBoost', any_fusion=True, turn_epochs=1, rectify_epochs=1)
 
 
 def logged(work_dir) -> list[dict]:
