@@ -37,7 +37,7 @@ from .coalitions import Coalition, coalitions, masking, shapley_values
 from .combined import Combined, build_balancer
 from .methods.multi_loss import MultiLoss
 from .needs import Needs, acting_on
-from .pass_record import Change, Pass, PlainPass
+from .pass_record import Change, Pass, PlainPass, SampleChange
 from .progress import LevelProgress, Progress, SmoothedProgress, StepProgress
 from .schedule import Schedule
 from .scores import scores_from_counts
@@ -89,6 +89,7 @@ __all__ = [
     'Progress',
     'ReLearning',
     'ReconBoost',
+    'SampleChange',
     'Schedule',
     'SmoothedProgress',
     'StepProgress',

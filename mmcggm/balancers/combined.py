@@ -13,7 +13,7 @@ from mmcggm.registry import BALANCERS
 
 from .balancer import Balancer
 from .needs import Needs
-from .pass_record import Change, Pass
+from .pass_record import Change, Pass, SampleChange, change_of
 from .training import Training
 
 
@@ -159,7 +159,7 @@ def build_balancer(config: Balancer | dict | str | Sequence[dict | str], key: st
 
 
 def _one_after(first: Change, second: Change) -> Change:
-    return lambda tensor: second(first(tensor))
+    return SampleChange(lambda x, present: change_of(second, change_of(first, x, present), present))
 
 
 def _joined(first: Needs, second: Needs) -> Needs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import reduce
 from typing import NoReturn
 
@@ -11,6 +12,27 @@ from torch import Tensor, nn
 
 # What is done to each floating point tensor of a representation on its way into fusion.
 Change = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class SampleChange:
+    """A :data:`Change` that asks which modalities each sample has.
+
+    Attributes:
+        function: From a tensor of the representation ``(N, ...)`` and ``present``, see
+            :meth:`Pass.present`, to the changed tensor.
+    """
+
+    function: Callable[[Tensor, Tensor | None], Tensor]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Change ``x`` where all samples have all modalities."""
+        return self.function(x, None)
+
+
+def change_of(change: Change, x: Tensor, present: Tensor | None) -> Tensor:
+    """Return ``x`` changed, in a pass whose samples have the modalities ``present``."""
+    return change.function(x, present) if isinstance(change, SampleChange) else change(x)
 
 
 class Pass:
@@ -69,6 +91,10 @@ class Pass:
 
         Of the others its representation, prediction and confidence are zero.
         """
+        return None
+
+    def present(self) -> Tensor | None:
+        """Return which modalities each sample has, bool ``(N, M)`` on the CPU; None if all have all."""
         return None
 
     def counts(self) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from mmcggm.balancers import Change, Pass, differentiated_once
-from mmcggm.balancers.pass_record import sum_of_present
+from mmcggm.balancers.pass_record import change_of, sum_of_present
 from mmcggm.structures.misfit import naming_misfit
 from mmcggm.structures.nested import check_pyramid, float_tensors, map_tensors
 from mmcggm.structures.sequences import is_padded, pool_tokens
@@ -110,9 +110,9 @@ class GuidedPass(Pass):
             head = model.get_submodule(heads.distinct[0])
             handles.append(head.register_forward_hook(self._keep_head_call, with_kwargs=True))
         computed = heads.compute_weights(model)
-        changes = changes or {}
-        self._check_changes(changes)
-        changes = {modality: self._kept(modality, change) for modality, change in changes.items()}
+        told = self._told(changes or {})
+        self._check_changes(told)
+        changes = {modality: self._kept(modality, change) for modality, change in told.items()}
         try:
             with (
                 parametrize.cached() if computed else nullcontext(),
@@ -145,7 +145,7 @@ class GuidedPass(Pass):
         try:
             with (
                 changed(guided.model, guided.encoders, zeroing),
-                changed(guided.model, guided.encoders, changes),
+                changed(guided.model, guided.encoders, self._told(changes)),
             ):
                 yield
         finally:
@@ -280,6 +280,25 @@ class GuidedPass(Pass):
 
     def samples_with(self, index: int) -> Tensor | None:
         return self.there[self.modalities[index]]
+
+    def present(self) -> Tensor | None:
+        return self._present_samples
+
+    @cached_property
+    def _present_samples(self) -> Tensor | None:
+        known = next((there for there in self.there.values() if there is not None), None)
+        if known is None:
+            return None
+        everyone = torch.ones_like(known)
+        return torch.stack([everyone if there is None else there for there in self.there.values()], dim=1)
+
+    def _told(self, changes: Mapping[str, Change]) -> dict[str, Change]:
+        """Return changes that know which samples have what, once the model is called."""
+
+        def told(change: Change, x: Tensor) -> Tensor:
+            return change_of(change, x, self.present())
+
+        return {modality: partial(told, change) for modality, change in changes.items()}
 
     def labels(self) -> Tensor:
         return self.guided.task.labels(self.batch)

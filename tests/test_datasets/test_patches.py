@@ -1,6 +1,5 @@
 """Random 3D patches: what they hold, where they lie, what they cost, and that they can be drawn again."""
 
-import shutil
 from collections import Counter
 
 import h5py
@@ -11,12 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
+from monai.data import get_track_meta, set_track_meta
 
 from mmcggm.datasets import BraTSDataset
 from mmcggm.datasets.brats.cases import MODALITIES
 from mmcggm.datasets.brats.volume_store import StoredCase, case_path
 from mmcggm.datasets.transforms import LoadBraTSPatch, MonaiTransforms
 from mmcggm.engine.resumable_data import PlacedIndex, SeededDataset
+from tests.test_datasets.test_brats.test_volume_store import write_random_case
 
 CASE = 'BraTS2021_00001'
 UNLABELLED = 'BraTS-GLI-00004-000'
@@ -48,7 +49,7 @@ def test_a_patch_is_a_part_of_the_volume_and_zero_beyond_it(brats_store, seed, s
     np.testing.assert_array_equal(np.moveaxis(results['img'], -1, 0), padded[(slice(None), *inside)])
     np.testing.assert_array_equal(results['gt_seg_map'], np.pad(seg, margin)[inside])
     assert results['img'].shape == (*size, 4) and results['img'].dtype == np.float32
-    assert results['gt_seg_map'].shape == size and results['gt_seg_map'].dtype == np.int64
+    assert results['gt_seg_map'].shape == size and results['gt_seg_map'].dtype == np.uint8
     assert not tumour or results['gt_seg_map'].any()
     for (start, end), (low, high) in zip(results['patch_box'], case.brain_box, strict=True):
         assert (low <= start and end <= high) or end - start > high - low
@@ -71,19 +72,27 @@ def test_the_share_of_tumour_is_that_of_the_config_and_its_parts_are_seen_alike(
         assert draws[label] / 300 == pytest.approx(expected, abs=0.08)
 
 
-def test_only_the_slices_of_a_patch_are_read(brats_store, tmp_path):
-    path = shutil.copy(case_path(brats_store, CASE), tmp_path / f'{CASE}.h5')
+def test_only_the_blocks_of_a_patch_are_read(tmp_path):
+    path = tmp_path / f'{CASE}.h5'
+    image, seg = write_random_case(path, MODALITIES, shape=(16, 100, 120))
     with h5py.File(path) as file:
-        chunk = file['image'].id.get_chunk_info(0)
+        depth, _, height, width = file['image'].chunks
+        chunk = file['image'].id.get_chunk_info_by_coord((0, 0, 0, 0))
     with open(path, 'r+b') as file:
         file.seek(chunk.byte_offset)
         file.write(b'\x5a' * chunk.size)
     case = StoredCase(path)
-    (low, high), *plane = case.brain_box
-    part, _ = case.read_volume(MODALITIES, ((low + 1, high), *plane))
-    assert part.any()
-    with pytest.raises(OSError, match='cannot be read'):
-        case.read_volume(MODALITIES, ((low, low + 1), *plane))
+    whole = [(0, size) for size in case.shape]
+    for axis, beyond in enumerate((depth, height, width)):
+        box = [*whole]
+        box[axis] = (beyond, case.shape[axis])
+        inside = tuple(slice(*bounds) for bounds in box)
+        part, labels = case.read_volume(MODALITIES, tuple(box))
+        np.testing.assert_allclose(part, image[(slice(None), *inside)], rtol=2**-10, atol=2**-20)
+        np.testing.assert_array_equal(labels, seg[inside])
+        box[axis] = (beyond - 1, case.shape[axis])
+        with pytest.raises(OSError, match='cannot be read'):
+            case.read_volume(MODALITIES, tuple(box))
 
 
 @pytest.mark.parametrize(
@@ -154,6 +163,18 @@ def test_transforms_of_monai_move_image_and_labels_together():
         np.testing.assert_array_equal(results['img'][..., 1], results['gt_seg_map'] + 100)
         seen.add(results['gt_seg_map'].tobytes())
     assert len(seen) > 3
+
+
+def test_transforms_of_monai_leave_its_settings_as_they_were():
+    for kept in (True, False):
+        set_track_meta(kept)
+        try:
+            MonaiTransforms(FLIPS)(
+                dict(img=np.zeros((2, 2, 2, 1), np.float32), gt_seg_map=np.zeros((2, 2, 2), np.uint8))
+            )
+            assert get_track_meta() == kept
+        finally:
+            set_track_meta(True)
 
 
 @pytest.mark.parametrize(

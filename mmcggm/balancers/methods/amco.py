@@ -11,7 +11,14 @@ from torch import Tensor
 
 from mmcggm.balancers.balancer import Balancer
 from mmcggm.balancers.needs import acting_on
-from mmcggm.balancers.pass_record import Change, Pass, sample_logits, sum_of_present
+from mmcggm.balancers.pass_record import (
+    Change,
+    Pass,
+    SampleChange,
+    change_of,
+    sample_logits,
+    sum_of_present,
+)
 from mmcggm.balancers.state import Memory, UpdateSum
 from mmcggm.balancers.training import Training
 from mmcggm.registry import BALANCERS
@@ -35,7 +42,7 @@ class AMCo(Balancer):
     masks everything from the third batch on; here the mask is on the channels of the representation, so
     that any fusion will do, and ``t`` is the fraction of training that is done. As there, the share of a
     modality under a mask is measured with as large a part of its logits at zero, so it is not masked for
-    good. For classification with one label a sample.
+    good. Samples that have masked modalities alone keep them. For classification with one label a sample.
 
     Args:
         sigma: σ, in [1 / M, 1). At most one modality exceeds a half, the published value; below 1 / M equal
@@ -75,16 +82,16 @@ class AMCo(Balancer):
     def changes(self) -> Mapping[int, Change]:
         if self.masked is None:
             return {}
-        return {
-            index: partial(mask_features, where=where, part=self.part)
-            for index, where in enumerate(self.masked.unbind())
-        }
+        return {i: SampleChange(partial(self._mask, index=i)) for i in range(len(self.masked))}
 
     def observe(self, seen: Pass) -> None:
         """Add up the shares; those of a modality under a mask with as large a part of its logits at zero."""
         found = [None if z is None else sample_logits(z.detach()) for z in seen.predictions()]
-        changes = self.pass_changes()
-        logits = [z if z is None or i not in changes else changes[i](z) for i, z in enumerate(found)]
+        changes, present = self.pass_changes(), seen.present()
+        logits = [
+            z if z is None or i not in changes else change_of(changes[i], z, present)
+            for i, z in enumerate(found)
+        ]
         samples = seen.task_loss.new_tensor([len(seen.labels())])
         self.shares.add(torch.cat([shares(logits).sum(1), samples]))
 
@@ -99,6 +106,13 @@ class AMCo(Balancer):
         self.masked = share > self.sigma
         self.stats = {'share': share, 'masked': self.masked.float() * self.part}
 
+    def _mask(self, x: Tensor, present: Tensor | None, index: int) -> Tensor:
+        """Mask a modality, but in samples that have no other than masked ones."""
+        where = self.masked[index]
+        if present is not None:
+            where = where.to(x.device) & (present.to(x.device) & ~self.masked.to(x.device)).any(1)
+        return mask_features(x, where, self.part)
+
 
 def shares(logits: Sequence[Tensor | None]) -> Tensor:
     """Return ``q`` ``(M, N)`` of logits ``(N, C)``; zero for a modality that has none."""
@@ -108,7 +122,9 @@ def shares(logits: Sequence[Tensor | None]) -> Tensor:
 
 
 def mask_features(tensor: Tensor, where: Tensor, part: float) -> Tensor:
-    """Return ``tensor`` with a random ``part`` of its channels at zero, if the scalar ``where`` is true.
+    """Return ``tensor`` ``(N, ...)`` with a random ``part`` of its channels at zero where ``where`` is true.
+
+    That is a scalar, or ``(N,)``, for each sample.
 
     Channels are the second axis of maps, the last of sequences and vectors; what has one axis stays.
     """
@@ -118,4 +134,5 @@ def mask_features(tensor: Tensor, where: Tensor, part: float) -> Tensor:
     channels = tensor.shape[axis]
     masked = torch.randperm(channels, device=tensor.device) < int(part * channels)
     shape = [channels if i == axis else 1 for i in range(tensor.ndim)]
-    return tensor.masked_fill((masked & where.to(tensor.device)).view(shape), 0)
+    rows = where.to(tensor.device).view(-1, *[1] * (tensor.ndim - 1))
+    return tensor.masked_fill(masked.view(shape) & rows, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -10,7 +11,7 @@ from torch.nn import functional as F
 
 from mmcggm.balancers.balancer import Balancer
 from mmcggm.balancers.needs import acting_on
-from mmcggm.balancers.pass_record import Pass, sample_logits, sum_of_present
+from mmcggm.balancers.pass_record import Change, Pass, SampleChange, sample_logits, sum_of_present
 from mmcggm.registry import BALANCERS
 
 
@@ -18,8 +19,9 @@ from mmcggm.registry import BALANCERS
 class CML(Balancer):
     """Punishes a model that grows more confident when a modality is taken from it.
 
-    Modalities are removed one by one in random order. With ``S_0`` all of them, ``S_k`` what is left
-    after ``k``, and the probability ``Conf`` of the predicted class, the loss is
+    Modalities are removed one by one in random order; samples that have nothing else keep theirs. With
+    ``S_0`` all of them, ``S_k`` what is left after ``k``, and the probability ``Conf`` of the
+    predicted class, the loss is
 
         ``(1/M) Σ_{k=0}^{M-1} L(S_k) + λ Σ_{k=1}^{M-1} mean_n max(0, Conf_n(S_k) - Conf_n(S_{k-1}))``
 
@@ -52,9 +54,7 @@ class CML(Balancer):
     def loss_term(self, seen: Pass) -> Tensor:
         labels = seen.labels()
         order = torch.randperm(len(self.modalities)).tolist()
-        chain = [
-            seen.rerun(dict.fromkeys(order[:removed], torch.zeros_like)) for removed in range(len(order))
-        ]
+        chain = [seen.rerun(removing(order[:removed], order[removed:])) for removed in range(len(order))]
         rises = torch.stack(
             [confidence_rises(after.output, before.output, labels) for before, after in pairwise(chain)]
         )
@@ -62,6 +62,18 @@ class CML(Balancer):
         fused = seen.task_loss
         partial = sum_of_present(less.task_loss for less in chain[1:])
         return (fused + partial) / len(chain) - fused + self.lam * rises.mean(1).sum()
+
+
+def removing(removed: Sequence[int], kept: Sequence[int]) -> dict[int, Change]:
+    """Return the changes that remove modalities from the samples that have one of the ``kept``."""
+
+    def remove(x: Tensor, present: Tensor | None) -> Tensor:
+        if present is None:
+            return torch.zeros_like(x)
+        others = present[:, list(kept)].any(1).to(x.device)
+        return x.masked_fill(others.view(-1, *[1] * (x.ndim - 1)), 0)
+
+    return dict.fromkeys(removed, SampleChange(remove))
 
 
 def confidence_rises(after: Tensor, before: Tensor, labels: Tensor) -> Tensor:

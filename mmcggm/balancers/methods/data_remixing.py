@@ -18,7 +18,7 @@ from mmcggm.registry import BALANCERS
 
 @BALANCERS.register_module()
 class DataRemixing(Balancer):
-    """Gives each sample to the one modality that is least sure of it, which alone learns from it.
+    """Gives each sample to the one of its modalities that is least sure of it, which alone learns from it.
 
     With the prediction ``p_i,n`` of guide ``i``, sample ``n`` belongs to the modality of least ``KL(p_i,n ‖
     uniform)``, that is of the highest entropy. In its place fusion gets zero from all others, and
@@ -65,7 +65,7 @@ class DataRemixing(Balancer):
         if self.clock.progress < self.warmup:
             return self.alpha * sum_of_present(seen.unimodal_losses())
         logits = [None if z is None else sample_logits(z) for z in seen.predictions()]
-        owned = owners(logits)
+        owned = owners(logits, seen.present())
         self.stats = {'share': owned.float().mean(1)}
         keeping = {i: partial(_kept, rows=rows) for i, rows in enumerate(owned)}
         fused = fused_again(seen, seen.representations(), keeping).task_loss
@@ -76,15 +76,18 @@ class DataRemixing(Balancer):
         return fused + self.gamma * seen.at_encoders(own) - seen.task_loss
 
 
-def owners(logits: Sequence[Tensor | None]) -> Tensor:
+def owners(logits: Sequence[Tensor | None], present: Tensor | None = None) -> Tensor:
     """Return which modality each sample belongs to: bool ``(M, N)``, one true in each column.
 
     Args:
         logits: Of the guides, ``(N, K)``, or None.
+        present: Which modalities each sample has, bool ``(N, M)``; None if all have all.
     """
-    present = [z for z in logits if z is not None]
-    nothing = present[0].new_full((len(present[0]),), -torch.inf)
+    found = [z for z in logits if z is not None]
+    nothing = found[0].new_full((len(found[0]),), -torch.inf)
     entropies = torch.stack([nothing if z is None else _entropy(z.detach()) for z in logits])
+    if present is not None:
+        entropies = entropies.masked_fill(~present.T.to(entropies.device), -torch.inf)
     return F.one_hot(entropies.argmax(0), len(logits)).T.bool()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import permutations
 from math import log
 
@@ -24,12 +25,12 @@ class MCR(Balancer):
         ``λ_M (∂D_i/∂θ_i + k mean_{j≠i} ∂D_j/∂θ_i)``,  ``D_i = -mean_n JSD( p(y|z) , p(y|z̃_i) )``
 
     with the loss ``L_i`` of guide ``i``, and the Jensen-Shannon divergence, in nats, of the fused
-    prediction from what it is with the representations of modality ``i`` permuted among the samples of the
-    batch (``z̃_i``). An encoder raises what permuting its own modality changes, and with ``k < 0`` lowers
-    what permuting the others does: they compete; with ``k > 0`` they collaborate. ``L_con`` is a supervised
-    contrastive loss between modalities: a sample's representation in one, and those of all samples of its
-    class in another, are to be similar; the mean over ordered pairs of modalities. Their gradients go to
-    encoders alone.
+    prediction from what it is with the representations of modality ``i`` permuted among those samples of
+    the batch that have it (``z̃_i``). An encoder raises what permuting its own modality changes, and with
+    ``k < 0`` lowers what permuting the others does: they compete; with ``k > 0`` they collaborate.
+    ``L_con`` is a supervised contrastive loss between modalities: a sample's representation in one, and
+    those of all samples of its class in another, are to be similar; the mean over ordered pairs of
+    modalities. Their gradients go to encoders alone.
 
     With two modalities it is the paper's; for more, means over the others and over pairs are the choice
     here, so that ``k`` and weights mean the same. The paper reruns fusion as well, and not the encoders;
@@ -92,8 +93,11 @@ class MCR(Balancer):
         leaves = leaves_of(seen)
         there = {index: tensors for index, tensors in enumerate(leaves) if tensors is not None}
         whole = fused_again(seen, leaves).output
+        orders = {i: order_among(order, seen.samples_with(i)) for i in there}
+        permuting = {i: partial(_permuted, order=order) for i, order in orders.items()}
         found = [
-            -prediction_shift(whole, fused_again(seen, leaves, {i: lambda h: h[order]}).output) for i in there
+            -prediction_shift(whole, fused_again(seen, leaves, {i: change}).output)
+            for i, change in permuting.items()
         ]
         self.stats = {'shift': -torch.stack([d.detach() for d in found]).mean()}
         owners = [i for i, tensors in there.items() for _ in tensors]
@@ -106,6 +110,18 @@ class MCR(Balancer):
         rest = iter(total)
         flows = [None if tensors is None else [next(rest) for _ in tensors] for tensors in leaves]
         return carried(seen, sum_of_present(found), flows)
+
+
+def order_among(order: Tensor, there: Tensor | None) -> Tensor:
+    """Return a permutation ``(N,)`` of those samples alone that are ``there``, in their ``order``."""
+    if there is None:
+        return order
+    there = there.to(order.device)
+    return torch.arange(len(order), device=order.device).masked_scatter(there, order[there[order]])
+
+
+def _permuted(x: Tensor, order: Tensor) -> Tensor:
+    return x[order]
 
 
 def prediction_shift(first: Tensor, second: Tensor) -> Tensor:

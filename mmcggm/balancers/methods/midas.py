@@ -19,9 +19,9 @@ from mmcggm.registry import BALANCERS
 class MIDAS(Balancer):
     """Also trains on samples one of whose modalities comes from a sample of another class.
 
-    In each pass one modality ``m`` is drawn, and each sample ``n`` gets a partner ``q(n)`` of another class
-    of the batch, whose representation takes the place of its own. The label of that misaligned sample is
-    shared by what the guides are sure of:
+    In each pass one modality ``m`` is drawn, and each sample ``n`` that has it gets a partner ``q(n)`` of
+    another class of the batch that has it too, whose representation takes the place of its own. The label of
+    that misaligned sample is shared by what the guides are sure of:
 
         ``L = L_task + λ mean_n v_n Σ_i u_i,n CE(p̃_n, y_i,n)``,  ``u_i,n = c_i,n / Σ_k c_k,n``
 
@@ -69,9 +69,12 @@ class MIDAS(Balancer):
         if len(there) < 2 or self.clock.progress < self.warmup:
             return None
         chosen = there[int(torch.randint(len(there), ()))]
-        partners, found = draw_partners(labels)
+        partners, found = draw_partners(labels, seen.samples_with(chosen))
+        present = seen.present()
         shares = label_shares(
-            [c[partners] if i == chosen else c for i, c in enumerate(confidences) if c is not None], self.weak
+            [c[partners] if i == chosen else c for i, c in enumerate(confidences) if c is not None],
+            self.weak,
+            None if present is None else present.T[there],
         )
         swapped = shares[there.index(chosen)]
         mixed = fused_again(seen, seen.representations(), {chosen: lambda h: h[partners]})
@@ -86,18 +89,35 @@ class MIDAS(Balancer):
         return self.lam * (losses * found).mean()
 
 
-def draw_partners(labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Return for each sample one of another class, ``(N,)``, and whether there is any, bool ``(N,)``."""
+def draw_partners(labels: Tensor, there: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Return for each sample one of another class, ``(N,)``, and whether there is any, bool ``(N,)``.
+
+    Args:
+        labels: ``(N,)``.
+        there: Which samples have what is exchanged, bool ``(N,)``: partners are drawn for and from those.
+            None if all have it.
+    """
     different = labels.unsqueeze(1) != labels
+    if there is not None:
+        there = there.to(labels.device)
+        different = different & there & there.unsqueeze(1)
     found = different.any(1)
     return torch.multinomial((different | ~found.unsqueeze(1)).float(), 1).squeeze(1), found
 
 
-def label_shares(confidences: Sequence[Tensor], weak: bool) -> Tensor:
-    """Return ``u`` ``(M, N)`` for confidences ``(N,)``, if ``weak`` with the least raised to ``1 / M``."""
+def label_shares(confidences: Sequence[Tensor], weak: bool, present: Tensor | None = None) -> Tensor:
+    """Return ``u`` ``(M, N)`` for confidences ``(N,)``, if ``weak`` with the least raised to ``1 / M``.
+
+    Args:
+        confidences: Zero where a sample lacks the modality.
+        weak: Whether the least is raised.
+        present: Where it doesn't, bool ``(M, N)``: then the least, and M, are of those that the sample has.
+            None if all have all.
+    """
     stacked = torch.stack(list(confidences)).to(torch.promote_types(confidences[0].dtype, torch.float32))
     shares = stacked / stacked.sum(0).clamp(min=torch.finfo(stacked.dtype).tiny)
     if not weak:
         return shares
-    least = F.one_hot(shares.argmin(0), len(shares)).T.bool()
-    return shares.masked_fill(least, 1 / len(shares))
+    present = torch.ones_like(shares, dtype=torch.bool) if present is None else present.to(shares.device)
+    least = F.one_hot(shares.masked_fill(~present, torch.inf).argmin(0), len(shares)).T.bool() & present
+    return torch.where(least, 1 / present.sum(0).clamp(min=1), shares)

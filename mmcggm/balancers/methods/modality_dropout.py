@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor
 
 from mmcggm.balancers.balancer import Balancer
+from mmcggm.balancers.dropping import dropping
 from mmcggm.balancers.needs import acting_on
 from mmcggm.balancers.pass_record import Change
 from mmcggm.balancers.training import Training
@@ -19,12 +19,12 @@ class ModalityDropout(Balancer):
     """Leaves out modalities at random, sample by sample, so that fusion learns to do without any of them.
 
     The representation of modality ``i`` becomes zero on its way into fusion with probability ``p_i``, for
-    each sample on its own. A sample that would lose all of its modalities keeps one, drawn evenly. Nothing is
-    rescaled: what is left out is absent, as in a patient who lacks a sequence. Predictions use all that is
-    there.
+    each sample on its own. A sample that would lose all of its modalities keeps one, drawn evenly from those
+    that it has. Nothing is rescaled: what is left out is absent, as in a patient who lacks a sequence.
+    Predictions use all that is there.
 
     The paper drops inputs, after each encoder was trained alone; here representations are dropped, in any
-    part of a training. A modality that a batch lacks counts as one that a sample may keep. For any task.
+    part of a training. What samples lack is known where ``GuidedModel(present=)`` tells. For any task.
 
     Args:
         p: Probability for all modalities, or one for each, in their order; in [0, 1).
@@ -51,28 +51,5 @@ class ModalityDropout(Balancer):
     def changes(self) -> Mapping[int, Change]:
         """Return what drops; all modalities of a pass share one draw."""
         count = len(self.modalities)
-        probabilities = torch.tensor([self.p] * count if isinstance(self.p, (int, float)) else list(self.p))
-        drawn: list[Tensor] = []
-
-        def dropping(index: int) -> Change:
-            def change(x: Tensor) -> Tensor:
-                if not drawn:
-                    drawn.append(draw_kept(probabilities.to(x.device), len(x)))
-                return x * drawn[0][:, index].to(x.dtype).view(-1, *[1] * (x.ndim - 1))
-
-            return change
-
-        return {index: dropping(index) for index in range(count)}
-
-
-def draw_kept(probabilities: Tensor, samples: int) -> Tensor:
-    """Draw which modalities samples keep, bool ``(N, M)``, at least one each.
-
-    Args:
-        probabilities: Of losing each, ``(M,)``.
-        samples: N.
-    """
-    kept = torch.rand(samples, len(probabilities), device=probabilities.device) >= probabilities
-    chosen = torch.randint(len(probabilities), (samples,), device=probabilities.device)
-    spared = torch.nn.functional.one_hot(chosen, len(probabilities)).bool()
-    return torch.where(kept.any(1, keepdim=True), kept, spared)
+        p = torch.tensor([self.p] * count if isinstance(self.p, (int, float)) else list(self.p))
+        return dropping(p)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mmcggm.balancers.balancer import Balancer
 from mmcggm.balancers.discrepancy import discrepancy_ratios, share_sums
+from mmcggm.balancers.dropping import dropping
 from mmcggm.balancers.needs import acting_on
 from mmcggm.balancers.pass_record import Change, Pass
 from mmcggm.balancers.state import Memory, UpdateSum
@@ -27,11 +28,11 @@ class OPM(Balancer):
     and all that is kept grows by ``1 / (1 - mean_i q_i)``. It happens in a fraction ``p_exe`` of the passes.
 
     Published for two modalities; as in :class:`OGM`, ``r_i`` compares with the mean over the others. So
-    one of them always has ``q_i = 0``, and no sample loses everything (unless it lacks just this modality).
-    The authors' code finds ``r_i`` in the same pass, from the fused linear layer, split by modality; here the
-    last update gives it: by that split where fusion up to the head's output is affine, elsewhere by the
-    guides, so that any fusion will do. It weights ``mean_i q_i`` by the sizes of
-    the representations, which it has equal. For tasks with probabilities.
+    one of them always has ``q_i = 0``, and no sample loses everything: one that lacks just this modality
+    keeps one of those that it has, drawn evenly. The authors' code finds ``r_i`` in the same pass, from the
+    fused linear layer, split by modality; here the last update gives it: by that split where fusion up to the
+    head's output is affine, elsewhere by the guides, so that any fusion will do. It weights ``mean_i q_i`` by
+    the sizes of the representations, which it has equal. For tasks with probabilities.
 
     The authors' code leaves the first 6 of 100 epochs alone: ``BalancingHook(begin=...)``.
 
@@ -62,8 +63,7 @@ class OPM(Balancer):
         """Return what drops and scales, or nothing: before the first update, and as ``p_exe`` has it."""
         if self.q is None or torch.rand(()).item() >= self.p_exe:
             return {}
-        scale = 1 / (1 - self.q.mean())
-        return {index: _dropping(probability, scale) for index, probability in enumerate(self.q)}
+        return dropping(self.q, 1 / (1 - self.q.mean()))
 
     def observe(self, seen: Pass) -> None:
         self.confidence.add(share_sums(seen))
@@ -81,16 +81,3 @@ def opm_probabilities(sums: Tensor, q_base: float, lam: float) -> Tensor:
     q = (q_base * (1 + lam * torch.tanh(ratios - 1))).clamp(max=1)
     # With a margin for rounding, so that equal modalities are not all dropped.
     return torch.where(ratios > 1 + 1e-5, q, torch.zeros_like(q))
-
-
-def _dropping(probability: Tensor, scale: Tensor) -> Change:
-    """Return a change that draws once which samples lose their representation, of however many tensors."""
-    drawn: list[Tensor] = []
-
-    def change(x: Tensor) -> Tensor:
-        if not drawn:
-            kept = torch.rand(len(x), device=x.device) >= probability.to(x.device)
-            drawn.append(kept * scale.to(x.device))
-        return x * drawn[0].to(x.dtype).view(-1, *[1] * (x.ndim - 1))
-
-    return change

@@ -44,7 +44,7 @@ class SMV(Balancer):
     same sum of gradients, in expectation, but fewer and larger steps. Copies run in evaluation mode, and all
     modalities together are valued in training mode. What is masked is the representation, as in the
     authors' code, on its way into any fusion. For classification with one label a sample; a modality that
-    the batch lacks is not trained alone.
+    the batch lacks is not trained alone, nor is one on samples that lack it.
 
     Level ``'sample'`` costs ``2^M - 2`` more forward passes, ``M`` of them backward as well; ``'modality'``
     as many forward in one pass of ``every``, and else one for each weak modality. The authors' code
@@ -97,7 +97,10 @@ class SMV(Balancer):
         if not weak:
             return None
         alone = [seen.rerun(masking(frozenset({i}), len(self.modalities))) for i in weak]
-        losses = _cross_entropies(alone, seen.labels()).mean(1)
+        losses = _cross_entropies(alone, seen.labels())
+        if (present := seen.present()) is not None:
+            losses = losses * present.T.to(losses)[weak]
+        losses = losses.mean(1)
         return torch.dot(losses, losses.new_tensor([self.weights[i] for i in weak]))
 
     def end_update(self) -> None:
@@ -118,6 +121,8 @@ class SMV(Balancer):
         values = valued(seen, passes)
         there = [[float(vector is not None)] for vector in seen.vectors()]
         weights = self.rate * sample_weights(values) * values.new_tensor(there)
+        if (present := seen.present()) is not None:
+            weights = weights * present.T.to(weights)
         self.stats = {'value': values.mean(1), 'weight': weights.mean(1)}
         alone = [passes[frozenset({i})] for i in range(count)]
         return (weights * _cross_entropies(alone, seen.labels())).mean(1).sum()

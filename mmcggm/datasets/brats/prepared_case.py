@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import torch
 
 from mmcggm.utils.atomic import replacing
 
@@ -76,7 +77,10 @@ class PreparedCase(ABC):
             target = tuple(
                 slice(i - axis.start, j - axis.start) for (i, j), axis in zip(common, whole, strict=True)
             )
-            image[(present, *target)] = np.moveaxis(self.read_half(held), 1, 0)[channels]
+            half = torch.from_numpy(self.read_half(held))
+            for place, channel in zip(present, channels, strict=True):
+                # By torch, which widens half precision several times as fast as numpy.
+                torch.from_numpy(image[(place, *target)]).copy_(half[:, channel])
         return image, self.read_seg(box)
 
     def read_slice(self, z: int, modalities: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:

@@ -21,9 +21,9 @@ class PackMultimodalInputs(BaseTransform):
     whether the sample has it (default: all): what it lacks is 0, whatever transforms have added to it.
 
     The result holds ``inputs``, ``{modality: float32 tensor (1, H, W) or (1, D, H, W)}``, and
-    ``data_samples``, a ``SegDataSample``. Its ``gt_sem_seg`` is int64 (1, H, W) for a slice, as
-    mmseg's losses need it; for a volume (D, H, W) in the type that it was loaded in: uint8 of a whole volume,
-    which is only compared, int64 of a patch.
+    ``data_samples``, a ``SegDataSample``. Its ``gt_sem_seg`` is int64 (1, H, W) for a slice and (D, H, W) for
+    a patch, as losses need it; for a whole volume, which is only compared, (D, H, W) in the type that it
+    was loaded in, uint8.
 
     Args:
         meta_keys: Keys that become metainfo of the data sample where they are present.
@@ -57,7 +57,8 @@ class PackMultimodalInputs(BaseTransform):
         found = {**results, 'present': present}
         sample = SegDataSample(metainfo={key: found[key] for key in self.meta_keys if key in found})
         if 'gt_seg_map' in results:
-            sample.gt_sem_seg = PixelData(data=self._pack_seg(results['gt_seg_map']))
+            whole = results['gt_seg_map'].ndim == 3 and 'patch_box' not in results
+            sample.gt_sem_seg = PixelData(data=self._pack_seg(results['gt_seg_map'], whole))
         return dict(inputs=inputs, data_samples=sample)
 
     @staticmethod
@@ -66,7 +67,8 @@ class PackMultimodalInputs(BaseTransform):
         return packed if present else np.zeros_like(packed)
 
     @staticmethod
-    def _pack_seg(seg: np.ndarray) -> torch.Tensor:
-        if seg.ndim == 2:
-            return torch.from_numpy(seg.astype(np.int64, order='C'))[None]
-        return torch.from_numpy(np.ascontiguousarray(seg))
+    def _pack_seg(seg: np.ndarray, whole: bool) -> torch.Tensor:
+        if whole:
+            return torch.from_numpy(np.ascontiguousarray(seg))
+        packed = torch.from_numpy(seg.astype(np.int64, order='C'))
+        return packed[None] if seg.ndim == 2 else packed

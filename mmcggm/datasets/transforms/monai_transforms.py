@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -52,16 +53,29 @@ class MonaiTransforms(BaseTransform):
         if 'gt_seg_map' in results:
             data['gt_seg_map'] = torch.from_numpy(results['gt_seg_map'])[None]
         kinds = {key: value.dtype for key, value in data.items()}
-        for step in self.steps:
-            if isinstance(step, self._randomizable):
-                step.set_random_state(seed=np.random.randint(2**31))  # noqa: NPY002 - MMEngine seeds it
-            data = step(data)
+        with _without_metadata():
+            for step in self.steps:
+                if isinstance(step, self._randomizable):
+                    step.set_random_state(seed=np.random.randint(2**31))  # noqa: NPY002 - MMEngine seeds it
+                data = step(data)
         arrays = {key: self._to_numpy(data[key].to(kind)) for key, kind in kinds.items()}
         results['img'] = np.moveaxis(arrays['img'], 0, -1)
         results['img_shape'] = results['img'].shape[:-1]
         if 'gt_seg_map' in arrays:
             results['gt_seg_map'] = arrays['gt_seg_map'][0]
         return results
+
+
+@contextmanager
+def _without_metadata() -> Iterator[None]:
+    """Let MONAI's transforms keep no record of themselves: nothing reads it here, and it takes time."""
+    meta = import_optional('monai.data.meta_obj', extra='brats3d')
+    before = meta.get_track_meta()
+    meta.set_track_meta(False)
+    try:
+        yield
+    finally:
+        meta.set_track_meta(before)
 
 
 def _build(step: Mapping[str, Any], where: str) -> Any:

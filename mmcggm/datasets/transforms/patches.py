@@ -14,7 +14,7 @@ from mmcggm.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class LoadBraTSPatch(BaseTransform):
-    """Read a random patch of a volume, of the store alone what lies in the patch's slices.
+    """Read a random patch of a volume, of the store alone the blocks that it crosses.
 
     Some patches are centred on tumour: on a voxel of a random label of a random slice with tumour, so that
     small parts of a tumour are seen as often as large ones. The others lie anywhere in the brain's box. A
@@ -25,7 +25,7 @@ class LoadBraTSPatch(BaseTransform):
 
     Added keys: ``img`` float32 (D, H, W, M), 0 of absent sequences; ``present``, by sequence whether the case
     has it; ``img_shape`` (D, H, W), ``patch_box``, the half-open box of
-    the patch in the volume, ``seg_fields`` and ``gt_seg_map`` int64 (D, H, W) in training labels.
+    the patch in the volume, ``seg_fields`` and ``gt_seg_map`` uint8 (D, H, W) in training labels.
 
     Args:
         patch_size: (D, H, W) of the patch.
@@ -56,11 +56,13 @@ class LoadBraTSPatch(BaseTransform):
         )
         margins = [(i - start, end - j) for (start, end), (i, j) in zip(box, inside, strict=True)]
         image, seg = case.read_volume(results['modalities'], inside)
-        results['img'] = np.moveaxis(np.pad(image, [(0, 0), *margins]), 0, -1)
+        if np.any(margins):
+            image, seg = np.pad(image, [(0, 0), *margins]), np.pad(seg, margins)
+        results['img'] = np.moveaxis(image, 0, -1)
         results['img_shape'] = self.patch_size
         results['patch_box'] = box
         results['present'] = case.holds(results['modalities'])
-        results['gt_seg_map'] = np.pad(seg, margins).astype(np.int64)
+        results['gt_seg_map'] = seg
         results['seg_fields'] = ['gt_seg_map']
         return results
 

@@ -2,27 +2,11 @@
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mmcggm.balancers import ModalityDropout
-from mmcggm.balancers.methods.modality_dropout import draw_kept
+from mmcggm.balancers.dropping import draw_kept
 from tests.many import many_batches, many_guided
 from tests.tiny import attached
-
-
-@given(st.lists(st.floats(0, 0.95), min_size=2, max_size=5), st.integers(0, 20))
-def test_no_sample_loses_everything(p, samples):
-    kept = draw_kept(torch.tensor(p), samples)
-    assert kept.shape == (samples, len(p)) and kept.any(1).all()
-
-
-def test_modalities_are_left_out_as_often_as_asked():
-    """``P(i is left out) = p_i - Π p / M``: one of those that lost everything is given back."""
-    torch.manual_seed(0)
-    p = torch.tensor([0.2, 0.5, 0.7])
-    left_out = 1 - draw_kept(p, 200_000).float().mean(0)
-    torch.testing.assert_close(left_out, p - p.prod() / 3, atol=4e-3, rtol=0)
 
 
 def test_fusion_sees_what_is_kept_of_each_sample():

@@ -59,6 +59,38 @@ def test_slices_boxes_and_the_volume_agree(brats_store, data, name, modalities):
         assert labels is None and part_seg is None and seg is None
 
 
+@pytest.fixture(scope='module')
+def blocks(tmp_path_factory):
+    """A case of several blocks, some of them empty; and the same as earlier versions kept it, by slices."""
+    folder = tmp_path_factory.mktemp('blocks')
+    image = np.random.default_rng(0).normal(size=(4, 12, 110, 130)).astype(np.float32)
+    image[:, 3:9, :60, :70] = 0
+    seg = np.zeros(image.shape[1:], np.uint8)
+    seg[9:, 100:, 60:70] = 3
+    facts = dict(modalities=MODALITIES, spacing=(1, 1, 1), header=HEADER, labels='gli2023', source=[])
+    write_case(folder / 'a.h5', image, seg, **facts)
+    with h5py.File(folder / 'a.h5') as new, h5py.File(folder / 'b.h5', 'w', libver=('v110', 'v110')) as old:
+        assert [new[name].id.get_num_chunks() for name in ('image', 'seg')] == [11, 2]  # of 12 and of 8
+        for name in ('image', 'seg'):
+            by_slices = dict(chunks=(1, *new[name].shape[1:]), compression='lzf', fletcher32=True)
+            old.create_dataset(name, data=new[name][:], **by_slices)
+        old.attrs.update(new.attrs)
+    return image, seg, folder / 'a.h5', folder / 'b.h5'
+
+
+@settings(max_examples=40)
+@given(data=st.data(), modalities=modality_choices)
+def test_boxes_across_blocks_are_parts_of_the_volume_also_in_older_files(blocks, data, modalities):
+    image, seg, *paths = blocks
+    box = data.draw(boxes(seg.shape))
+    inside = tuple(slice(*bounds) for bounds in box)
+    expected = image[(slice(None), *inside)].astype(np.float16)[[MODALITIES.index(m) for m in modalities]]
+    for path in paths:
+        part, labels = StoredCase(path).read_volume(modalities, box)
+        np.testing.assert_array_equal(part, expected)
+        np.testing.assert_array_equal(labels, seg[inside])
+
+
 def test_a_slice_beyond_the_volume_is_an_error(brats_store):
     case = StoredCase(case_path(brats_store, CASES[0]))
     with pytest.raises(IndexError):
