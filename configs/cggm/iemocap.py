@@ -3,6 +3,8 @@
 _base_ = ['../_base_/guided/iemocap.py']
 
 optim_wrapper = dict(
-    balancer=dict(type='CGGM', rho='neutral', lam=0.0, progress=dict(type='SmoothedProgress'))
+    balancer=dict(
+        type='CGGM', rho='neutral', lam=0.0, progress=dict(type='SmoothedProgress'), magnitude='update'
+    )
 )
 custom_hooks = [dict(type='BalancingHook')]

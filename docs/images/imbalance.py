@@ -1,4 +1,4 @@
-"""Draw the README's figure from the table "To convergence" of docs/comparison.md.
+"""Draw the README's figure from the table of Multiple Features in docs/comparison.md.
 
     python docs/images/imbalance.py
 
@@ -29,7 +29,7 @@ COLOURS = {
 
 def read_table(page: Path, title: str) -> dict[str, dict[str, tuple[float, float]]]:
     """Return by method and column the mean and standard deviation in the table under a title."""
-    section = page.read_text(encoding='utf-8').split(f'### {title}\n')[1]
+    section = page.read_text(encoding='utf-8').split(f'\n## {title}\n')[1]
     rows = (line for line in section.split('\n#')[0].splitlines() if line.startswith('|'))
     lines = [row.strip('| ').split(' | ') for row in rows]
     header, _, *rows = lines
@@ -89,4 +89,4 @@ def draw(table: dict[str, dict[str, tuple[float, float]]], path: Path) -> None:
 
 
 if __name__ == '__main__':
-    draw(read_table(FOLDER.parent / 'comparison.md', 'To convergence'), FOLDER / 'imbalance.svg')
+    draw(read_table(FOLDER.parent / 'comparison.md', 'Multiple Features'), FOLDER / 'imbalance.svg')
