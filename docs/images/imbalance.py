@@ -16,14 +16,14 @@ from matplotlib import pyplot
 
 FOLDER = Path(__file__).parent
 VIEWS = dict(fac='profile\ncorrelations', pix='pixels', kar='Karhunen-Loève\ncoefficients')
-METHODS = {'joint': 'joint training', 'MMPareto': 'MMPareto', 'UMT': 'UMT'}
+METHODS = {'joint': 'joint training', 'multi-loss': 'multi-loss', 'MMPareto': 'MMPareto'}
 UNTRAINED, ALONE = 'untrained encoder', 'trained alone'
 COLOURS = {
     UNTRAINED: '#d4d4d4',
     'joint training': '#d95f02',
     ALONE: '#636363',
     'MMPareto': '#1b9e77',
-    'UMT': '#7570b3',
+    'multi-loss': '#7570b3',
 }
 
 
