@@ -20,7 +20,14 @@ def kept(text: object, **kwargs) -> Config:
 
 @pytest.mark.parametrize(
     'name',
-    ['cggm/brats_unet.py', 'cggm/mfeat.py', 'cggm/food101.py', 'mmcosine/iemocap.py', 'umt/cmu_mosi.py'],
+    [
+        'cggm/brats_unet.py',
+        'cggm/brats_unet3d_small.py',
+        'cggm/mfeat.py',
+        'cggm/food101.py',
+        'mmcosine/iemocap.py',
+        'umt/cmu_mosi.py',
+    ],
 )
 def test_what_mmengine_keeps_is_read_again(name):
     cfg = Config.fromfile(CONFIGS / name, format_python_code=False)  # which takes seconds

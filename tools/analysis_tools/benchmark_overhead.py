@@ -10,8 +10,9 @@ Times a whole training step, update included, of
 - cggm_without_direction: CGGM without the direction term;
 - cggm_with_linear_guides: CGGM with guides that are linear,
 
-for the paper's transformer for CMU-MOSI (batch 64, 50 time steps) and the U-Net of
-``configs/cggm/brats_unet.py`` (batch 4, 160 x 160; on a CPU with the demo's channels, unless --full).
+for the paper's transformer for CMU-MOSI (batch 64, 50 time steps), the U-Net of
+``configs/cggm/brats_unet.py`` (batch 4, 160 x 160; on a CPU with the demo's channels, unless --full) and that
+of ``configs/cggm/brats_unet3d_small.py`` (batch 2, 64 x 64 x 64; ``brats_unet3d.py``, 128³, with --full).
 All data is synthetic: random numbers. The contenders take turns, and a ratio is the median of the
 ratios within a turn. On a CPU, time is that of the process on its cores, so that other processes count
 little; on a GPU it is the wall's. Memory is the peak of a step, weights and optimizer state included,
@@ -21,6 +22,7 @@ as torch's allocator counts it.
 import argparse
 import json
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -90,16 +92,26 @@ def mosi(device: torch.device, full: bool) -> Subject:
 
 def brats(device: torch.device, full: bool) -> Subject:
     cfg = Config.fromfile(CONFIGS / 'cggm' / f'brats_unet{"" if full else "_demo"}.py')
-    labels = torch.randint(0, 4, (4, 1, 160, 160), device=device)
+    return segmentation(cfg, torch.randint(0, 4, (4, 1, 160, 160), device=device), (160, 160))
+
+
+def brats3d(device: torch.device, full: bool) -> Subject:
+    cfg = Config.fromfile(CONFIGS / 'cggm' / f'brats_unet3d{"" if full else "_small"}.py')
+    return segmentation(cfg, torch.randint(0, 4, (2, *cfg.patch_size), device=device), cfg.patch_size)
+
+
+def segmentation(cfg: Config, labels: torch.Tensor, size: Sequence[int]) -> Subject:
+    """Return a subject that segments, with random inputs of a size for the labels of a batch, ``(N, *)``."""
     said = dict(present=dict.fromkeys(cfg.modalities, True))
+    shape = (len(labels), 1, *size)
     data = dict(
-        inputs={modality: torch.randn(4, 1, 160, 160, device=device) for modality in cfg.modalities},
+        inputs={modality: torch.randn(shape, device=labels.device) for modality in cfg.modalities},
         data_samples=[SegDataSample(metainfo=said, gt_sem_seg=PixelData(data=label)) for label in labels],
     )
     return Subject(cfg.model, dict(type='AutoGuide', depth=0), cfg.optim_wrapper, data)
 
 
-SUBJECTS = dict(mosi=mosi, brats=brats)
+SUBJECTS = dict(mosi=mosi, brats=brats, brats3d=brats3d)
 
 
 class Contender(NamedTuple):

@@ -11,6 +11,8 @@ _base_ = [
 ]
 
 channels = _base_.channels
+# The levels from a quarter of the resolution on: guides that cost little.
+coarse = tuple(range(2, len(channels)))
 
 model = dict(
     _delete_=True,
@@ -22,16 +24,15 @@ model = dict(
         type='DecodeHeadGuide',
         head=dict(
             type='mmseg.SegformerHead',
-            # All levels but the finest: a guide that costs little.
-            in_channels=channels[1:],
-            in_index=list(range(1, len(channels))),
+            in_channels=[channels[level] for level in coarse],
+            in_index=coarse,
             channels=channels[0],
             num_classes=4,
             dropout_ratio=0.1,
             norm_cfg=_base_.norm_cfg,
         ),
     ),
-    task=dict(type='SegmentationTask'),
+    task=dict(type='SegmentationTask', grid='guide'),
     present='data_samples.present',
 )
 optim_wrapper = dict(

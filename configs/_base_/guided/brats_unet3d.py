@@ -11,7 +11,8 @@ _base_ = [
 ]
 
 channels = _base_.channels
-coarse = range(2, len(channels))  # the levels from a quarter of the resolution on
+# The levels from a quarter of the resolution on.
+coarse = tuple(range(2, len(channels)))
 
 model = dict(
     _delete_=True,
@@ -24,7 +25,7 @@ model = dict(
         head=dict(
             type='Segformer3DHead',
             in_channels=[channels[level] for level in coarse],
-            in_index=list(coarse),
+            in_index=coarse,
             channels=channels[0],
             num_classes=4,
         ),

@@ -12,7 +12,7 @@ model = dict(
         ),
         decode_head=dict(in_channels=channels),
     ),
-    guide=dict(head=dict(in_channels=channels[1:], channels=channels[0])),
+    guide=dict(head=dict(in_channels=channels[2:], channels=channels[0])),
 )
 
 # Every tumour slice instead of one a case, in few small steps, so a larger learning rate.

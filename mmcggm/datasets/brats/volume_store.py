@@ -199,8 +199,8 @@ class StoredCase(PreparedCase):
         image = np.zeros((len(modalities), *self.shape[1:]), dtype=np.float32)
         with _open(self.path) as file:
             if depth.start <= z < depth.stop:
-                image[present, height, width] = file['image'][z - depth.start][channels]
-            return image, file['seg'][z] if self.has_seg else None
+                image[present, height, width] = _read(file, 'image', z - depth.start)[channels]
+            return image, _read(file, 'seg', z) if self.has_seg else None
 
     def read_half(self, box: Box | None = None) -> np.ndarray:
         """Read what the brain's box, or ``box`` in it, holds of all modalities: float16 (D, M, H, W).
@@ -209,14 +209,27 @@ class StoredCase(PreparedCase):
         """
         depth, height, width = slices(box)
         with _open(self.path) as file:
-            return file['image'][depth, :, height, width]
+            return _read(file, 'image', (depth, slice(None), height, width))
 
     def read_seg(self, box: Box | None = None) -> np.ndarray | None:
         """Read the labels, or the part in ``box``: uint8 (D, H, W), or None if the case has none."""
         if not self.has_seg:
             return None
         with _open(self.path) as file:
-            return file['seg'][slices(box)]
+            return _read(file, 'seg', slices(box))
+
+
+def _read(file: Any, name: str, part: Any) -> np.ndarray:
+    """Read a part of an array of an open case.
+
+    HDF5's checksum, Fletcher's, takes 16 bits that are all 1 for 16 that are all 0. No sound file has the
+    former, which would be a NaN or two labels of 255, so that they tell what the checksum does not.
+    """
+    data = file[name][part]
+    bits = data.view(f'u{data.itemsize}')
+    if bits.max(initial=0) == np.iinfo(bits.dtype).max:
+        raise OSError(f"'{name}' is damaged")
+    return data
 
 
 @contextmanager

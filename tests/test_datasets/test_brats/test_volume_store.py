@@ -266,6 +266,22 @@ def test_what_was_damaged_since_is_an_error_that_names_the_file(brats_store, tmp
     assert refused == 300
 
 
+def test_zeros_that_were_set_to_ones_are_an_error_although_the_checksum_is_the_same(blocks, tmp_path):
+    path = tmp_path / 'a.h5'
+    for name, place in (('image', (0, 0, 0, 0)), ('seg', (6, 55, 0))):
+        with h5py.File(blocks[2]) as file:
+            chunk = file[name].id.get_chunk_info_by_coord(place)
+        content = bytearray(blocks[2].read_bytes())
+        start = content.find(bytes(64), chunk.byte_offset, chunk.byte_offset + chunk.size)
+        start += 8 + (start - chunk.byte_offset) % 2  # the checksum is of pairs of bytes
+        content[start : start + 2] = b'\xff\xff'
+        path.write_bytes(content)
+        with h5py.File(path) as file:
+            file[name][:]  # HDF5 sees nothing
+        with pytest.raises(OSError, match=f"a.h5 cannot be read .'{name}' is damaged"):
+            StoredCase(path).read_volume(MODALITIES)
+
+
 def test_a_case_of_an_older_format_says_to_convert_again(tmp_path):
     with h5py.File(tmp_path / 'old.h5', 'w') as file:
         file.attrs['meta'] = '{"format": 1}'
