@@ -165,6 +165,7 @@ def _predict(args: argparse.Namespace, common: dict[str, Any]) -> int:
     )
     inputs = args.inputs if len(args.inputs) > 1 else args.inputs[0]
     predictions = inferencer(inputs, progress=sys.stderr.isatty())
+    record.begin()
     write_csv(target, [_row(inferencer, prediction) for prediction in predictions])
     record.add(target.name, fingerprint)
     print(f'{len(predictions)} predictions: {target}')

@@ -297,7 +297,9 @@ def test_it_trains_under_autocast(loss_inside):
         (dict(encoders=dict(a='encoders.0')), 'at least two modalities'),
         (dict(encoders=dict(a='encoders.0', b='encoders.7')), "has no module 'encoders.7'"),
         (dict(encoders=dict(a='encoders.0', b='encoders.0')), 'share parameters'),
-        (dict(head='fc'), "`head`: ManyClassifier has no module 'fc'"),
+        (dict(head='fc'), "`head`: ManyClassifier has no module 'fc'. Did you mean 'classifier'"),
+        (dict(method='cggm'), "Did you mean 'CGGM'"),
+        (dict(task='classificaton'), "Did you mean 'classification'"),
         (dict(head='encoders.0'), "`head`: 'encoders.0' belongs to the encoder of 'm0'"),
         (dict(task='ranking'), r"`task` must be one of \['classification'"),
         (
@@ -333,7 +335,9 @@ def test_what_is_forgotten_is_noticed():
     (batch,) = many_batches(MODALITIES, 1)
     with balanced.watch(batch['label']):
         model(**batch)
-    with pytest.raises(RuntimeError, match='loss of the watched pass was not asked for'):
+    with pytest.raises(
+        RuntimeError, match=r'nothing to balance.* Take `balanced\.loss\(loss\)\.backward\(\)`'
+    ):
         optimizer.step()
     with pytest.raises(ValueError, match='is balanced already'):
         mmcggm.balance(model, ENCODERS, 'classifier', 'classification')
@@ -341,7 +345,7 @@ def test_what_is_forgotten_is_noticed():
 
 def test_a_training_that_is_not_watched_is_noticed(monkeypatch):
     messages = []
-    monkeypatch.setattr('mmcggm.apis.forgotten.print_log', lambda message, *_: messages.append(message))
+    monkeypatch.setattr('mmcggm.apis.forgotten.warn', messages.append)
     model, balanced, _ = plain()
     (batch,) = many_batches(MODALITIES, 1)
     model.eval()(**batch)
