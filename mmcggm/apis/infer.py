@@ -82,7 +82,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     brats.add_argument(
         '--allow-missing',
         action='store_true',
-        help='segment also cases that lack sequences; each is absent (docs/inference.md)',
+        help="segment also cases that lack sequences; each is absent (see the page 'Inference: from a "
+        "checkpoint to an answer' of the documentation)",
     )
     brats.add_argument('--no-overlays', action='store_true', help='draw no pictures')
     brats.add_argument(
