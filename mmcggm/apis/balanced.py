@@ -213,8 +213,8 @@ class Balanced:
         """
         if self.balancer is None or not self._unfinished:
             raise RuntimeError(
-                'There is nothing to balance: no `balanced.loss(…)` came since the last step. '
-                + ('The loss of the watched pass was not asked for.' if self._seen is not None else '')
+                'There is nothing to balance: no `balanced.loss(…)` came since the last step. Take '
+                '`balanced.loss(loss).backward()` in the place of `loss.backward()`.'
             )
         self._before = self.balancer.state_dict()
         self.balancer.finish_update()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from mmengine.logging import print_log
 from mmengine.model import ModuleDict
 from torch import nn
+
+from mmcggm.utils.warn import warn
 
 GUIDES = 'mmcggm_guides'  # the child of a balanced model that holds them
 
@@ -35,11 +35,9 @@ def notice_unwatched(model: nn.Module, args: Any) -> None:
     guides.unwatched += 1
     if guides.unwatched > 1:
         guides.unwatched = None
-        print_log(
+        warn(
             f'{type(model).__name__} trains, but nothing is balanced: run each training pass inside `with '
-            'balanced.watch(target):`, and take `balanced.loss(loss).backward()`.',
-            'current',
-            logging.WARNING,
+            'balanced.watch(target):`, and take `balanced.loss(loss).backward()`.'
         )
 
 

@@ -82,7 +82,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     brats.add_argument(
         '--allow-missing',
         action='store_true',
-        help='segment also cases that lack sequences; each is absent (docs/inference.md)',
+        help="segment also cases that lack sequences; each is absent (see the page 'Inference: from a "
+        "checkpoint to an answer' of the documentation)",
     )
     brats.add_argument('--no-overlays', action='store_true', help='draw no pictures')
     brats.add_argument(
@@ -165,6 +166,7 @@ def _predict(args: argparse.Namespace, common: dict[str, Any]) -> int:
     )
     inputs = args.inputs if len(args.inputs) > 1 else args.inputs[0]
     predictions = inferencer(inputs, progress=sys.stderr.isatty())
+    record.begin()
     write_csv(target, [_row(inferencer, prediction) for prediction in predictions])
     record.add(target.name, fingerprint)
     print(f'{len(predictions)} predictions: {target}')

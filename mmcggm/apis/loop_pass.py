@@ -53,7 +53,8 @@ class LoopPass(GuidedPass):
     def _unknown(self, what: str) -> NoReturn:
         raise ValueError(
             f'{self._asker} needs {what}, which a loop with `mmcggm.balance` and these settings does not '
-            'show. Choose another `method`, or train it through MMEngine (docs/any_model.md).'
+            "show. Choose another `method`, or train it through MMEngine (the page 'Balance any model' of "
+            'the documentation says how).'
         )
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mmengine.logging import print_log
@@ -43,23 +44,30 @@ def suited(method: Method, optimizer: Optimizer, has_head: bool) -> Any:
     if isinstance(config, list):
         return [suited(one, optimizer, has_head) for one in config]
     name = type(config).__name__ if isinstance(config, Balancer) else name_of(config)
-    if name not in SCALING:
-        return config
     if isinstance(config, Balancer):
-        print_log(f'{name} has the settings of the object that `method` is.', 'current')
+        if type(config) is not Balancer:  # which only watches
+            print_log(f'{name} has the settings of the object that `method` is.', 'current')
+        return config
+    if name not in SCALING:
+        given = _shown(config)
+        print_log(f'{name} balances with {f"{given}, and else " if given else ""}its defaults.', 'current')
         return config
     if 'magnitude' not in config:
         config['magnitude'] = 'update' if _normalises(optimizer) else 'gradient'
     if 'direction' not in config and not has_head:
         config['direction'] = 'none'
-    settings = ', '.join(f'{key}={value!r}' for key, value in config.items() if key != 'type')
     print_log(
-        f"{name} balances with {settings}. What `method` leaves out is as recommended, and the encoder's "
+        f'{name} balances with {_shown(config)}. '
+        "What `method` leaves out is as recommended, and the encoder's "
         f'{config["magnitude"]} is scaled with {type(optimizer).__name__} unless `magnitude` says otherwise; '
         'the settings of the paper are those of the class, `method=mmcggm.balancers.CGGM()`.',
         'current',
     )
     return config
+
+
+def _shown(config: Mapping[str, Any]) -> str:
+    return ', '.join(f'{key}={value!r}' for key, value in config.items() if key != 'type')
 
 
 def _normalises(optimizer: Optimizer) -> bool:

@@ -48,12 +48,12 @@ def check_method(method: Method) -> None:
     untold = [what for need, what in UNTOLD.items() if getattr(balancer.needs, need)]
     if not untold:
         return
-    instead = 'choose another (the table in docs/methods.md says which a loop takes)'
+    instead = "choose another (the page 'Balancing methods' of the documentation says which a loop takes)"
     if balancer.needs.teachers:
         instead = (
             'choose one whose teachers are the guides, such as `MultiLoss`, `TeachingCGGM` or `MMPareto`'
         )
     raise ValueError(
         f'`method` is {balancer.name}, which needs {" and ".join(untold)}. A loop with `mmcggm.balance` does '
-        f'not tell that: {instead}, or train through MMEngine (docs/any_model.md).'
+        f"not tell that: {instead}, or train through MMEngine (the page 'Balance any model' says how)."
     )

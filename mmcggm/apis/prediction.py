@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -306,6 +307,8 @@ def read_samples(
 ) -> tuple[dict[str, Values], np.ndarray | None]:
     """Read samples from a file of arrays by modality, or from a folder of a file a modality.
 
+    In a folder, the file that the config names is taken before one that has the modality's name.
+
     Args:
         path: The file or folder.
         configured: By modality, where the config finds it: the key in that file, where it names one, and the
@@ -335,11 +338,15 @@ def _source(path: Path, modality: str, configured: Source | None) -> Source:
                 f"'{path}' must be a folder, or a file that ends in one of {', '.join(SUFFIXES)}."
             )
         return Source(path, key or modality, modality, header)
+    if configured is not None and (path / configured.path.name).is_file():
+        return replace(configured, path=path / configured.path.name, setting=modality)
     files = [path / f'{modality}{suffix}' for suffix in SUFFIXES]
     there = [file for file in files if file.is_file()]
     if len(there) != 1:
         found = f'several: {", ".join(map(str, there))}' if there else 'none'
+        named = '' if configured is None else f', or {configured.path.name}, which the config names'
         raise FileNotFoundError(
-            f"'{path}' must hold one file for '{modality}', such as {modality}.npy; it has {found}."
+            f"'{path}' must hold one file for '{modality}', such as {modality}.npy{named}; it has {found}. A "
+            'file that holds all modalities can be the input itself.'
         )
     return Source(there[0], '', modality, header)

@@ -15,6 +15,8 @@ NAME = 'inference.json'
 class RunRecord:
     """The file ``inference.json`` in a folder of results; written anew, whole, whenever a result is added.
 
+    Nothing is written before :meth:`begin`.
+
     Args:
         folder: The folder, which exists.
         settings: What all results depend on, JSON-able.
@@ -41,11 +43,14 @@ class RunRecord:
                     f"'{folder / there}' is there, and nothing tells what it was made with: name another "
                     'folder with --out, or replace it with --overwrite.'
                 )
-        self._write()
 
     def is_done(self, name: str, source: Any) -> bool:
         """Whether a result was made from what ``source``, a fingerprint, describes."""
         return name in self.done and self.done[name]['source'] == source
+
+    def begin(self) -> None:
+        """Write the settings, before the first result is: who is stopped then knows what it was made with."""
+        self._write()
 
     def add(self, name: str, source: Any, **facts: Any) -> None:
         """Note that a result is there, what it was made from, and further facts on it."""

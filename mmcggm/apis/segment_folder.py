@@ -115,6 +115,7 @@ def segment_folder(
     for folder in (out, out / 'probabilities', out / 'overlays'):
         remove_stale(folder)
     record = RunRecord(out, settings, overwrite, [f'{job.case}.nii.gz' for job in jobs])
+    record.begin()
     todo = {}
     for job in jobs:
         try:

@@ -8,6 +8,7 @@ from typing import Any
 from mmcggm.guided import FunctionTask, Task
 from mmcggm.guided.tasks import find_target
 from mmcggm.registry import TASKS
+from mmcggm.utils.spelling import did_you_mean
 
 TARGET = 'target'  # where a pass of a loop has the target
 Target = str | int | Callable[[Any], Any]
@@ -38,6 +39,7 @@ def task_of(task: str | dict | Task | tuple[Callable, Callable]) -> Task:
     raise ValueError(
         f'`task` must be one of {list(NAMES)}, a Task, its config or registered name, or two functions of '
         f'prediction and target (loss and score), got {task!r}.'
+        f'{did_you_mean(task, [*NAMES, *TASKS.module_dict]) if isinstance(task, str) else ""}'
     )
 
 

@@ -45,10 +45,11 @@ def default_work_dir(path: str | Path, cfg: Config) -> Path:
     """Return the folder of a training whose config names none: ``configs/ogm/mfeat.py`` has its own.
 
     That is ``work_dirs/ogm/mfeat``, or ``work_dirs/ogm/mfeat_fac`` where the config trains the modality
-    ``fac`` alone (``model.only``). A config that lies in ``configs`` itself has ``work_dirs/<name>``.
+    ``fac`` alone (``model.only``). A config that lies in ``configs`` itself, or in the current folder, has
+    ``work_dirs/<name>``.
     """
     path = Path(path).resolve()
-    folder = '' if path.parent.name == 'configs' else path.parent.name
+    folder = '' if path.parent.name == 'configs' or path.parent == Path.cwd() else path.parent.name
     only = (cfg.get('model') or {}).get('only')
     return Path('work_dirs', folder, path.stem if only is None else f'{path.stem}_{only}')
 

@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from mmcggm.structures.nested import describe, entries, float_tensors
 from mmcggm.structures.sequences import unpacked
-from mmcggm.utils.spelling import did_you_mean, one_of
+from mmcggm.utils.spelling import close_to, did_you_mean, one_of
 
 
 @dataclass(frozen=True)
@@ -162,9 +162,23 @@ def check_disjoint(model: nn.Module, encoders: Sequence[ModalityEncoder]) -> Non
             )
 
 
-def check_head(model: nn.Module, path: str) -> None:
-    """Raise a ValueError unless there is a layer with a trainable ``weight`` at ``path``."""
-    head = find_module(model, path, 'head')
+def check_head(model: nn.Module, path: str, encoders: Sequence[ModalityEncoder]) -> None:
+    """Raise a ValueError unless there is a layer with a trainable ``weight`` at ``path``.
+
+    It names the closest layers outside of ``encoders``, and the last ones where none is close.
+    """
+    modules = dict(model.named_modules(remove_duplicate=False))
+    if path not in modules:
+        own = {parameter for encoder in encoders for parameter in encoder.parameters(model)}
+        weights = {name: getattr(module, 'weight', None) for name, module in modules.items()}
+        layers = [
+            name
+            for name, weight in weights.items()
+            if name and isinstance(weight, Tensor) and weight.ndim > 1 and weight not in own
+        ]
+        hint = one_of(close_to(path, layers) or layers[-3:])
+        raise ValueError(f"`head`: {type(model).__name__} has no module '{path}'.{hint}")
+    head = modules[path]
     weight = getattr(head, 'weight', None)  # a parameter, or computed from some, as by weight norm
     if not isinstance(weight, Tensor):
         layers = [f'{path}.{name}' for name, module in head.named_modules() if hasattr(module, 'weight')]

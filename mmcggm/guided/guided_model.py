@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from mmengine.logging import print_log
 from mmengine.model import BaseModel, ModuleDict
 from torch import nn
 
 from mmcggm.balancers import Change
 from mmcggm.registry import MODELS, TASKS
+from mmcggm.utils.warn import warn
 
 from .checkpoints import names_in_guided
 from .encoder_paths import ModalityEncoder, check_disjoint, find_module
@@ -280,11 +279,7 @@ class GuidedModel(BaseModel):
         for encoder in self.encoders:
             encoder.check(self.model)
             if not encoder.parameters(self.model):
-                print_log(
-                    f"The encoder of '{encoder.modality}' is frozen: only its guide learns.",
-                    'current',
-                    logging.WARNING,
-                )
+                warn(f"The encoder of '{encoder.modality}' is frozen: only its guide learns.")
         check_disjoint(self.model, self.encoders)
         self.heads.check(self.model, self.encoders)
         self.task.check(self.model)
@@ -311,13 +306,11 @@ class GuidedModel(BaseModel):
         if self._warned_unbalanced or self._pass is None or not (self.training and torch.is_grad_enabled()):
             return
         self._warned_unbalanced = True
-        print_log(
+        warn(
             'The GuidedModel trains, but nothing is balanced: `optim_wrapper.type` is none that knows of '
             "balancing. Set `optim_wrapper=dict(type='BalancedOptimWrapper', balancer=dict(type='CGGM'), "
             "optimizer=...)`, or type='BalancedAmpOptimWrapper' for mixed precision (with `mmcggm.` before "
-            "the type in another library's `default_scope`); without `balancer` the guides only watch.",
-            'current',
-            logging.WARNING,
+            "the type in another library's `default_scope`); without `balancer` the guides only watch."
         )
 
     def _report_missing(self, seen: GuidedPass) -> None:
@@ -325,9 +318,7 @@ class GuidedModel(BaseModel):
         for encoder in seen.missing:
             if encoder.modality not in (*seen.absent, *self._reported_missing):
                 self._reported_missing.add(encoder.modality)
-                print_log(
+                warn(
                     f"'{encoder.representation}' was not called in a forward pass, so the batch counts as "
-                    f"one without '{encoder.modality}'. If none lacks it, name another `representation`.",
-                    'current',
-                    logging.WARNING,
+                    f"one without '{encoder.modality}'. If none lacks it, name another `representation`."
                 )

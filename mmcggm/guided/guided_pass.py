@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import logging
 import operator
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -19,15 +18,16 @@ from torch.nn.utils import parametrize
 from mmcggm.balancers import Change, Pass, differentiated_once
 from mmcggm.balancers.pass_record import change_of, sum_of_present
 from mmcggm.structures.misfit import naming_misfit
-from mmcggm.structures.nested import check_pyramid, float_tensors, map_tensors
+from mmcggm.structures.nested import check_pyramid, describe, float_tensors, map_tensors
 from mmcggm.structures.sequences import is_padded, pool_tokens
+from mmcggm.utils.warn import warn
 
 from .capture import captured, changed
 from .encoder_paths import ModalityEncoder
 from .guides import naming_guide
 from .heads import Heads
 from .present import find_present, in_batch, of_samples, zero_where_absent
-from .reach import reaching, unreached_message
+from .reach import place_of, reaching, state_hint, unreached_message
 from .shares import affine_shares, is_affine
 from .tasks import Task
 from .teachers import Teachers
@@ -182,8 +182,7 @@ class GuidedPass(Pass):
         self._check_changes(changed)
         for encoder in guided.encoders:
             if encoder.modality in tensors and not guided.reaches[encoder.modality]:
-                message = unreached_message(guided.model, encoder, changes=False)
-                print_log(message, 'current', logging.WARNING)
+                warn(unreached_message(guided.model, encoder, changes=False))
 
     @cached_property
     def there(self) -> dict[str, Tensor | None]:
@@ -402,10 +401,18 @@ class GuidedPass(Pass):
         """The guides' losses, with the graph down to their inputs."""
         losses = {}
         for modality, prediction in self._predictions.items():
-            with naming_guide(modality):
+            with naming_guide(modality, self._seen_by_guide(modality)):
                 batch = self._batch_of(modality)
                 losses[modality] = self.guided.task.loss(self.guided.model, prediction, batch)
         return losses
+
+    def _seen_by_guide(self, modality: str) -> str:
+        """Return what a message says of what the guide of a modality predicts from."""
+        encoder = next(e for e in self.guided.encoders if e.modality == modality)
+        return (
+            f' It predicts from the {place_of(encoder)}, {describe(self._inputs[modality])}.'
+            f'{state_hint(self.guided.model, encoder)}'
+        )
 
     def _zero_where_absent(self, modality: str, tensor: Tensor) -> Tensor:
         return zero_where_absent(tensor, self.there[modality])

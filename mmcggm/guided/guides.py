@@ -271,12 +271,12 @@ def _check_last_layer(guide: nn.Module, modality: str, model: nn.Module, head_pa
 
 
 @contextmanager
-def naming_guide(modality: str) -> Iterator[None]:
-    """Add the modality to a ValueError of its guide."""
+def naming_guide(modality: str, further: str = '') -> Iterator[None]:
+    """Add the modality to a ValueError of its guide, and at the end ``further``."""
     try:
         yield
     except ValueError as error:
-        raise ValueError(f"The guide of '{modality}': {error}") from error
+        raise ValueError(f"The guide of '{modality}': {error}{further}") from error
 
 
 def _anew(layer: nn.Module) -> nn.Module:

@@ -45,7 +45,7 @@ class Heads:
     def check(self, model: nn.Module, encoders: Sequence[ModalityEncoder]) -> None:
         """Raise a ValueError unless each is a layer with a trainable ``weight``, outside of encoders."""
         for path in self.distinct:
-            check_head(model, path)
+            check_head(model, path, encoders)
             check_head_apart(model, path, encoders)
 
     def layers(self, model: nn.Module) -> list[nn.Module]:

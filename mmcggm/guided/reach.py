@@ -48,20 +48,33 @@ def unreached_message(model: nn.Module, encoder: ModalityEncoder, changes: bool)
         encoder: The encoder.
         changes: Whether the representation is to be changed on its way into fusion.
     """
-    steps = encoder.steps[0] if len(encoder.steps) == 1 else list(encoder.steps)
-    key = f' at key={steps!r}' if encoder.steps else ''
     what = (
         'To change it on its way into fusion, as the method, `only` or `present` does, would change nothing.'
         if changes
         else 'Its guide sees what the model does not use, and methods that change representations refuse it.'
     )
-    hint = ''
-    if isinstance(model.get_submodule(encoder.representation), nn.RNNBase):
-        hint = ' (key=0 are the outputs, key=[1, -1] is the last state of a GRU, key=[1, 0, -1] of an LSTM)'
     return (
-        f"`encoders.{encoder.modality}`: the model's prediction does not depend on the {encoder.source} of "
-        f"'{encoder.representation}'{key}. {what} Pick by `key` what the model reads{hint}, or name as "
-        '`representation` a module whose output it reads.'
+        f"`encoders.{encoder.modality}`: the model's prediction does not depend on the {place_of(encoder)}. "
+        f'{what} Pick by `key` what the model reads, or name as `representation` a module whose output it '
+        f'reads.{state_hint(model, encoder)}'
+    )
+
+
+def place_of(encoder: ModalityEncoder) -> str:
+    """Return where the representation of an encoder appears, such as ``"output of 'gru' at key=0"``."""
+    steps = encoder.steps[0] if len(encoder.steps) == 1 else list(encoder.steps)
+    key = f' at key={steps!r}' if encoder.steps else ''
+    return f"{encoder.source} of '{encoder.representation}'{key}"
+
+
+def state_hint(model: nn.Module, encoder: ModalityEncoder) -> str:
+    """Return a sentence on what ``key`` picks of a recurrent network, ``''`` of any other encoder."""
+    if encoder.source != 'output' or not isinstance(model.get_submodule(encoder.representation), nn.RNNBase):
+        return ''
+    return (
+        f' In `encoders.{encoder.modality}`, key=0 are the outputs (N, L, C), key=[1, -1] is the last state '
+        '(N, C) of a GRU, key=[1, 0, -1] that of an LSTM. Those of all layers, (layers, N, C), are no '
+        'representation.'
     )
 
 

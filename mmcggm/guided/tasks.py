@@ -142,6 +142,20 @@ class ClassificationTask(TargetTask):
         self.score, self.ignore_index = score, ignore_index
         self.losses = {'cross_entropy': nn.CrossEntropyLoss(ignore_index=ignore_index)}
 
+    def loss(self, model: BaseModel, prediction: Tensor, batch: dict[str, Any]) -> Tensor:
+        try:
+            return super().loss(model, prediction, batch)
+        except IndexError as error:  # what a loss says of a label without an output
+            labels = find_target(batch, self.target)
+            classes = prediction.shape[1]
+            wrong = labels[((labels < 0) | (labels >= classes)) & (labels != self.ignore_index)]
+            if labels.is_floating_point() or not len(wrong):
+                raise
+            raise ValueError(
+                f"there are {classes} outputs, so labels are 0 to {classes - 1}, but '{self.target}' holds "
+                f'the label {wrong[0].item()}. There must be an output for each class.'
+            ) from error
+
     def counts(self, model: BaseModel, prediction: Tensor, batch: dict[str, Any]) -> Tensor:
         prediction, target = self._matched(prediction, batch)
         labels = target.argmax(1) if target.is_floating_point() else target

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from .spelling import did_you_mean
+from .spelling import close_to, one_of
 
 PACKAGE = Path(__file__).parents[1]
 
@@ -41,11 +41,18 @@ def find_config(path: str | Path) -> Path:
     if not path.is_absolute() and (configs / name).is_file():
         print(f"There is no '{path}' in this folder, so mmcggm's own is taken: {configs / name}")
         return configs / name
-    known = [file.relative_to(configs).as_posix() for file in configs.glob('*/*.py')]
+    theirs = close_to(name.as_posix(), [f.relative_to(configs).as_posix() for f in configs.glob('*/*.py')])
+    hint = one_of(dict.fromkeys([*_own_configs_like(path), *theirs][:3]))
     raise FileNotFoundError(
-        f"There is no config '{path}' in this folder, and mmcggm brings none of that name."
-        f'{did_you_mean(name.as_posix(), known)}'
+        f"There is no config '{path}' in this folder, and mmcggm brings none of that name.{hint}"
     )
+
+
+def _own_configs_like(path: Path) -> list[str]:
+    """Return the user's own configs that are called nearly so: beside ``path``, here, in `configs`."""
+    places = [*path.parent.glob('*.py'), *Path().glob('*.py'), *Path().glob('configs/**/*.py')]
+    names = close_to(path.name, [file.name for file in places], cutoff=0.7)
+    return [file.as_posix() for name in names for file in dict.fromkeys(places) if file.name == name]
 
 
 def carried_config(path: Path) -> str | None:

@@ -114,6 +114,18 @@ def test_files_equal_arrays(inferencers, tmp_path, kind):
     )
 
 
+def test_in_a_folder_the_file_that_the_config_names_goes_first(inferencers, tmp_path):
+    inferencer, inputs = inferencers['classification'], samples(7)
+    np.save(tmp_path / 'a.npy', inputs['a'] + 1)
+    np.savez(tmp_path / 'x.npz', **inputs)
+    found = inferencer(tmp_path, progress=False)
+    np.testing.assert_array_equal(numbers(found), numbers(inferencer(inputs, progress=False)))
+    (tmp_path / 'x.npz').rename(tmp_path / 'y.npz')
+    message = "one file for 'b', such as b.npy, or x.npz, which the config names; it has none. A"
+    with pytest.raises(FileNotFoundError, match=message):
+        inferencer(tmp_path, progress=False)
+
+
 def test_what_is_predicted_has_the_names_of_the_field(inferencers):
     found = {task: inferencer(samples(4), progress=False) for task, inferencer in inferencers.items()}
     for result in found['classification']:
@@ -151,13 +163,17 @@ def test_wrong_input_is_named(inferencers, inputs, message):
 
 
 def test_the_tool_writes_a_table_and_keeps_it(model_files, inferencers, tmp_path, capsys):
-    np.savez(tmp_path / 'in.npz', **samples(6))
+    np.savez(tmp_path / 'in.npz', a=np.ones((2, 5)))
     call = [
         *map(str, model_files['classification']),
         str(tmp_path / 'in.npz'),
         '--out',
         str(tmp_path / 'out'),
     ]
+    with pytest.raises(ValueError, match="'b'"):
+        main([*call, '--device', 'cpu'])
+    assert not any((tmp_path / 'out').iterdir())  # a refusal leaves nothing
+    np.savez(tmp_path / 'in.npz', **samples(6))
     assert main([*call, '--device', 'cpu']) == 0
     with (tmp_path / 'out' / 'predictions.csv').open() as file:
         rows = list(csv.DictReader(file))

@@ -24,6 +24,14 @@ def write_moods(folder: Path) -> None:
         pandas.DataFrame(dict(mood=moods), names).to_csv(folder / f'labels_{split}.csv')
 
 
+def write_animals(folder: Path) -> None:
+    draw = np.random.default_rng(0)
+    label = draw.integers(0, 3, 60)
+    for modality, channels in dict(sound=16, image=8).items():
+        np.save(folder / f'{modality}.npy', draw.normal(size=(60, channels)) + label[:, None])
+    np.save(folder / 'animal.npy', label)
+
+
 def write_gestures(folder: Path) -> None:
     draw = np.random.default_rng(0)
     label, lengths = draw.integers(0, 4, 60), draw.integers(2, 6, 60)
@@ -52,8 +60,9 @@ def write_visits(folder: Path) -> None:
 
 
 EXAMPLES = dict(
+    my_animals=('animals', write_animals),
+    my_animals_balanced=('animals', write_animals),
     my_moods=('moods', write_moods),
-    my_moods_balanced=('moods', write_moods),
     my_gestures=('gestures', write_gestures),
     my_visits=('visits', write_visits),
     my_ratings=('ratings', write_ratings),

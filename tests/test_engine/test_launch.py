@@ -51,6 +51,7 @@ def test_amp_refuses_a_wrapper_that_it_does_not_know():
         ('configs/single/mfeat.py', dict(only='fac'), 'work_dirs/single/mfeat_fac'),
         ('configs/my_gliomas.py', {}, 'work_dirs/my_gliomas'),
         ('mine/study/net.py', {}, 'work_dirs/study/net'),
+        ('net.py', {}, 'work_dirs/net'),
     ],
 )
 def test_each_training_has_a_folder_of_its_own(path, model, expected):

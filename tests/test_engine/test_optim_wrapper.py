@@ -150,7 +150,7 @@ def test_a_wrapper_that_knows_no_balancer_is_reported_once(kind, warnings, monke
     if kind == 'AmpOptimWrapper' and not torch.cuda.is_available():
         pytest.skip("MMEngine's AmpOptimWrapper needs an accelerator")
     messages = []
-    monkeypatch.setattr('mmcggm.guided.guided_model.print_log', lambda message, *_: messages.append(message))
+    monkeypatch.setattr('mmcggm.guided.guided_model.warn', messages.append)
     guided = tiny_guided()
     with DefaultScope.overwrite_default_scope('mmcggm'):
         wrapper = build_optim_wrapper(guided, dict(type=kind, optimizer=dict(type='SGD', lr=0.1)))
@@ -162,7 +162,7 @@ def test_a_wrapper_that_knows_no_balancer_is_reported_once(kind, warnings, monke
 
 def test_judging_losses_or_a_loop_of_ones_own_is_no_unbalanced_training(monkeypatch):
     messages = []
-    monkeypatch.setattr('mmcggm.guided.guided_model.print_log', lambda message, *_: messages.append(message))
+    monkeypatch.setattr('mmcggm.guided.guided_model.warn', messages.append)
     judged, trained = tiny_guided(), tiny_guided()
     for batch in batches(3):
         with torch.no_grad():

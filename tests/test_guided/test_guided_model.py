@@ -222,7 +222,7 @@ def test_modality_that_a_batch_lacks_has_no_samples_in_it():
 def test_missing_modality_is_reported_once(monkeypatch):
     guided, batch = streams_guided(Streams()), streams_batch()
     messages = []
-    monkeypatch.setattr('mmcggm.guided.guided_model.print_log', lambda message, *_: messages.append(message))
+    monkeypatch.setattr('mmcggm.guided.guided_model.warn', messages.append)
     for _ in range(3):
         guided(x0=batch['x0'], target=batch['target'], mode='loss')
         guided.take_pass()
@@ -256,7 +256,7 @@ def test_encoders_that_share_parameters_are_refused():
 
 def test_frozen_encoder_is_reported_and_its_guide_learns(monkeypatch):
     messages = []
-    monkeypatch.setattr('mmcggm.guided.guided_model.print_log', lambda message, *_: messages.append(message))
+    monkeypatch.setattr('mmcggm.guided.guided_model.warn', messages.append)
     model = Streams()
     model.streams[0].requires_grad_(False)
     guided = streams_guided(model)

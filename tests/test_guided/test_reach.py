@@ -1,9 +1,12 @@
 """Whether a representation reaches what the model predicts: found in the first pass, and told."""
 
 import copy
+import io
+from unittest import mock
 
 import pytest
 import torch
+from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
 import mmcggm
@@ -53,7 +56,7 @@ def batch() -> dict[str, Tensor]:
 @pytest.fixture
 def warnings(monkeypatch):
     found = []
-    monkeypatch.setattr('mmcggm.guided.guided_pass.print_log', lambda message, *_: found.append(message))
+    monkeypatch.setattr('mmcggm.guided.guided_pass.warn', found.append)
     return found
 
 
@@ -144,3 +147,43 @@ def test_the_graph_tells_outputs_of_one_operation_apart():
     first, second = torch.stack([x, 2 * x]).unbind()
     assert reaching(second.sum(), dict(a=[first], b=[second], x=[x])) == {'b', 'x'}
     assert reaching(second.detach().requires_grad_().sum(), dict(a=[first], b=[second], x=[x])) == set()
+
+
+def test_each_training_is_warned():
+    """MMEngine's loggers leave out a warning that the process has had."""
+    logger = MMLogger('warned')  # registers nothing, so that other tests have their own
+    text = io.StringIO()
+    logger.handlers[0].setStream(text)
+    with mock.patch.object(MMLogger, 'get_current_instance', return_value=logger):
+        for _ in range(2):
+            train_in_a_loop('CGGM')
+    assert text.getvalue().count('does not depend') == 2
+
+
+def test_states_of_all_layers_are_told_by_key():
+    guided = recurrent(1)
+    message = (
+        r"guide of 'words': .*predicts \(1, 3\).* from the output of 'words' at key=1, .*\(1, 6, 8\).*"
+        r'`encoders\.words`, .*\[1, -1\] is the last state'
+    )
+    with pytest.raises(ValueError, match=message):
+        guided(**batch(), mode='loss')
+
+
+def test_a_guide_with_too_few_outputs_is_named():
+    model = Recurrent()
+    guide = dict(type='AutoGuide', head=nn.Linear(8, 2))
+    balanced = mmcggm.balance(
+        model,
+        encoders([1, -1]),
+        None,
+        'classification',
+        guides=dict(words=guide),
+        guide=dict(type='AutoGuide', head=nn.Linear(8, 3)),
+    )
+    balanced.prepare(torch.optim.SGD(model.parameters(), lr=0.1))
+    with balanced.watch(batch()['label']):
+        loss = model(**batch(), mode='loss')['loss']
+    message = r"guide of 'words': there are 2 outputs, so labels are 0 to 1, but 'target' holds the label 2"
+    with pytest.raises(ValueError, match=message):
+        balanced.loss(loss)

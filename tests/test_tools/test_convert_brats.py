@@ -182,7 +182,7 @@ def test_a_split_without_cases_is_a_warning(tmp_path, capfd, monkeypatch, cases,
     errors = capfd.readouterr().err
     assert ('WARNING' in errors) == (empty is not None)
     if empty is not None:
-        assert empty in errors and "split='all'" in errors and 'docs/brats.md' in errors
+        assert empty in errors and "split='all'" in errors and 'BraTS: data, protocol, metrics' in errors
 
 
 @pytest.fixture(scope='module')

@@ -72,7 +72,7 @@ def tool(tmp_path):
 
 def test_all_flags(tool, tmp_path):
     tool('train.py', '--no-validate', '--cfg-options', 'optim_wrapper.balancer.rho=1.1')
-    work_dir = tmp_path / 'work_dirs' / tmp_path.name / 'pure'
+    work_dir = tmp_path / 'work_dirs' / 'pure'
     log = tool(
         *('train.py', '--resume', '--amp', '--auto-scale-lr', '--cfg-options', 'train_cfg.max_epochs=2')
     )

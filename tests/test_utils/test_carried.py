@@ -33,6 +33,18 @@ def test_what_is_nowhere_is_an_error(name, tmp_path, monkeypatch):
         find_config(name)
 
 
+def test_ones_own_files_are_proposed_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path('configs/study').mkdir(parents=True)
+    for name in ('configs/mine.py', 'configs/study/watchs.py'):
+        Path(name).write_text('a = 1')
+    for asked in ('configs/min.py', 'mine.py', 'configs/Mine.py'):
+        with pytest.raises(FileNotFoundError, match=r"Did you mean 'configs/mine\.py'"):
+            find_config(asked)
+    with pytest.raises(FileNotFoundError, match=r"mean 'configs/study/watchs\.py' or 'cggm/watch\.py'"):
+        find_config('cggm/watc.py')
+
+
 def test_a_wheel_has_them_below_the_package_and_a_clone_beside_it(tmp_path, monkeypatch):
     monkeypatch.setattr(carried, 'PACKAGE', tmp_path / 'mmcggm')
     with pytest.raises(FileNotFoundError, match='without its tools: install it by pip'):

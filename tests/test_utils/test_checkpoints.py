@@ -293,3 +293,12 @@ load_checkpoint(nn.Linear(1, 1), {str(tmp_path / 'a.pth')!r})
 """
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     assert done.returncode != 0 and 'asks for' in done.stderr and not (tmp_path / 'ran').exists()
+
+
+def test_a_checkpoint_that_is_not_there_is_looked_for_in_work_dirs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    there = Path('work_dirs/cggm/watch/best_accuracy_epoch_7.pth')
+    there.parent.mkdir(parents=True)
+    there.touch()
+    with pytest.raises(FileNotFoundError, match=f"no checkpoint '.*'. Did you mean '{there}'"):
+        read_checkpoint('work_dirs/watch/best_accuracy_epoch_*.pth')

@@ -5,7 +5,8 @@
         data/my_set.h5
 
 It is needed for nothing but speed and memory: FeatureDataset reads the same files. What a source may be, see
-docs/your_features.md. No file is executed. Prints the settings of the data set that reads the result.
+the page 'Your own features' of the documentation. No file is executed. Prints the settings of the data set
+that reads the result.
 """
 
 import argparse

@@ -4,7 +4,7 @@
 
 The folder holds transcripts.csv and {text,audio,video}_{train,test}0.csv of
 soujanyaporia/contextual-utterance-level-multimodal-sentiment-analysis. Some of the videos that test there
-validate here, see docs/real_sets.md.
+validate here, see the page 'Real sets of features' of the documentation.
 """
 
 import argparse

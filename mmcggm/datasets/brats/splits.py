@@ -174,8 +174,8 @@ def report_empty(
     return (
         f'splits.json leaves {" and ".join(map(repr, empty))} empty (labelled cases: {len(cases)}, patients: '
         f'{len(patients.groups(cases))}; a patient stays in one split). A config that reads an '
-        "empty split fails: add cases, edit splits.json, or let its loaders read split='all', as "
-        'docs/brats.md does for a small set.'
+        "empty split fails: add cases, edit splits.json, or let its loaders read split='all', as the page "
+        "'BraTS: data, protocol, metrics' of the documentation does for a small set."
     )
 
 

@@ -36,8 +36,8 @@ def convert_pickle(
         )
     if source.suffix in OTHERS:
         raise ValueError(
-            f"'{source}' is no pickle. FeatureDataset reads such files as they are, see "
-            'docs/your_features.md; '
+            f"'{source}' is no pickle. FeatureDataset reads such files as they are, see the page 'Your own "
+            "features' of the documentation; "
             '`mmcggm convert features` makes one file of them.'
         )
     splits = read_pickle(source)

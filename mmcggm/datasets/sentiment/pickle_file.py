@@ -57,7 +57,8 @@ def read_pickle(path: str | Path) -> dict[str, Mapping[str, Any]]:
         raise ValueError(
             f'{path} must hold {{split: {{text, audio, vision, labels}}}}, but its value is a '
             f'{type(data).__name__}{f" of {list(data)[:9]}" if isinstance(data, Mapping) else ""}. '
-            'FeatureDataset reads arrays in any other order, see docs/your_features.md.'
+            "FeatureDataset reads arrays in any other order, see the page 'Your own features' of the "
+            'documentation.'
         )
     if len(splits) < len(entries):
         others = [name for name in entries if name not in splits]

@@ -139,7 +139,7 @@ def _read_split(path: Path, file: h5py.File, split: str, keys: Mapping[str, str]
         if not str(file.attrs.get('format', '')).startswith('mmcggm sentiment'):
             raise StoreError(
                 f'{path} is not what `mmcggm convert sentiment` writes. Other HDF5 files are read by '
-                'FeatureDataset, see docs/your_features.md.'
+                "FeatureDataset, see the page 'Your own features' of the documentation."
             )
         raise StoreError(f"{path} is not in the format '{FORMAT}'. {ADVICE}")
     if split not in file:

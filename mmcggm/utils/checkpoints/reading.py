@@ -8,11 +8,14 @@ import re
 import tarfile
 import zipfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
+
+from mmcggm.utils.spelling import close_to, one_of
 
 from .stand_ins import NotDataError, plain, stand_ins
 
@@ -118,12 +121,19 @@ def _is_weight(name: Any, value: Any) -> bool:
     return isinstance(name, str) and (isinstance(value, Tensor) or name.endswith('_extra_state'))
 
 
+def _checkpoints_like(path: Path) -> list[str]:
+    """Return up to three checkpoints beside ``path`` or in ``work_dirs`` that are called nearly so."""
+    there = {file.as_posix() for file in (*path.parent.glob('*.pth'), *Path('work_dirs').rglob('*.pth'))}
+    return close_to(path.as_posix(), sorted(there))
+
+
 def _check_kind(path: str) -> None:
     """Raise an error unless ``path`` is a file that may be a checkpoint."""
     if os.path.isdir(path):
         raise CheckpointError(f"'{path}' is a folder. Name a checkpoint in it.")
     if not os.path.exists(path):
-        raise FileNotFoundError(f"There is no checkpoint '{path}'.")
+        hint = one_of(_checkpoints_like(Path(path)))
+        raise FileNotFoundError(f"There is no checkpoint '{path}'.{hint}")
     with open(path, 'rb') as file:
         head = file.read(64).lstrip()
     if not head:
