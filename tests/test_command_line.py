@@ -12,7 +12,8 @@ from mmcggm.__main__ import COMMANDS, find, main
 ROOT = Path(__file__).parents[1]
 # Those that measure the project itself.
 NO_COMMANDS = {
-    f'analysis_tools/benchmark_{what}.py' for what in ('feature_cache', 'overhead', 'reading', 'sequence')
+    f'analysis_tools/benchmark_{what}.py'
+    for what in ('feature_cache', 'overhead', 'patches', 'reading', 'sequence')
 }
 
 

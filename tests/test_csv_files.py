@@ -4,7 +4,7 @@ import csv
 
 import pytest
 
-from mmcggm.benchmark.summary import Row
+from mmcggm.benchmark.summary import Comparison, Row
 from mmcggm.benchmark.table import to_csv
 from mmcggm.utils.csv_files import write_csv
 
@@ -56,11 +56,13 @@ def test_text_and_numbers_stay(tmp_path, cell):
 
 
 def test_the_table_of_a_benchmark(tmp_path):
-    row = Row('=1+1', '@method', 'Corr', (0, 1), (-0.5, -0.25), -0.375, 0.1, -0.1, 0.5)
+    against = {'joint': Comparison(-0.1, 0.5), '=2+2': Comparison(-0.2)}
+    row = Row('=1+1', '@method', 'Corr', (0, 1), (-0.5, -0.25), -0.375, 0.1, against)
     (tmp_path / 'table.csv').write_text(to_csv([row]), encoding='utf-8')
     cells = dict(zip(*read(tmp_path / 'table.csv'), strict=True))
     assert (cells['setting'], cells['method']) == ("'=1+1", "'@method")
     assert (cells['values'], cells['mean'], cells['difference']) == ('-0.5 -0.25', '-0.375', '-0.1')
+    assert cells['difference to =2+2'] == '-0.2'
 
 
 def test_no_cell_begins_another_line(tmp_path):
