@@ -56,8 +56,9 @@ class MonaiLoss(nn.Module):
         losses = import_optional('monai.losses', extra='brats3d')
         kind = getattr(losses, name, None)
         if not (inspect.isclass(kind) and issubclass(kind, nn.Module)):
+            classes = sorted(key for key, value in vars(losses).items() if inspect.isclass(value))
             raise ValueError(
-                f"`loss_decode.name`: monai.losses has no '{name}'.{did_you_mean(name, sorted(vars(losses)))}"
+                f"`loss_decode.name`: monai.losses has no '{name}'.{did_you_mean(name, classes)}"
             )
         if isinstance(settings.get('weight'), (list, tuple)):
             settings['weight'] = torch.tensor(settings['weight'])

@@ -51,8 +51,12 @@ def find_config(path: str | Path) -> Path:
 def _own_configs_like(path: Path) -> list[str]:
     """Return the user's own configs that are called nearly so: beside ``path``, here, in `configs`."""
     places = [*path.parent.glob('*.py'), *Path().glob('*.py'), *Path().glob('configs/**/*.py')]
-    names = close_to(path.name, [file.name for file in places], cutoff=0.7)
-    return [file.as_posix() for name in names for file in dict.fromkeys(places) if file.name == name]
+    names = close_to(path.name, {file.name for file in places}, cutoff=0.7)
+    found = [file.as_posix() for name in names for file in dict.fromkeys(places) if file.name == name]
+    near = close_to(
+        path.as_posix(), found, cutoff=0.0
+    )  # of one name, those in a folder of the same name first
+    return [*near, *(file for file in found if file not in near)]
 
 
 def carried_config(path: Path) -> str | None:

@@ -25,7 +25,7 @@ def test_what_is_printed_is_the_config(tool, tmp_path, capsys):
 @pytest.mark.parametrize(
     ('words', 'message'),
     [
-        (['cggm/wotch.py'], "Did you mean 'cggm/watch.py'"),
+        (['cggm/wotch.py'], "'configs/cggm/watch.py'"),
         (['cggm/watch.py', '--cfg-options', 'trian_cfg.max_epochs=3'], 'trian_cfg'),
     ],
 )
