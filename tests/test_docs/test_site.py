@@ -104,5 +104,6 @@ def test_the_readmes_figures_are_those_of_the_comparison():
                 assert cells[name] == '–', (label, name)
                 continue
             expected = f'{100 * float(row["Δ joint"]):+.1f}'.replace('-', '−')
-            is_significant = row['p (Holm)'].startswith('<') or float(row['p (Holm)']) < 0.05
+            p = row['p (Holm)']
+            is_significant = p.startswith('<') or (p != '–' and float(p) < 0.05)
             assert cells[name] == (f'**{expected}**' if is_significant else expected), (label, name)
