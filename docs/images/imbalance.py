@@ -65,7 +65,7 @@ def draw(table: dict[str, dict[str, tuple[float, float]]], path: Path) -> None:
     """Draw both panels into a file."""
     pyplot.rcParams.update({'font.size': 9, 'svg.fonttype': 'path', 'svg.hashsalt': 'mmcggm'})
     figure, (left, right) = pyplot.subplots(
-        1, 2, figsize=(8, 3), width_ratios=[3, 1.2], layout='constrained', facecolor='white'
+        1, 2, figsize=(8, 3), width_ratios=[3, 1.6], layout='constrained', facecolor='white'
     )
     bars = encoders(table)
     width = 0.8 / len(bars)
