@@ -150,6 +150,12 @@ class Benchmark:
         self.files = files or DataFiles()
         self.candidates: dict[tuple[str, str], list[dict[str, Any]]] = {}
         search = cfg.get('search')
+        absent = set(cfg.get('references', ())) - set(self.references)
+        absent |= set(cfg.get('ensembles', {})) - set(self.ensembles)
+        if absent:  # inherited by a benchmark of fewer methods
+            print(
+                f'Left out, since not all of its methods are in this benchmark: {", ".join(sorted(absent))}.'
+            )
         self._seeded = ('randomness.seed', *cfg.get('seeded', ()))
         self.search_seeds = tuple(search['seeds']) if search else ()
         for method, entry in methods.items():
