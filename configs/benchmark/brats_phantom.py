@@ -2,9 +2,8 @@
 
 Joint training and CGGM as it is recommended and as it is published, each by its own config, on the demo's
 data (``make demo`` makes it): one short epoch of small batches of every tumour slice, with a narrow
-network, a smaller crop and the demo's learning rates. Guides see all levels but the finest, and are judged
-on all labels, as those of all these configs did when this was measured. Nothing is searched. The end of the
-training is tested on two whole volumes.
+network, a smaller crop and the demo's learning rates. Nothing is searched. The end of the training is tested
+on two whole volumes.
 """
 
 channels = (4, 8, 16, 32, 64)
@@ -17,10 +16,8 @@ network = {
 }
 guided = {
     **{f'model.model.{key}': value for key, value in network.items()},
-    'model.guide.head.in_channels': channels[1:],
-    'model.guide.head.in_index': [1, 2, 3, 4],
+    'model.guide.head.in_channels': channels[2:],
     'model.guide.head.channels': channels[0],
-    'model.task.grid': 'labels',
     'optim_wrapper.guide_optimizer.lr': 0.06,
 }
 methods = {

@@ -21,6 +21,7 @@ from .optim_wrapper import (
 )
 from .optim_wrapper_constructor import GuidedOptimWrapperConstructor
 from .runner import BalancedRunner
+from .subsets import SubsetTestLoop
 
 __all__ = [
     'BalancedAmpOptimWrapper',
@@ -41,4 +42,5 @@ __all__ = [
     'IterBasedTrainLoop',
     'ModalityContributionHook',
     'StandardisationHook',
+    'SubsetTestLoop',
 ]

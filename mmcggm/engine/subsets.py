@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from statistics import fmean
 from typing import Any
 
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import Runner, TestLoop
 
 from mmcggm.balancers.coalitions import coalitions, masking
 from mmcggm.guided import GuidedModel
+from mmcggm.registry import LOOPS
+
+Results = dict[tuple[str, ...], dict[str, float]]
 
 
-def evaluate_subsets(runner: Runner, metrics: Sequence[str] = ()) -> dict[tuple[str, ...], dict[str, float]]:
+@LOOPS.register_module()
+class SubsetTestLoop(TestLoop):
+    """Tests the model with each subset of its modalities, so that a benchmark compares methods on them.
+
+    ``test_cfg = dict(type='SubsetTestLoop')``. The metrics of all modalities together keep their names;
+    ``{metric}/{a+b}`` is the metric with modalities ``a`` and ``b`` alone, and ``{metric}/subsets`` the mean
+    over all subsets. What is refused is what :func:`evaluate_subsets` refuses.
+    """
+
+    def run(self) -> dict[str, float]:
+        results = _test_each(self.runner.model, super().run)
+        complete, *parts = results
+        named = {f'{name}/{"+".join(part)}': value for part in parts for name, value in results[part].items()}
+        means = {
+            f'{name}/subsets': fmean(values[name] for values in results.values())
+            for name in results[complete]
+        }
+        return results[complete] | named | means
+
+
+def evaluate_subsets(runner: Runner, metrics: Sequence[str] = ()) -> Results:
     """Test the runner's model with each of the ``2^M − 1`` subsets of its modalities, the largest first.
 
     The representations of the others are zero on their way into fusion, which is what
@@ -31,7 +55,12 @@ def evaluate_subsets(runner: Runner, metrics: Sequence[str] = ()) -> dict[tuple[
         ValueError: If the model is no :class:`~mmcggm.guided.GuidedModel`, or its ``only`` is set, or the
             evaluator gives no numbers or lacks a metric that is wanted.
     """
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    return _test_each(runner.model, runner.test, metrics)
+
+
+def _test_each(model: Any, test: Callable[[], dict[str, Any]], metrics: Sequence[str] = ()) -> Results:
+    """Return what ``test`` gives while the model gets each subset, the largest first."""
+    model = model.module if is_model_wrapper(model) else model
     if not isinstance(model, GuidedModel):
         raise ValueError(
             f'`model.type` is {type(model).__name__}, which does not say what its modalities are: take the '
@@ -45,7 +74,7 @@ def evaluate_subsets(runner: Runner, metrics: Sequence[str] = ()) -> dict[tuple[
         subset = tuple(model.modalities[index] for index in sorted(chosen))
         print_log(f'Testing with {", ".join(subset)}.', 'current')
         with model.changing(masking(chosen, count)):
-            results[subset] = _numbers(runner.test())
+            results[subset] = _numbers(test())
         lacking = [metric for metric in metrics if metric not in results[subset]]
         if lacking or not results[subset]:
             raise ValueError(

@@ -26,6 +26,18 @@ def test_what_is_missing_is_zero_where_it_enters_fusion(tmp_path):
     assert runner.test()['accuracy'] == results[SUBSETS[0]]['accuracy']  # nothing of it stays
 
 
+def test_the_loop_of_a_config_has_all_subsets_and_their_mean(tmp_path):
+    results = evaluate_subsets(evaluating_runner(tmp_path))
+    runner = evaluating_runner(tmp_path, test_cfg=dict(type='SubsetTestLoop'))
+    complete, left, right = (found['accuracy'] for found in results.values())
+    assert runner.test() == {
+        'accuracy': complete,
+        'accuracy/left': left,
+        'accuracy/right': right,
+        'accuracy/subsets': pytest.approx((complete + left + right) / 3),
+    }
+
+
 def test_a_model_of_one_modality_is_refused(tmp_path):
     runner = evaluating_runner(tmp_path, model=tiny_guided(only='left'))
     with pytest.raises(ValueError, match=r"`model\.only` is 'left'"):

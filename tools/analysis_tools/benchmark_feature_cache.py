@@ -33,7 +33,7 @@ from mmcggm.datasets.feature_cache.dataset import FeatureCache
 from mmcggm.datasets.feature_cache.writer import write_features
 from mmcggm.datasets.food101.dataset import Food101Dataset
 from mmcggm.registry import MODELS
-from mmcggm.utils.atomic import replacing
+from mmcggm.utils.measured import add_json_argument, give
 from mmcggm.utils.run_tool import run_tool
 
 CONFIGS = Path(__file__).parents[2] / 'configs' / 'cggm'
@@ -137,7 +137,7 @@ def main() -> None:
     parser.add_argument('--batch-size', type=int, default=32)
     parser.add_argument('--workers', type=int, default=0, help='processes that read the data (default: 0)')
     parser.add_argument('--turns', type=int, default=3, help='epochs of each (default: 3)')
-    parser.add_argument('--json', type=Path, help='also write the figures here')
+    add_json_argument(parser)
     args = parser.parse_args()
 
     init_default_scope('mmcggm')
@@ -165,10 +165,7 @@ def main() -> None:
         seconds_to_cache_a_view=caching,
         plain_to_cached=statistics.median(ratios),
     )
-    print(json.dumps(figures, indent=2))
-    if args.json:
-        with replacing(args.json) as temporary:
-            temporary.write_text(json.dumps(figures, indent=2) + '\n', encoding='utf-8')
+    give(figures, args.json)
 
 
 if __name__ == '__main__':

@@ -20,7 +20,6 @@ as torch's allocator counts it.
 """
 
 import argparse
-import json
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,7 +37,7 @@ from mmseg.structures import SegDataSample
 
 from mmcggm.benchmark.measure import peak_bytes, time_in_turns
 from mmcggm.registry import MODELS
-from mmcggm.utils.atomic import replacing
+from mmcggm.utils.measured import add_json_argument, give
 from mmcggm.utils.run_tool import run_tool
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
@@ -178,7 +177,7 @@ def main() -> None:
     parser.add_argument('--device', type=torch.device, default='cuda' if torch.cuda.is_available() else 'cpu')
     parser.add_argument('--threads', type=int, default=1, help='threads of torch on a CPU')
     parser.add_argument('--full', action='store_true', help="all of the U-Net's channels also on a CPU")
-    parser.add_argument('--json', type=Path, help='also write the figures here')
+    add_json_argument(parser)
     args = parser.parse_args()
     if args.iters < 2:
         parser.error(f'--iters must be at least 2, got {args.iters}')
@@ -199,10 +198,7 @@ def main() -> None:
             for name in names
         },
     )
-    print(json.dumps(figures, indent=2))
-    if args.json:
-        with replacing(args.json) as temporary:
-            temporary.write_text(json.dumps(figures, indent=2) + '\n', encoding='utf-8')
+    give(figures, args.json)
 
 
 if __name__ == '__main__':

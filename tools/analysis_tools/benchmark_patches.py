@@ -16,7 +16,6 @@ The contenders take turns. Time is that of the process on its cores; files are i
 
 import argparse
 import itertools
-import json
 import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -30,7 +29,7 @@ from mmcggm.datasets import BraTSDataset
 from mmcggm.datasets.brats.cases import MODALITIES, SourceCase, find_cases
 from mmcggm.datasets.transforms import LoadBraTSPatch
 from mmcggm.utils import import_optional
-from mmcggm.utils.atomic import replacing
+from mmcggm.utils.measured import add_json_argument, give
 from mmcggm.utils.run_tool import run_tool
 
 KEYS = ('img', 'gt_seg_map')
@@ -125,7 +124,7 @@ def main() -> None:
     parser.add_argument('--sizes', type=int, nargs='+', default=[32, 48, 64, 80, 96, 112, 128])
     parser.add_argument('--cases', type=int, default=4, help='number of cases to use at most')
     parser.add_argument('--repeats', type=int, default=40, help='patches of each kind and size')
-    parser.add_argument('--json', type=Path, help='also write the figures here')
+    add_json_argument(parser)
     args = parser.parse_args()
 
     init_default_scope('mmcggm')
@@ -142,10 +141,7 @@ def main() -> None:
             str(size): measure(args.store, cases, cached, size, args.repeats) for size in sorted(args.sizes)
         },
     )
-    print(json.dumps(figures, indent=2))
-    if args.json:
-        with replacing(args.json) as temporary:
-            temporary.write_text(json.dumps(figures, indent=2) + '\n', encoding='utf-8')
+    give(figures, args.json)
 
 
 if __name__ == '__main__':

@@ -14,7 +14,6 @@ filled before, and the contenders take turns.
 """
 
 import argparse
-import json
 import statistics
 import tempfile
 import time
@@ -29,7 +28,7 @@ from mmcggm.datasets import BraTSDataset
 from mmcggm.datasets.brats.cases import MODALITIES, SourceCase, find_cases
 from mmcggm.datasets.brats.volume_store import StoredCase, case_path
 from mmcggm.utils import import_optional
-from mmcggm.utils.atomic import replacing
+from mmcggm.utils.measured import add_json_argument, give
 from mmcggm.utils.run_tool import run_tool
 
 CROP = 160
@@ -110,7 +109,7 @@ def main() -> None:
     parser.add_argument('store', type=Path, help='what the converter made of it')
     parser.add_argument('--cases', type=int, default=4, help='number of cases to use at most')
     parser.add_argument('--repeats', type=int, default=30, help='reads of each kind')
-    parser.add_argument('--json', type=Path, help='also write the figures here')
+    add_json_argument(parser)
     args = parser.parse_args()
 
     init_default_scope('mmcggm')
@@ -149,10 +148,7 @@ def main() -> None:
         times_as_fast_as_monai_slices=seconds['monai_slices'] / seconds['ours'],
         store_size_to_source_size=store_bytes / source_bytes,
     )
-    print(json.dumps(figures, indent=2))
-    if args.json:
-        with replacing(args.json) as temporary:
-            temporary.write_text(json.dumps(figures, indent=2) + '\n', encoding='utf-8')
+    give(figures, args.json)
 
 
 if __name__ == '__main__':

@@ -17,7 +17,6 @@ All data is synthetic: random numbers in the shapes of CMU-MOSI.
 
 import argparse
 import gc
-import json
 import pickle
 import statistics
 import tempfile
@@ -38,7 +37,7 @@ from mmcggm.datasets.sentiment.converter import convert_pickle
 from mmcggm.models.encoders.sequence import sinusoidal_positions
 from mmcggm.registry import MODELS
 from mmcggm.structures.sequences import padding_mask
-from mmcggm.utils.atomic import replacing
+from mmcggm.utils.measured import add_json_argument, give
 from mmcggm.utils.run_tool import run_tool
 
 CONFIG = Path(__file__).parents[2] / 'configs' / 'baseline' / 'cmu_mosi.py'
@@ -231,7 +230,7 @@ def main() -> None:
     parser.add_argument('--batch-size', type=int, help="default: the config's")
     parser.add_argument('--workers', type=int, help="processes that read, default: the config's")
     parser.add_argument('--threads', type=int, default=1, help='threads of torch')
-    parser.add_argument('--json', type=Path, help='also write the figures here')
+    add_json_argument(parser)
     args = parser.parse_args()
 
     init_default_scope('mmcggm')
@@ -259,10 +258,7 @@ def main() -> None:
         figures['busy_share'] = {
             Path(file).suffix[1:]: busy_share(cfg, folder, file, args.epochs) for file in files
         }
-    print(json.dumps(figures, indent=2))
-    if args.json:
-        with replacing(args.json) as temporary:
-            temporary.write_text(json.dumps(figures, indent=2) + '\n', encoding='utf-8')
+    give(figures, args.json)
 
 
 if __name__ == '__main__':
