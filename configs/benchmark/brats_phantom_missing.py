@@ -42,7 +42,6 @@ settings = dict(
         ],
         'train_cfg.max_epochs': epochs,
         'train_cfg.val_interval': epochs + 1,
-        'test_dataloader.dataset.indices': 4,
         'test_cfg.type': 'SubsetTestLoop',
     }
 )
