@@ -56,6 +56,13 @@ def test_method_is_that_of_the_folder(cfg):
     assert ('only' in cfg.model) == (folder == 'single')
 
 
+@pytest.mark.parametrize('path', sorted(BASELINE.glob('*.py')), ids=name)
+def test_what_is_saved_beside_a_training_says_the_same(path, tmp_path):
+    cfg = read_config(path)
+    cfg.dump(tmp_path / 'saved.py')
+    assert read_config(tmp_path / 'saved.py').to_dict() == cfg.to_dict()
+
+
 @pytest.mark.parametrize('path', CONFIGS, ids=name)
 def test_file_is_named_after_its_data(path):
     # A network that takes all modalities as channels has none to balance.

@@ -104,7 +104,7 @@ def read_config(
             # A base may have variables for those that inherit it, of which this config uses some; and what
             # MMEngine saves beside a training has those of which the settings were made.
             offered = (number > 0 or file.is_dump) and not any(name in base.assigned for base in bases)
-            if not offered or get_close_matches(name, known, cutoff=MISSPELT):
+            if not offered or _is_misspelt(name, known):
                 raise SettingError(_explain(f'`{name}` in {file.path}', name, cfg, known, bases))
     for options in overrides:
         for key in options or {}:
@@ -117,6 +117,12 @@ def read_config(
     _check_hooks(cfg)
     _report_lost_hooks(cfg, files)
     return cfg
+
+
+def _is_misspelt(name: str, known: set[str]) -> bool:
+    """Return whether a name is nearly a setting. `test_pipeline`, of their words, is not `tta_pipeline`."""
+    words = {word for setting in known for word in setting.split('_')}
+    return not words.issuperset(name.split('_')) and bool(get_close_matches(name, known, cutoff=MISSPELT))
 
 
 def _find_packages() -> None:
