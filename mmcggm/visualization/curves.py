@@ -162,6 +162,8 @@ def draw_runs(runs: Mapping[str, Sequence[Curves]], smooth: float = 0.9) -> Figu
             ax.grid(axis='y', color='0.92')
             ax.set_axisbelow(True)
             ax.margins(x=0.01)
+            if not any(curves.get(quantity) for curves in seeds):
+                ax.text(0.5, 0.5, 'not logged', transform=ax.transAxes, color='0.5', ha='center')
         if name:
             grid[0, column].set_title(f'{name}, {len(seeds)} seeds' if len(seeds) > 1 else name)
         grid[-1, column].set_xlabel('Iteration')

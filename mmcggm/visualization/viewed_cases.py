@@ -26,7 +26,7 @@ ENDING = '.nii.gz'
 
 def find_viewed_cases(
     source: str | Path,
-    pred_dir: str | Path | None = None,
+    pred: str | Path | None = None,
     cases: Sequence[str] | None = None,
     labels: str | None = None,
 ) -> Iterator[ViewedCase]:
@@ -34,15 +34,18 @@ def find_viewed_cases(
 
     Args:
         source: A store, or a folder with one case or several as the challenges publish them.
-        pred_dir: Folder with ``{case}.nii.gz``.
-        cases: Their names. Default: those with a prediction, or all without ``pred_dir``.
+        pred: Folder with ``{case}.nii.gz``, or one such file.
+        cases: Their names. Default: those with a prediction, or all without ``pred``.
         labels: Name of the convention of all labels. Default: the store's, or what the files tell.
 
     Raises:
         FileNotFoundError: If a case or its prediction is not there.
         ValueError: If a file cannot be read, or it is open what labels mean.
     """
-    source, pred_dir = Path(source), None if pred_dir is None else Path(pred_dir)
+    source, pred_dir = Path(source), None if pred is None else Path(pred)
+    if pred_dir is not None and pred_dir.is_file():
+        cases = cases or [pred_dir.name.removesuffix(ENDING)]
+        pred_dir = pred_dir.parent
     in_store = (source / 'cases').is_dir() and any((source / 'cases').glob('*.h5'))
     found = {path.stem: path for path in sorted((source / 'cases').glob('*.h5'))} if in_store else {}
     published = {} if in_store else {case.case: case for case in find_cases(source).cases}

@@ -98,6 +98,9 @@ def test_published_cases_are_found(published):
     (found,) = find_viewed_cases(folder / 'cases', folder / 'pred')
     assert found.name == case and found.image.shape[1:] == found.truth.shape
     assert all(row['Dice'] == 1 for row in region_table(found) if row['truth (ml)'])
+    assert [one.name for one in find_viewed_cases(folder / 'cases', folder / 'pred' / f'{case}.nii.gz')] == [
+        case
+    ]
     with pytest.raises(FileNotFoundError, match='has no case nobody'):
         list(find_viewed_cases(folder / 'cases', cases=['nobody']))
     (folder / 'empty').mkdir(exist_ok=True)
@@ -173,7 +176,7 @@ def test_tool(published, tmp_path, capsys):
     main = runpy.run_path(str(TOOL))['main']
     umd = tmp_path / 'niivue.umd.js'
     umd.write_text('self.niivue={}; function attachToCanvas() {}')
-    arguments = [str(folder / 'cases'), '--out-dir', str(tmp_path / 'views'), '--niivue', str(umd)]
+    arguments = [str(folder / 'cases'), '--out', str(tmp_path / 'views'), '--niivue', str(umd)]
     assert exit_status(lambda: main([*arguments, '--pred', str(folder / 'pred')])) == 0
     assert [path.name for path in (tmp_path / 'views').iterdir()] == [f'{case}.html']
     assert exit_status(lambda: main([*arguments, '--cases', 'nobody'])) == 1

@@ -187,6 +187,9 @@ def test_runs_side_by_side_with_bands_over_seeds(tmp_path):
     figure = draw_runs({'joint': joint, 'CGGM': [read_curves(tmp_path / 'cggm')]}, smooth=0.5)
     grid = np.array(figure.axes).reshape(5, 2)
     assert [ax.get_title() for ax in grid[0]] == ['joint, 3 seeds', 'CGGM']
+    for ax in figure.axes:  # a panel has curves or says why not
+        assert [text.get_text() for text in ax.texts] == ([] if ax.lines else ['not logged'])
+    assert not all(ax.lines for ax in figure.axes)
     score = grid[1, 0]
     (line,) = [line for line in score.lines if line.get_label() == 'fused']
     np.testing.assert_array_equal(line.get_xdata(), np.arange(10, 281, 10))  # where all seeds have values

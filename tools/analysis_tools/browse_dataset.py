@@ -20,7 +20,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('config', help='path of the config')
-    parser.add_argument('--out-dir', type=Path, required=True, help='where {split}_{index}.png is written')
+    parser.add_argument(
+        '--out-dir', '--output-dir', type=Path, required=True, help='where {split}_{index}.png is written'
+    )
     parser.add_argument('--split', choices=('train', 'val', 'test'), default='train', help='default: train')
     parser.add_argument('--number', type=int, default=8, help='of samples, spread over the set (default: 8)')
     parser.add_argument('--seed', type=int, help='of what is random in the transforms')

@@ -1,7 +1,7 @@
 """Write a case as one HTML file that any browser shows from disk: sequences, reference and prediction.
 
-    python tools/analysis_tools/view_case.py data/brats --pred segmentations --out-dir views
-    python tools/analysis_tools/view_case.py scans/TCGA-DU-7294 --pred segmentations --out-dir views
+    python tools/analysis_tools/view_case.py data/brats --pred segmentations --out views
+    python tools/analysis_tools/view_case.py scans/TCGA-DU-7294 --pred segmentations --out views
 
 The source is a store that tools/dataset_converters/brats.py wrote, or a folder with cases as the challenges
 publish them. The page needs neither a server nor the internet.
@@ -24,9 +24,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('source', type=Path, help='a store, or a folder with one case or several')
     parser.add_argument(
-        '--pred', type=Path, help='folder with {case}.nii.gz, as tools/test.py --out writes; default: none'
+        '--pred',
+        type=Path,
+        help='folder with {case}.nii.gz, as tools/test.py --out writes, or one such file; default: none',
     )
-    parser.add_argument('--out-dir', type=Path, required=True, help='where {case}.html is written')
+    parser.add_argument('--out', '--out-dir', type=Path, required=True, help='where {case}.html is written')
     parser.add_argument('--cases', nargs='+', help='cases to write (default: all that have a prediction)')
     parser.add_argument(
         '--labels',
@@ -45,9 +47,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     niivue = niivue_script(args.niivue)
-    args.out_dir.mkdir(parents=True, exist_ok=True)
     for case in find_viewed_cases(args.source, args.pred, args.cases, args.labels):
-        out = args.out_dir / f'{case.name}.html'
+        args.out.mkdir(parents=True, exist_ok=True)
+        out = args.out / f'{case.name}.html'
         with replacing(out) as temporary:
             temporary.write_text(case_page(case, niivue), encoding='utf-8')
         print(f'{out} ({out.stat().st_size / 1e6:.1f} MB)')
