@@ -20,7 +20,7 @@ CONFIG := configs/cggm/brats_unet_demo.py
 WORK := work_dirs/cggm/brats_unet_demo
 RAW := data/brats_phantom_nifti
 STORE := data/brats_phantom
-CASES := 22
+CASES := 24
 
 demo: $(WORK)/test.log $(WORK)/slices.png $(WORK)/balance.png
 	@sed -n '/^| *Region/,/^| *mean/p; /^+-/p' $(WORK)/test.log | uniq
@@ -65,7 +65,7 @@ $(RAW)/.done: $(VENV)/.demo
 	touch $@
 
 $(STORE)/.done: $(RAW)/.done
-	$(PY) tools/dataset_converters/brats.py $(RAW) --out $(STORE) --split 0.7 0.1 0.2
+	$(PY) tools/dataset_converters/brats.py $(RAW) --out $(STORE) --split 0.6 0.05 0.35
 	touch $@
 
 # --resume: an interrupted training goes on where it stopped.

@@ -7,7 +7,7 @@ over all subsets. Nothing is searched, and the end of the training is tested on 
 
 _base_ = ['./brats_phantom.py']
 
-epochs = 6
+epochs = 4
 dropout = dict(type='ModalityDropout', p=0.3)
 balancers = {
     'joint': [],
@@ -33,7 +33,7 @@ settings = dict(
             dict(type='LinearLR', start_factor=0.04, begin=0, end=20, by_epoch=False),
             dict(
                 type='CosineAnnealingLR',
-                eta_min=1e-2,
+                eta_min=1e-4,
                 begin=0,
                 end=epochs,
                 T_max=epochs,

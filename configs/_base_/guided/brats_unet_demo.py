@@ -15,13 +15,13 @@ model = dict(
     guide=dict(head=dict(in_channels=channels[2:], channels=channels[0])),
 )
 
-# Every tumour slice instead of one a case, in few small steps, so a larger learning rate.
-max_epochs = 6
+# Every tumour slice and some others instead of one a case, in few small steps, so a larger learning rate.
+max_epochs = 4
 train_dataloader = dict(
     batch_size=4,
     num_workers=0,
     persistent_workers=False,
-    dataset=dict(data_root=data_root, sample='tumour_slices'),
+    dataset=dict(data_root=data_root, sample='tumour_slices', background=0.2),
 )
 val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(data_root=data_root))
 test_dataloader = dict(num_workers=0, dataset=dict(data_root=data_root))
@@ -30,7 +30,7 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.04, begin=0, end=20, by_epoch=False),
     dict(
         type='CosineAnnealingLR',
-        eta_min=1e-2,
+        eta_min=1e-4,
         begin=0,
         end=max_epochs,
         T_max=max_epochs,
