@@ -94,7 +94,8 @@ class UntrainedGuides:
             if parameter.grad is not None:
                 torch.nan_to_num_(parameter.grad, nan=0.0, posinf=0.0, neginf=0.0)
         for leader, follower in self._optimizers:
-            for group, theirs in zip(follower.param_groups, leader.param_groups, strict=True):
+            # Groups that were added since, as of layers that thaw, have no guides.
+            for group, theirs in zip(follower.param_groups, leader.param_groups, strict=False):
                 group.update({name: value for name, value in theirs.items() if name not in PARAMETERS})
             follower.step()
             follower.zero_grad()

@@ -203,6 +203,26 @@ def test_control_goes_on_where_it_stopped():
         second.load_state_dict(plain.state_dict())
 
 
+def test_control_goes_on_when_layers_thaw():
+    """A group of parameters that joins the optimizer later is of the model, and changes nothing of it."""
+    controls = []
+    for thaws in (False, True):
+        balanced = balanced_fusion(method=None, control=True)
+        head = balanced.model.classifier.requires_grad_(False)
+        optimizer = balanced.prepare(sgd([p for p in balanced.model.parameters() if p.requires_grad]))
+        for index, (x, label) in enumerate(double_batches(4)):
+            if thaws and index == 2:
+                optimizer.add_param_group(dict(params=list(head.requires_grad_(True).parameters())))
+            with balanced.watch(label):
+                loss = nn.functional.cross_entropy(balanced.model(x), label)
+            balanced.loss(loss).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        controls.append([*balanced._control._untrained._guided.guides.parameters()])
+    for without, with_ in zip(*controls, strict=True):
+        assert torch.equal(without, with_)
+
+
 def test_what_a_control_can_not_follow():
     balanced = balanced_fusion(method=None, control=True)
     with pytest.raises(RuntimeError, match='prepare'):
