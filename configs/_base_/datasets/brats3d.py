@@ -1,7 +1,6 @@
 """BraTS in 3D: random patches, two thirds of them centred on tumour; volumes for validation and test."""
 
-data_root = 'data/brats'
-sequences = ('flair', 't1ce', 't1', 't2')
+_base_ = ['./brats.py']
 
 both = ('img', 'gt_seg_map')
 augmentation = dict(
@@ -23,39 +22,6 @@ test_pipeline = [
     dict(type='PackMultimodalInputs'),
 ]
 
-train_dataloader = dict(
-    batch_size=2,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
-    dataset=dict(
-        type='BraTSDataset',
-        data_root=data_root,
-        split='train',
-        modalities=sequences,
-        sample='patch',
-        pipeline=train_pipeline,
-    ),
-)
-volumes = dict(
-    type='BraTSDataset',
-    data_root=data_root,
-    modalities=sequences,
-    sample='volume',
-    pipeline=test_pipeline,
-)
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(split='val', **volumes),
-)
-test_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(split='test', **volumes),
-)
-val_evaluator = dict(type='BraTSMetric')
-test_evaluator = dict(type='BraTSMetric')
+train_dataloader = dict(batch_size=2, dataset=dict(sample='patch', pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
