@@ -11,6 +11,8 @@ from torch import Tensor
 from mmcggm.registry import MODELS
 from mmcggm.structures.misfit import naming_misfit
 
+from .fusions import Fusion
+
 FOR_SEQUENCES = (
     'Give sequences an encoder of their own, in `backbone.encoders`, such as '
     "dict(type='SequenceEncoder', dim=64, num_layers=2, num_heads=4), or pool them to vectors (N, C) in "
@@ -71,6 +73,7 @@ class MultimodalBackbone(BaseModule):
         self.in_channels = {modality: config.get('in_channels') for modality, config in configs.items()}
         self.encoders = ModuleDict({m: MODELS.build(config) for m, config in configs.items()})
         self.fusion = MODELS.build({**fusion, 'num_modalities': len(modalities)})
+        self._name_representations()
 
     def forward(self, inputs: dict[str, Any]) -> Tensor | tuple[Tensor, ...]:
         """Return what the fusion makes of a batch: feature maps, or vectors ``(N, dim)``.
@@ -112,4 +115,10 @@ class MultimodalBackbone(BaseModule):
                 encoders = {modality: self.encoders[modality] for modality in learned}
                 self.encoders.clear()
                 self.encoders.update(encoders)
+                self._name_representations()
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def _name_representations(self) -> None:
+        """Let errors of the fusion name what does not fit."""
+        if isinstance(self.fusion, Fusion):
+            self.fusion.names = [f"'{modality}'" for modality in self.encoders]

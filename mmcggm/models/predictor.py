@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ LOSSES: dict[tuple[type[nn.Module], ...], tuple[str, ...]] = {
     (nn.BCEWithLogitsLoss, nn.MultiLabelSoftMarginLoss): ('multilabel',),
     (nn.L1Loss, nn.MSELoss, nn.SmoothL1Loss, nn.HuberLoss): ('regression',),
 }
+WEIGHTS = ('weight', 'pos_weight')  # of the outputs, which losses take as tensors
 
 
 @MODELS.register_module()
@@ -33,14 +35,14 @@ class MultimodalPredictor(BaseModel):
         head: Config of another head, for example ``dict(type='CosineHead', widths=(64, 32))``: a module
             that is given ``in_features=dim`` and ``out_features=outputs``.
         loss: Config of the loss, a module of predictions ``(N, outputs)`` and labels, for example
-            ``dict(type='torch.nn.CrossEntropyLoss')``.
+            ``dict(type='torch.nn.CrossEntropyLoss', weight=[1.0, 4.0])``; lists of numbers become tensors.
         mask_padding: Whether padding is hidden from encoders and fusion. If not, ``lengths`` are ignored,
             as the published code does, and padding counts as tokens.
         data_preprocessor: Config of the data preprocessor.
         init_cfg: Initialisation.
 
     Raises:
-        ValueError: If ``dim`` isn't that of the fusion.
+        ValueError: If ``dim`` isn't that of the fusion, or the loss has not a weight for each output.
     """
 
     def __init__(
@@ -60,7 +62,7 @@ class MultimodalPredictor(BaseModel):
         if fused != dim:
             raise ValueError(f'`dim` is {dim}, but `backbone.fusion.dim` is {fused}: set both to one number.')
         self.head = MODELS.build({**head, 'in_features': dim, 'out_features': outputs})
-        self.criterion = MODELS.build(loss)
+        self.criterion = _build_loss(loss, outputs)
         self.mask_padding = mask_padding
 
     def forward(
@@ -151,3 +153,13 @@ class MultimodalPredictor(BaseModel):
             return inputs
         padding = {m: padding_mask(lengths[m], inputs[m].shape[1]) for m in lengths}
         return {m: (x, padding[m]) if m in padding else x for m, x in inputs.items()}
+
+
+def _build_loss(loss: dict, outputs: int) -> nn.Module:
+    weights = {name: loss[name] for name in WEIGHTS if isinstance(loss.get(name), (list, tuple))}
+    for name, values in weights.items():
+        if len(values) != outputs:
+            raise ValueError(
+                f'`loss.{name}` has {len(values)} entries for `outputs={outputs}`: give one for each output.'
+            )
+    return MODELS.build({**loss, **{name: torch.tensor(values) for name, values in weights.items()}})

@@ -62,6 +62,7 @@ def write_visits(folder: Path) -> None:
 EXAMPLES = dict(
     my_animals=('animals', write_animals),
     my_animals_balanced=('animals', write_animals),
+    my_weighted_animals=('animals', write_animals),
     my_moods=('moods', write_moods),
     my_gestures=('gestures', write_gestures),
     my_visits=('visits', write_visits),

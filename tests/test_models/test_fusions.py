@@ -199,7 +199,7 @@ def test_bad_settings_are_explained(kind, count, arguments, message):
     [
         (torch.zeros(2, DIM, 4, 4), r'modality 1 returns Tensor\(2, 8, 4, 4\): let it pool'),
         ((torch.zeros(2, DIM), None), 'modality 1 returns tuple'),
-        (torch.zeros(2, 5), r'modality 1 returns Tensor\(2, 5\), but `fusion.in_channels` says 8 .* 5'),
+        (torch.zeros(2, 5), r'modality 0 8, modality 1 5\. .*in_channels`.* \[8, 8\]: set .* to \[8, 5\],'),
     ],
     ids=['map', 'padded vector', 'width'],
 )

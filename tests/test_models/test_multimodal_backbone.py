@@ -45,3 +45,15 @@ def test_an_order_that_the_weights_do_not_tell_is_refused():
         RuntimeError, match=r"in the order \['texture', 'margin'\].*set `backbone.modalities`"
     ):
         other.load_state_dict(trained.state_dict())
+
+
+def test_widths_that_fusion_was_not_built_for_are_named():
+    """Also in the order that weights have brought."""
+    narrow = dict(type='torch.nn.Linear', in_features=5, out_features=3)
+    learned = model(['texture', 'margin', 'shape'])
+    other = model(['shape', 'texture', 'margin'])
+    other.load_state_dict(learned.state_dict())
+    other.encoders['margin'] = build(narrow)
+    inputs = {name: torch.zeros(2, width) for name, width in WIDTHS.items()}
+    with pytest.raises(ValueError, match=r"'texture' 5, 'margin' 3, 'shape' 5\. .* to \[5, 3, 5\], or"):
+        other(inputs)

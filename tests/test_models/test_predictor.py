@@ -160,3 +160,15 @@ def test_mistakes_are_explained():
         model(inputs, mode='test')
     with pytest.raises(ValueError, match=r'`dim` is 8, but `backbone.fusion.dim` is 4'):
         build(predictor_config(fusion=dict(type='SumFusion', in_channels=8, dim=4)))
+
+
+def test_weights_of_classes_may_be_a_list():
+    config = predictor_config(outputs=3, loss='CrossEntropyLoss')
+    config['loss']['weight'] = [1.0, 2.0, 4.0]
+    model, inputs = build(config).eval(), batch()
+    labels, weights = torch.tensor([0, 1, 2]), torch.tensor([1.0, 2.0, 4.0])
+    each = torch.nn.functional.cross_entropy(model(inputs), labels, reduction='none')
+    found = model(inputs, labels, mode='loss')['loss']
+    torch.testing.assert_close(found, (weights * each).sum() / weights.sum())
+    with pytest.raises(ValueError, match=r'`loss.weight` has 3 entries for `outputs=2`'):
+        build({**config, 'outputs': 2})

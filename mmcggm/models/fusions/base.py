@@ -27,6 +27,9 @@ class Fusion(BaseModule):
         dim: Channels of the result.
         init_cfg: Initialisation.
 
+    Attributes:
+        names (list[str]): Of the modalities, for errors; a :class:`MultimodalBackbone` gives them.
+
     Raises:
         ValueError: If ``in_channels`` has another number of entries than there are modalities, or not all
             are positive.
@@ -49,23 +52,29 @@ class Fusion(BaseModule):
             )
         self.in_channels = tuple(widths)
         self.dim = dim
+        self.names = [f'modality {index}' for index in range(num_modalities)]
 
     def check(self, representations: Sequence[Sequences]) -> None:
         """Raise a ValueError unless each representation is of a kind and width that the fusion takes."""
-        for index, (representation, width) in enumerate(zip(representations, self.in_channels, strict=True)):
+        found = []
+        for name, representation in zip(self.names, representations, strict=True):
             parts = (representation,) if isinstance(representation, Tensor) else representation
             features, axes = parts[0], (2, 3) if len(parts) == 1 else (3,)
             if len(parts) > 2 or not isinstance(features, Tensor) or features.ndim not in axes:
                 raise ValueError(
                     f'{type(self).__name__} takes vectors (N, C), tokens (N, L, C) or (tokens, padding), but '
-                    f'the encoder of modality {index} returns {describe(representation)}: let it pool or '
-                    'flatten its output.'
+                    f'the encoder of {name} returns {describe(representation)}: let it pool or flatten its '
+                    'output.'
                 )
-            if features.shape[-1] != width:
-                raise ValueError(
-                    f'the encoder of modality {index} returns {describe(representation)}, but '
-                    f'`fusion.in_channels` says {width} channels: set it to {features.shape[-1]}.'
-                )
+            found.append(features.shape[-1])
+        if tuple(found) != self.in_channels:
+            widths = ', '.join(f'{name} {width}' for name, width in zip(self.names, found, strict=True))
+            raise ValueError(
+                f'The encoders return these numbers of channels: {widths}. But '
+                f'`backbone.fusion.in_channels`, or without it `dim`, says {list(self.in_channels)}: set '
+                f'`backbone.fusion.in_channels` to {found if len({*found}) > 1 else found[0]}, or change the '
+                'encoders.'
+            )
 
     def projections(self) -> nn.ModuleList:
         """Return a linear layer to ``dim`` channels for each modality that has another number of them."""
