@@ -32,10 +32,10 @@ def parse_args() -> argparse.Namespace:
 
 def print_packages() -> bool:
     """Print what is always needed, and say whether all of it is there."""
-    table = PrettyTable(['package', 'needed', 'installed', ''], align='l')
+    table = PrettyTable(['package', 'needed', 'installed', 'state'], align='l')
     needed = packages()
     for package in needed:
-        state = '' if package.is_enough else 'too old' if package.installed else 'absent'
+        state = 'fine' if package.is_enough else 'too old' if package.installed else 'absent'
         table.add_row([package.name, package.needed, package.installed or '–', state])
     print(table)
     complete = all(package.is_enough for package in needed)
@@ -71,9 +71,9 @@ def print_extras() -> None:
 def print_devices() -> None:
     import torch
 
-    print(f'CPU: {os.cpu_count()} cores, {torch.get_num_threads()} threads of torch')
+    print(f'CPU: {os.cpu_count()} cores, of which torch uses {torch.get_num_threads()}')
     if not torch.accelerator.is_available():
-        print('Accelerator: none that this torch can use')
+        print('Accelerator: none that this torch can use, so everything runs on the CPU')
         return
     kind = torch.accelerator.current_accelerator().type
     for index in range(torch.accelerator.device_count()):
@@ -110,10 +110,12 @@ def main() -> int:
     complete = print_packages() and print_imports()
     print_extras()
     if not complete:
+        print('Something is wrong: see above.')
         return 1
     print_devices()
     for config in args.configs:
         complete &= print_data(config)
+    print('All is well.' if complete else 'Something is wrong: see above.')
     return 0 if complete else 1
 
 

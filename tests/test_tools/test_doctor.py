@@ -33,6 +33,7 @@ def test_it_tells_whether_data_is_there(doctor):
     status, said = doctor('cggm/watch.py')
     assert status == 0 and 'train_dataloader: 42 samples' in said
     assert 'torch ' in said and 'quickstart' in said and 'CPU: ' in said
+    assert said.endswith('All is well.\n')
 
 
 def test_it_tells_what_is_absent_or_broken(doctor, monkeypatch):
@@ -43,3 +44,4 @@ def test_it_tells_what_is_absent_or_broken(doctor, monkeypatch):
     monkeypatch.setattr(installation, 'version', lambda name: '0.1' if name == 'nibabel' else found(name))
     status, said = doctor()
     assert status == 1 and 'too old' in said and 'pip install --upgrade mmcggm' in said
+    assert said.endswith('Something is wrong: see above.\n')
