@@ -6,7 +6,7 @@ import base64
 import html
 import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -42,6 +42,7 @@ def report_page(trainings: Sequence[TrainingLog], samples: Mapping[str, Figure] 
         'Results': _results(by_name),
         'What each modality contributes': _contributions(by_name),
         'Curves': _picture(draw_progress(by_name)),
+        'What each encoder has learnt': _guides(by_name),
         'Balance during training': _balance(by_name),
         'Sample predictions': ''.join(
             f'<h3>{html.escape(title)}</h3>{_picture(figure)}' for title, figure in (samples or {}).items()
@@ -72,10 +73,21 @@ def short_names(folders: Sequence[Path]) -> list[str]:
 
 def draw_progress(trainings: Mapping[str, TrainingLog]) -> Figure:
     """Draw the loss in training and the metrics of validation, a line a training, a panel a quantity."""
-    metrics = dict.fromkeys(
-        name for log in trainings.values() for line in log.val for name in line if _is_metric(name)
-    )
-    panels = ['loss', *list(metrics)[: MOST_PANELS - 1]]
+    return _draw_panels(trainings, ['loss', *list(_validated(trainings, _is_metric))[: MOST_PANELS - 1]])
+
+
+def _guides(trainings: Mapping[str, TrainingLog]) -> str:
+    """Draw the scores of the guides, and of those on untrained encoders, in validation."""
+    panels = _validated(trainings, lambda name: name.partition('/')[0] in ('guide', 'guide_untrained'))
+    return _picture(_draw_panels(trainings, panels)) if panels else ''
+
+
+def _validated(trainings: Mapping[str, TrainingLog], wanted: Callable[[str], bool]) -> list[str]:
+    names = dict.fromkeys(name for log in trainings.values() for line in log.val for name in line)
+    return [name for name in names if wanted(name)]
+
+
+def _draw_panels(trainings: Mapping[str, TrainingLog], panels: Sequence[str]) -> Figure:
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(3.7 * columns, 2.6 * rows + 0.4), layout='constrained')
@@ -89,7 +101,9 @@ def draw_progress(trainings: Mapping[str, TrainingLog]) -> Figure:
                 steps, values, marker=marker, color=COLOURS[index % len(COLOURS)], linewidth=1.6, label=name
             )
         ax.set_title(panel, fontsize=10)
-        ax.set_xlabel('iteration' if panel == 'loss' else 'epoch or iteration of the validation', fontsize=8)
+        ax.set_xlabel(
+            'iteration' if panel == 'loss' else 'epoch (or iteration) of the validation', fontsize=8
+        )
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
         ax.tick_params(labelsize=8)
         ax.spines[['top', 'right']].set_visible(False)
@@ -120,16 +134,19 @@ def _trainings(trainings: Mapping[str, TrainingLog]) -> str:
                 'data': loader.get('dataset', {}).get('type', '–'),
                 'batch': loader.get('batch_size', '–'),
                 'epochs': last.get('epoch', '–'),
-                'iterations': last['step'],
+                'last logged iteration': last['step'],
                 'seed': 'none' if seed is None else seed,
-                'results of': 'the test' if log.test else 'the last validation' if log.val else '–',
             }
         )
     return _table(rows)
 
 
 def _results(trainings: Mapping[str, TrainingLog]) -> str:
-    rows = [{'training': name, **log.overall()} for name, log in trainings.items() if log.overall()]
+    rows = [
+        {'training': name, 'of': 'the test' if log.test else 'the last validation', **log.overall()}
+        for name, log in trainings.items()
+        if log.overall()
+    ]
     return _table(rows)
 
 

@@ -72,6 +72,17 @@ def test_page_is_self_contained(tmp_path):
         report_page([])
 
 
+def test_guides_are_drawn_over_the_validations(tmp_path):
+    lines = [
+        {'accuracy': 0.1 * epoch, 'guide/audio': 0.05 * epoch, 'guide/image': 0.5, 'step': epoch}
+        for epoch in (1, 2, 3)
+    ]
+    write_run(tmp_path, '20250101_000000', [*training(), *lines])
+    page = report_page([read_training(tmp_path)])
+    assert '<h2>What each encoder has learnt</h2>' in page
+    assert '<td>the last validation</td>' in page and '>0.3<' in page  # not of a test
+
+
 def test_names_are_as_short_as_they_can_be():
     folders = [Path(f'/runs/{name}') for name in ('ogm/mfeat', 'cggm/mfeat')]
     assert short_names(folders) == ['ogm/mfeat', 'cggm/mfeat']
