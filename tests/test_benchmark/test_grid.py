@@ -171,7 +171,7 @@ def test_missing_keys_and_files_are_named(root):
         Benchmark(config(methods=absent), root=root)
 
 
-def test_the_forms_of_missing_keys_are_a_benchmark(capsys):
+def test_the_forms_of_missing_keys_are_a_benchmark():
     with pytest.raises(ValueError, match='Their form is') as refused:
         Benchmark({})
     forms = re.findall('`(.+?)`', str(refused.value))
