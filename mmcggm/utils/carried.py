@@ -51,7 +51,7 @@ def find_config(path: str | Path, beside: Path | None = None) -> Path:
         return configs / name
     theirs = close_to(name.as_posix(), [f.relative_to(configs).as_posix() for f in configs.glob('*/*.py')])
     hint = one_of(dict.fromkeys([*_own_configs_like(path, tried), *theirs][:3]))
-    near = '' if beside is None else f" or in '{beside}'"
+    near = '' if beside is None or beside.resolve() == Path.cwd() else f" or in '{beside}'"
     raise FileNotFoundError(
         f"There is no config '{path}' in this folder{near}, and mmcggm brings none of that name.{hint}"
     )
