@@ -18,8 +18,6 @@ from mmcggm.utils.launch_arguments import add_engine_arguments
 from mmcggm.utils.processes import wait_passively
 from mmcggm.utils.run_tool import run_tool
 
-ROOT = Path(__file__).parents[1]
-
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
@@ -72,7 +70,8 @@ def main() -> int:
 
     work_dir = args.work_dir or Path('work_dirs', 'benchmark', args.config.stem)
     files = DataFiles(work_dir / DATA_FILE)
-    benchmark = Benchmark(read_config(args.config, known=KEYS), args.cfg_options, ROOT, args.methods, files)
+    cfg = read_config(args.config, known=KEYS)
+    benchmark = Benchmark(cfg, args.cfg_options, Path(cfg.filename).parent, args.methods, files)
     engine = SubmititEngine(work_dir, args.engine_options) if args.engine == 'submitit' else None
     failed: dict = {}
     if benchmark.trials:

@@ -1,6 +1,6 @@
 """Comparisons of methods over settings and seeds."""
 
-from .checks import KEYS
+from .checks import KEYS, known_settings
 from .cost import Cost, measure_costs
 from .engines import SubmititEngine
 from .grid import Benchmark, Run
@@ -18,6 +18,7 @@ __all__ = [
     'Run',
     'SubmititEngine',
     'choose',
+    'known_settings',
     'measure_costs',
     'read_result',
     'read_tables',

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mmengine.config import Config
 
+from mmcggm.engine.settings import read_by_runner
+
 NAME = re.compile(r'[\w.+= -]+')
 CHECKPOINTS = ('best', 'last')
 ENSEMBLES = ('probabilities', 'logits')  # what an ensemble takes the mean of
-REQUIRED = ('baseline', 'checkpoint', 'methods', 'metrics', 'seeds', 'settings')
+# What a benchmark's config must have, each in its form.
+REQUIRED = dict(
+    methods="methods = {'joint': dict(config='configs/baseline/brca.py')}",
+    baseline="baseline = 'joint'",
+    settings="settings = {'as it is': {}}",
+    seeds='seeds = [0, 1, 2]',
+    metrics="metrics = ['accuracy']",
+    checkpoint="checkpoint = 'best'",
+)
 KEYS = (
     *REQUIRED,
     'data',
@@ -28,9 +38,10 @@ def check(cfg: Mapping[str, Any]) -> None:
     Raises:
         ValueError: If it is malformed; it names the key.
     """
-    missing = set(REQUIRED) - set(cfg)
+    missing = sorted(set(REQUIRED) - set(cfg))
     if missing:
-        raise ValueError(f'The benchmark config lacks {sorted(missing)}.')
+        forms = '; '.join(f'`{REQUIRED[key]}`' for key in missing)
+        raise ValueError(f'The benchmark config lacks {missing}. Their form is {forms}.')
     for key in ('methods', 'settings', 'seeds', 'metrics'):
         if not cfg[key]:
             raise ValueError(f'`{key}` in the benchmark config is empty.')
@@ -103,6 +114,11 @@ def _check_ensembles(cfg: Mapping[str, Any]) -> None:
                 "`ensembles` are compared by 'accuracy', but the first of `metrics` is "
                 f'{cfg["metrics"][0]!r}.'
             )
+
+
+def known_settings(cfg: Mapping[str, Any]) -> Iterable[str]:
+    """Return the names that are read from a config's top level, be it a benchmark's or a training's."""
+    return KEYS if set(cfg) >= set(REQUIRED) else read_by_runner(cfg)
 
 
 def check_save_best(cfg: Config, method: str) -> None:

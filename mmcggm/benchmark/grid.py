@@ -13,6 +13,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmcggm.engine.settings import read_config
+from mmcggm.utils.carried import find_config
 
 from .candidates import candidates
 from .checks import check, check_save_best, folder_name
@@ -108,13 +109,14 @@ class Benchmark:
     Args:
         cfg: The config.
         overrides: For all runs, after those of settings and methods.
-        root: Folder that relative paths of configs start from.
+        root: Folder of the benchmark's config, in which paths of configs are looked for that are not in the
+            current folder; after both come mmcggm's own, see :func:`~mmcggm.utils.carried.find_config`.
         only: Names of the methods to take, besides the baseline and those that they come after. Default:
             all.
         files: What tells the data of runs apart.
 
     Raises:
-        FileNotFoundError: If a method's config is missing.
+        FileNotFoundError: If a method's config is missing; it says where it was looked for.
         OSError: If data can't be read.
         ValueError: If the config is malformed; it names the key.
     """
@@ -160,7 +162,7 @@ class Benchmark:
         self.search_seeds = tuple(search['seeds']) if search else ()
         for method, entry in methods.items():
             path = entry['config'].replace('{data}', cfg.get('data', '{data}'))
-            file = _existing(root / path, method)
+            file = _find(path, root, method)
             for setting, setting_overrides in cfg['settings'].items():
                 run_cfg = read_config(file, setting_overrides, entry.get('overrides'), overrides)
                 if search or self._checkpoint == 'best':
@@ -228,7 +230,8 @@ def _select(cfg: Mapping[str, Any], only: Sequence[str]) -> dict[str, Any]:
     return {name: entry for name, entry in cfg['methods'].items() if name in needed}
 
 
-def _existing(path: Path, method: str) -> Path:
-    if not path.exists():
-        raise FileNotFoundError(f"`methods['{method}'].config` is {path}, which does not exist.")
-    return path
+def _find(path: str, root: Path, method: str) -> Path:
+    try:
+        return find_config(path, root)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"`methods['{method}'].config`: {error}") from None

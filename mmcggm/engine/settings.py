@@ -12,7 +12,7 @@ import inspect
 import logging
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib.util import find_spec
@@ -64,7 +64,9 @@ class SettingError(ValueError):
 
 
 def read_config(
-    path: str | Path, *overrides: Mapping[str, Any] | None, known: Iterable[str] | None = None
+    path: str | Path,
+    *overrides: Mapping[str, Any] | None,
+    known: Iterable[str] | Callable[[Mapping[str, Any]], Iterable[str]] | None = None,
 ) -> Config:
     """Read a config and apply overrides, one after another.
 
@@ -77,7 +79,8 @@ def read_config(
         path: The file, in Python (text or pure Python style), YAML or JSON, or the name of one of mmcggm's,
             see :func:`~mmcggm.utils.carried.find_config`.
         *overrides: Each as of ``--cfg-options``, nested keys with dots.
-        known: The settings that are read by name. Default: those of the config's runner.
+        known: The settings that are read by name, or a function that returns them for a config. Default:
+            those of the config's runner, :func:`read_by_runner`.
 
     Raises:
         FileNotFoundError: If there is no such file, or none that it inherits; it says by what name one of
@@ -92,9 +95,9 @@ def read_config(
         _check_bases(path)
         raise
     _drop_scope(cfg, cfg.get('default_scope'))
-    if known is None:
+    if known is None or callable(known):
         given = {key: value for options in overrides for key, value in (options or {}).items()}
-        known = read_by_runner({**cfg, **given})
+        known = (known or read_by_runner)({**cfg, **given})
     known = set(known)
     files = _Tree(path).files
     is_own = cfg.get('default_scope', OWN_SCOPES[0]) in OWN_SCOPES

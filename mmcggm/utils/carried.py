@@ -25,32 +25,42 @@ def carried_folder(name: str) -> Path:
     return folder
 
 
-def find_config(path: str | Path) -> Path:
+def find_config(path: str | Path, beside: Path | None = None) -> Path:
     """Return the config ``path``; where there is no such file, that which mmcggm brings by this name.
 
-    ``configs/cggm/watch.py`` and ``cggm/watch.py`` name the same. That one of mmcggm's is taken is printed.
+    ``configs/cggm/watch.py`` and ``cggm/watch.py`` name the same. That one of mmcggm's is taken is printed,
+    unless one of mmcggm's own asks for it.
+
+    Args:
+        path: Relative to the current folder.
+        beside: The folder of the config that names it, where it is looked for next.
 
     Raises:
-        FileNotFoundError: If neither is there; it says which names are like it.
+        FileNotFoundError: If it is nowhere; it says where it was looked for and which names are like it.
     """
     path = Path(path)
-    if path.is_file():
-        return path
+    tried = [path] if beside is None else [path, beside / path]
+    for file in tried:
+        if file.is_file():
+            return file
     configs = carried_folder('configs')
     name = path.relative_to('configs') if path.parts[:1] == ('configs',) else path
     if not path.is_absolute() and (configs / name).is_file():
-        print(f"There is no '{path}' in this folder, so mmcggm's own is taken: {configs / name}")
+        if beside is None or not beside.resolve().is_relative_to(configs.resolve()):
+            print(f"There is no '{path}' in this folder, so mmcggm's own is taken: {configs / name}")
         return configs / name
     theirs = close_to(name.as_posix(), [f.relative_to(configs).as_posix() for f in configs.glob('*/*.py')])
-    hint = one_of(dict.fromkeys([*_own_configs_like(path), *theirs][:3]))
+    hint = one_of(dict.fromkeys([*_own_configs_like(path, tried), *theirs][:3]))
+    near = '' if beside is None or beside.resolve() == Path.cwd() else f" or in '{beside}'"
     raise FileNotFoundError(
-        f"There is no config '{path}' in this folder, and mmcggm brings none of that name.{hint}"
+        f"There is no config '{path}' in this folder{near}, and mmcggm brings none of that name.{hint}"
     )
 
 
-def _own_configs_like(path: Path) -> list[str]:
-    """Return the user's own configs that are called nearly so: beside ``path``, here, in `configs`."""
-    places = [*path.parent.glob('*.py'), *Path().glob('*.py'), *Path().glob('configs/**/*.py')]
+def _own_configs_like(path: Path, tried: list[Path]) -> list[str]:
+    """Return the user's own configs that are called nearly so: beside those ``tried``, here, in `configs`."""
+    beside = [file for one in tried for file in one.parent.glob('*.py')]
+    places = [*beside, *Path().glob('*.py'), *Path().glob('configs/**/*.py')]
     names = close_to(path.name, {file.name for file in places}, cutoff=0.7)
     found = [file.as_posix() for name in names for file in dict.fromkeys(places) if file.name == name]
     near = close_to(

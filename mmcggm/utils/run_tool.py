@@ -19,19 +19,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import NoReturn
 
+from .wrong_argument import explain_wrong_argument, is_wrong_argument
+
 # A `raise` or `assert` in these packages, or in the tool itself, is meant for users.
 SPEAKING = ('mmcggm', 'mmengine', 'mmcv', 'mmseg', 'mmpretrain')
 UNFORESEEN = (
     'Nobody foresaw this error: it may be a fault of mmcggm, or of a component that the config names. The '
     'traceback above says where.'
 )
-WRONG_ARGUMENT = re.compile(r'\w+\(\) (got an unexpected keyword argument|missing \d+ required)')
 WORKER_ENDED = re.compile(r'DataLoader worker \(pid\(?s?\)? [\d, ]+\) (is killed|exited unexpectedly)')
 TOO_LITTLE_MEMORY = (
     'A process that reads data was killed, mostly for want of memory or of shared memory (/dev/shm): take '
     'fewer `num_workers` or smaller batches. `--resume` goes on from the newest checkpoint.'
 )
-MISSPELT = 'A setting of the config is misspelt, missing, or not one of this class.'
 # What dependencies say at each start although nothing is wrong: the message, and the module that warns.
 HARMLESS_WARNINGS = (
     ('Fail to import ``MultiScaleDeformableAttention``', 'mmcv.'),  # no model needs compiled operators
@@ -96,7 +96,7 @@ def is_foreseen(error: BaseException) -> bool:
     if trace := _worker_traceback(error):
         frames = re.findall(r'^ +File "(.+)", line \d+, in .+\n(?: +(\w*))?', trace, flags=re.MULTILINE)
         return bool(frames) and frames[-1][1] in ('raise', 'assert') and _speaks(frames[-1][0])
-    if isinstance(error, (OSError, SyntaxError)) or _is_wrong_argument(error) or _lost_a_worker(error):
+    if isinstance(error, (OSError, SyntaxError)) or is_wrong_argument(error) or _lost_a_worker(error):
         return True
     *_, last = _frames(error)
     return _speaks(last.tb_frame.f_code.co_filename) and _is_raise(last)
@@ -115,8 +115,8 @@ def describe(error: BaseException) -> str:
         return f'{error.filename}, line {error.lineno}: {error.msg}.'
     if isinstance(error, KeyError) and error.args:
         return str(error.args[0])  # without the quotes in which KeyError puts it
-    if _is_wrong_argument(error):
-        return f'{error}. {MISSPELT}'
+    if is_wrong_argument(error):
+        return explain_wrong_argument(error)
     return str(error).strip() or type(error).__name__
 
 
@@ -131,13 +131,6 @@ def _is_raise(frame: TracebackType) -> bool:
     """Say whether the frame ended in a ``raise`` or ``assert``, rather than in an operation that failed."""
     steps = dis.get_instructions(frame.tb_frame.f_code)
     return any(step.offset == frame.tb_lasti and step.opname == 'RAISE_VARARGS' for step in steps)
-
-
-def _is_wrong_argument(error: BaseException) -> bool:
-    """Say whether a registry gave a component arguments that it does not take."""
-    if not (isinstance(error, TypeError) and WRONG_ARGUMENT.search(str(error))):
-        return False
-    return any('mmengine/registry/' in Path(f.tb_frame.f_code.co_filename).as_posix() for f in _frames(error))
 
 
 def _lost_a_worker(error: BaseException) -> bool:

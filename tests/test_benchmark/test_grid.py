@@ -1,5 +1,6 @@
 """Which runs a benchmark's config asks for."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -164,8 +165,28 @@ def test_missing_keys_and_files_are_named(root):
     with pytest.raises(ValueError, match=r"lacks \['metrics', 'seeds'\]"):
         Benchmark({k: v for k, v in config().items() if k not in ('seeds', 'metrics')}, root=root)
     absent = {'plain': dict(config='nowhere.py')}
-    with pytest.raises(FileNotFoundError, match=r"`methods\['plain'\].config`.*nowhere.py"):
+    with pytest.raises(
+        FileNotFoundError, match=rf"`methods\['plain'\].config`.*nowhere.py' in this folder or in '{root}'"
+    ):
         Benchmark(config(methods=absent), root=root)
+
+
+def test_the_forms_of_missing_keys_are_a_benchmark():
+    with pytest.raises(ValueError, match='Their form is') as refused:
+        Benchmark({})
+    forms = re.findall('`(.+?)`', str(refused.value))
+    given: dict = {}
+    exec('\n'.join(forms), given)
+    benchmark = Benchmark(given)
+    assert len(forms) == 6 and len(benchmark.finals()) == len(given['seeds'])
+
+
+def test_configs_of_ones_own_are_found_in_the_current_folder(root, monkeypatch, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp('elsewhere')
+    monkeypatch.chdir(root)
+    here = [run.fingerprint for run in Benchmark(config(), root=elsewhere).finals()]
+    monkeypatch.chdir(elsewhere)
+    assert here == [run.fingerprint for run in Benchmark(config(), root=root).finals()]
 
 
 def test_best_needs_a_metric_that_is_watched(root):
@@ -180,6 +201,6 @@ def test_shipped_configs_are_valid():
     for path in (repository / 'configs' / 'benchmark').glob('*.py'):
         cfg = Config.fromfile(path)
         cfg.seeds = cfg.seeds[:2]
-        benchmark = Benchmark(cfg, root=repository)
+        benchmark = Benchmark(cfg, root=path.parent)
         size = len(benchmark.settings) * len(benchmark.methods) * len(benchmark.seeds)
         assert len({run.fingerprint for run in benchmark.finals()}) == size

@@ -19,7 +19,7 @@ from mmcggm.engine.settings import read_config
 from mmcggm.registry import MODELS
 from tests.test_docs.pages import BLOCKS, DOCS, PAGES, ROOT, SHOWN, Block
 from tests.test_docs.setups import SETUPS
-from tests.tutorials import write_files
+from tests.tutorials import BLOCK, write_files
 
 KINDS = ('run', 'in', 'test', 'needs', 'installs', 'file')
 INSTALLING = ('pip', 'python -m venv', 'source', 'pre-commit', 'mmcggm', 'mim')
@@ -61,7 +61,7 @@ def check_config(path: Path) -> None:
         chosen = {cfg.baseline, *list(cfg.methods)[:2]}  # all would take seconds
         cfg.methods = {name: method for name, method in cfg.methods.items() if name in chosen}
         cfg.references, cfg.ensembles = [], {}  # of all methods
-        assert Benchmark(cfg, root=ROOT).finals()
+        assert Benchmark(cfg, root=path.parents[1]).finals()
         return
     cfg = read_config(path)
     with DefaultScope.overwrite_default_scope('mmcggm'):
@@ -84,6 +84,8 @@ def test_settings_build_where_they_belong(block, tmp_path):
 @pytest.mark.parametrize('block', [p for p in having('file') if not p.values[0].has_own_test])
 def test_a_config_of_a_page_builds(block, tmp_path):
     folder = write_files(block.page, tmp_path / 'page', link=False)
+    for name, code in BLOCK.findall((DOCS / 'your_features.md').read_text(encoding='utf-8')):
+        (folder / name).write_text(code, encoding='utf-8')  # to which other pages refer
     for config in ROOT.glob('configs/*/*.py'):
         link = folder / config.relative_to(ROOT)
         if not link.exists():

@@ -3,6 +3,7 @@
 import pytest
 from mmengine.config import Config
 
+from mmcggm.benchmark import KEYS
 from mmcggm.engine.settings import read_config
 from tests.predictor import ROOT
 
@@ -20,6 +21,20 @@ def test_what_is_printed_is_the_config(tool, tmp_path, capsys):
     printed.train_cfg.max_epochs = read.train_cfg.max_epochs
     printed.optim_wrapper.balancer.lam = read.optim_wrapper.balancer.lam
     assert printed.to_dict() == read.to_dict()
+
+
+def test_of_a_benchmark_as_well(tool, tmp_path, capsys):
+    tool(TOOL, 'benchmark/av_digits.py', '--cfg-options', 'checkpoint=last')
+    path = tmp_path / 'printed.py'
+    # What stands before is that mmcggm's own is taken.
+    path.write_text(capsys.readouterr().out.partition('\n')[2])
+    printed = read_config(path, known=KEYS)
+    assert printed.checkpoint == 'last'
+    expected = read_config(
+        ROOT / 'configs' / 'benchmark' / 'av_digits.py', {'checkpoint': 'last'}, known=KEYS
+    )
+    assert printed.methods.to_dict() == expected.methods.to_dict()
+    assert printed.settings.to_dict() == expected.settings.to_dict()
 
 
 @pytest.mark.parametrize(

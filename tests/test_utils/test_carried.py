@@ -26,6 +26,28 @@ def test_a_file_of_ones_own_goes_first(tmp_path, monkeypatch, capsys):
     assert not capsys.readouterr().out
 
 
+def test_a_config_is_looked_for_here_then_beside_the_one_that_names_it_then_among_mmcggms_own(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    beside = tmp_path / 'beside'
+    places = [Path('cggm/watch.py'), beside / 'cggm/watch.py', ROOT / 'configs' / 'cggm' / 'watch.py']
+    for place in places[:2]:
+        place.parent.mkdir(parents=True)
+        place.write_text('a = 1')
+    for place in places:
+        assert find_config('cggm/watch.py', beside) == place
+        if place != places[-1]:
+            place.unlink()
+    assert "mmcggm's own is taken" in capsys.readouterr().out
+    # One of mmcggm's that names another of mmcggm's has nothing to say.
+    assert find_config('configs/cggm/watch.py', ROOT / 'configs' / 'benchmark') == places[-1]
+    assert not capsys.readouterr().out
+    (beside / 'mine.py').write_text('a = 1')
+    with pytest.raises(FileNotFoundError, match=rf"this folder or in '{beside}', and .*beside/mine\.py'"):
+        find_config('mime.py', beside)
+
+
 @pytest.mark.parametrize('name', ['nowhere.py', 'cggm', '/cggm/watch.py', ''])
 def test_what_is_nowhere_is_an_error(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

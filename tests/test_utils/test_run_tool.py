@@ -64,9 +64,12 @@ def test_another_error_has_its_traceback_and_ends_with_what_it_is(tmp_path, name
 
 
 def test_a_component_names_the_argument_that_it_does_not_take(tmp_path):
-    done = run(tmp_path, f'{BUILD}(dict(type="ClassificationMetric", classes=3))')
+    done = run(tmp_path, f'{BUILD}(dict(type="ClassificationMetric", collect_devise="cpu"))')
     assert 'Traceback' not in done.stderr
-    assert "unexpected keyword argument 'classes'. A setting of the config is misspelt" in done.stderr
+    assert (
+        "argument 'collect_devise'. ClassificationMetric has no setting `collect_devise`. Did you mean "
+        "'collect_device'" in done.stderr
+    )
 
 
 @pytest.mark.parametrize(('body', 'status'), [('return 3', 3), ('pass', 0), ('raise KeyboardInterrupt', 130)])

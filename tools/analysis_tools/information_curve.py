@@ -55,7 +55,8 @@ def main() -> int:
     from mmcggm.visualization.information_curve import draw_information_curve
 
     work_dir = args.work_dir or Path('work_dirs', 'benchmark', args.config.stem)
-    benchmark = Benchmark(read_config(args.config, known=KEYS), args.cfg_options, ROOT)
+    cfg = read_config(args.config, known=KEYS)
+    benchmark = Benchmark(cfg, args.cfg_options, Path(cfg.filename).parent)
     runs = benchmark.finals()
     failed = run_all(runs, work_dir, args.jobs)
     if failed:

@@ -1,4 +1,4 @@
-"""Print a config with all that it inherits: ``python tools/misc/print_config.py CONFIG``."""
+"""Print a config, also a benchmark's, with all that it inherits: ``tools/misc/print_config.py CONFIG``."""
 
 import argparse
 
@@ -12,9 +12,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('config', help='path of the config')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='as of tools/train.py')
     args = parser.parse_args(argv)
+    from mmcggm.benchmark import known_settings
     from mmcggm.engine.settings import read_config
 
-    print(read_config(args.config, args.cfg_options).pretty_text)
+    print(read_config(args.config, args.cfg_options, known=known_settings).pretty_text)
     return 0
 
 
