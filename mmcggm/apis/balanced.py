@@ -22,7 +22,7 @@ from .loop_guided import LoopGuided
 from .loop_pass import LoopPass, loss_of
 from .loop_scores import Run, loop_scores
 from .magnitude import suited
-from .method import Method, check_method
+from .method import Method, check_method, said_name
 from .sample import representations_of
 from .scaled_update import ScaledUpdate
 from .task_of import TARGET, Target, find_in, task_of
@@ -267,8 +267,14 @@ class Balanced:
         return found
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state of the method, the clock and the control; the guides are in the model's."""
-        state = dict(balancer=self._prepared().state_dict(), clock=vars(self.clock).copy())
+        """Return the state of the method, with its name, of the clock and the control.
+
+        The guides are in the model's.
+        """
+        balancer = self._prepared()
+        state = dict(
+            method=said_name(balancer), balancer=balancer.state_dict(), clock=vars(self.clock).copy()
+        )
         return state if self._control is None else {**state, 'control': self._control.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -276,7 +282,16 @@ class Balanced:
 
         Raises:
             ValueError: If it is of another method, or of a training without the control that this one has.
+                Nothing has changed then.
         """
+        ours = said_name(self._prepared())
+        theirs = state.get('method', ours)  # earlier versions did not save it
+        if theirs != ours:
+            raise ValueError(
+                f'The state is of a training with {theirs}, but `method` of this one is {ours}. Call '
+                '`mmcggm.balance` with the method of that training; or leave out the state of `balanced` and '
+                'load those of the model and the optimizer alone, so that the method begins anew.'
+            )
         if self._control is not None and 'control' not in state:
             raise ValueError(
                 'The state is of a training without `control=True`, so nothing tells what the encoders were '

@@ -254,6 +254,37 @@ def test_state_goes_on_where_it_stopped():
     assert second[1].clock.progress == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize(
+    ('theirs', 'ours', 'names'),
+    [
+        ('MultiLoss', 'CGGM', ('MultiLoss', 'CGGM')),
+        ('MultiLoss', 'MMPareto', ('MultiLoss', 'MMPareto')),
+        ('OGM', 'CGGM', ('OGM', 'CGGM')),
+        ('CGGM', 'TeachingCGGM', ('CGGM', 'TeachingCGGM')),
+        (None, 'DGL', ('None', 'DGL')),
+        (['OGM', 'MultiLoss'], 'OGM', ('OGM and MultiLoss', 'OGM')),
+        ('CGGM', ['CGGM', 'MultiLoss'], ('CGGM', 'CGGM and MultiLoss')),
+    ],
+)
+def test_the_state_of_another_method_is_refused(theirs, ours, names):
+    def prepared(method):
+        model, balanced, _ = plain(method=method)
+        balanced.prepare(torch.optim.SGD(model.parameters(), lr=0.1))
+        return balanced
+
+    other, balanced = prepared(theirs), prepared(ours)
+    other.clock.iteration = 7
+    with pytest.raises(
+        ValueError, match=f'training with {names[0]}, but `method` of this one is {names[1]}. '
+    ):
+        balanced.load_state_dict(other.state_dict())
+    assert balanced.clock.iteration == 0
+    own = prepared(ours)
+    own.clock.iteration = 7
+    balanced.load_state_dict({k: v for k, v in own.state_dict().items() if k != 'method'})  # as it was saved
+    assert balanced.clock.iteration == 7
+
+
 def test_the_model_is_given_back_as_it_was():
     guided = many_guided(MODALITIES)
     before = set(guided.model.state_dict())
