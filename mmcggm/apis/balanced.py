@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import LBFGS, Optimizer
 
-from mmcggm.balancers import Balancer, Clock, Training, build_balancer
+from mmcggm.balancers import Balancer, Clock, Training, build_balancer, scores_from_counts
 from mmcggm.guided import Task
 from mmcggm.guided.encoder_paths import ModalityEncoder, check_disjoint, find_module
 from mmcggm.guided.guides import AutoGuide, build_guides
@@ -79,6 +79,7 @@ class Balanced:
         self._handles: list[Any] = []
         # Of the update under way:
         self._seen: LoopPass | None = None
+        self._scored: LoopPass | None = None  # of the last pass what its scores need
         self._unfinished = False  # whether passes wait for the optimizer's step
         self.is_scaled = False
         self._before: dict[str, Any] = {}  # the method's state before the update was scaled
@@ -128,6 +129,7 @@ class Balanced:
             )
         balancer.attach(Training(self.modalities, [e.parameters(self.model) for e in encoders], self.clock))
         self._release()
+        self._scored = None
         self._control = LoopControl(self._guided, inner) if self._has_control else None
         self.balancer = balancer
         self._handles = [
@@ -189,11 +191,13 @@ class Balanced:
                 'No pass was watched: run the model inside `with balanced.watch(target):` before '
                 '`balanced.loss(loss)`.'
             )
+        self._scored = None  # before guides predict anew, so that memory holds this once
         loss = loss_of(output)
         if scaler is not None and scaler.is_enabled():
             seen.loss_scale = scaler.scale(torch.ones((), device=loss.device))
         seen.take(loss)
         added = self.balancer.see(seen)
+        self._scored = seen.kept_for_scores()
         self._unfinished = True
         self._versions = versions_of(self.balancer.encoders)
         self.clock.iteration += 1
@@ -253,11 +257,16 @@ class Balanced:
         return loop_scores(self._guided, loader, run, self._target, self._control)
 
     def stats(self) -> dict[str, float]:
-        """Return what the method measured last, such as ``B/audio`` and ``score/audio`` of CGGM.
+        """Return the scores of the guides, and what the method measured last.
 
-        The table in docs/methods.md has the names of each method. To read them waits for the device.
+        ``score/{modality}`` is that of the last batch that was given to :meth:`loss`, of this process, unless
+        the method measures a ``score`` itself, as CGGM does. The table in docs/methods.md has what each
+        measures. All is computed and read now, which waits for the device.
         """
         found: dict[str, float] = {}
+        if self._scored is not None:
+            scores = scores_from_counts(self._scored.counts()).tolist()
+            found |= {f'score/{m}': score for m, score in zip(self.modalities, scores, strict=True)}
         for name, values in (self.balancer.stats if self.balancer is not None else {}).items():
             if isinstance(values, Tensor) and values.ndim == 1 and len(values) == len(self.modalities):
                 pairs = zip(self.modalities, values.tolist(), strict=True)

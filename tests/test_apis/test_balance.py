@@ -8,6 +8,7 @@ from torch import nn
 
 import mmcggm
 from mmcggm.apis.forgotten import Guides
+from mmcggm.apis.loop_pass import LoopPass
 from mmcggm.apis.magnitude import suited
 from mmcggm.balancers import CGGM
 from tests.many import ManyClassifier, many_batches, many_guided
@@ -252,6 +253,38 @@ def test_state_goes_on_where_it_stopped():
         step(*second, batch)
     assert all(torch.equal(a, b) for a, b in zip(whole[0].parameters(), second[0].parameters(), strict=True))
     assert second[1].clock.progress == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize('method', [None, 'MultiLoss', 'DGL', 'OGM', 'CGGM', ['OGM', 'MultiLoss']])
+def test_stats_always_have_the_scores_of_the_last_batch(method):
+    """They are what the guides, as they were before the step, get right of it."""
+    model, balanced, _ = plain(method=method)
+    assert balanced.stats() == {}
+    optimizer = balanced.prepare(torch.optim.SGD(model.parameters(), lr=1.0))
+    for batch in many_batches(MODALITIES, 2):
+        before = copy.deepcopy(model)
+        step(model, balanced, optimizer, batch)
+    guides = before.mmcggm_guides.items()
+    parts = zip(guides, before.encoders, batch['x'].unbind(1), strict=True)
+    right = {n: guide(encoder(x)).argmax(1) == batch['label'] for (n, guide), encoder, x in parts}
+    expected = {f'score/{name}': own.double().mean().item() for name, own in right.items()}
+    found = balanced.stats()
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+
+
+def test_the_scores_of_stats_are_counted_when_they_are_asked_for(monkeypatch):
+    model, balanced, _ = plain(method='MultiLoss')
+    counted = []
+    counts = LoopPass.counts
+    monkeypatch.setattr(LoopPass, 'counts', lambda seen: counted.append(seen) or counts(seen))
+    optimizer = balanced.prepare(torch.optim.SGD(model.parameters(), lr=0.1))
+    step(model, balanced, optimizer, many_batches(MODALITIES, 1)[0])
+    assert not counted
+    balanced.stats()
+    (kept,) = counted
+    held = [kept._predictions[name] for name in balanced.modalities]
+    assert not any(tensor.requires_grad for tensor in held)
+    assert set(kept.found.values()) == {None} and set(kept.batch) == {'target'}
 
 
 @pytest.mark.parametrize(
