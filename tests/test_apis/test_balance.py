@@ -1,6 +1,8 @@
 """Five lines in a plain loop train as MMEngine does, and what is forgotten is noticed."""
 
 import copy
+import inspect
+import re
 
 import pytest
 import torch
@@ -108,11 +110,34 @@ def test_a_name_and_a_config_mean_the_same_and_the_log_says_it(method, expected,
     assert (found.rho is None) == (rho == 'neutral') and found.lam(0.0) == lam
     assert type(found.progress).__name__ == progress
     *others, message = messages
-    assert others == (['MultiLoss balances with its defaults.'] if isinstance(method, list) else [])
+    assert others == (['MultiLoss balances with weight=1.0.'] if isinstance(method, list) else [])
     if isinstance(method, CGGM):
         assert message == 'CGGM has the settings of the object that `method` is.'
     else:
-        assert f'rho={rho!r}, lam={lam}, progress=' in message and "magnitude='update'" in message
+        assert f'rho={rho!r}, lam={lam}, ' in message and "magnitude='update'" in message
+        assert progress in message and 'mmcggm.balancers.CGGM()' in message
+
+
+@pytest.mark.parametrize(
+    ('method', 'expected'),
+    [
+        ('MultiLoss', 'MultiLoss balances with weight=1.0.'),
+        (dict(type='MultiLoss', weight=0.5), 'MultiLoss balances with weight=0.5.'),
+        ('DGL', "DGL balances with alpha=1.0, by='guides'."),
+        ('TeachingCGGM', 'teach=1.0, rho='),
+        (dict(type='TeachingCGGM', tolerance=0.1), 'tolerance=0.1, '),
+    ],
+)
+def test_the_log_says_the_values_of_all_settings(method, expected, monkeypatch):
+    messages = []
+    monkeypatch.setattr('mmcggm.apis.magnitude.print_log', lambda message, *_: messages.append(message))
+    model, balanced, _ = plain(method=method)
+    balanced.prepare(torch.optim.AdamW(model.parameters(), lr=0.01))
+    (message,) = messages
+    assert expected in message and 'the paper' not in message
+    values = re.findall(r'(\w+)=', message.partition('. ')[0])
+    taken = inspect.signature(type(balanced.balancer)).parameters
+    assert len(values) == len(set(values)) and set(values) >= set(taken) - {'kwargs'}
 
 
 @pytest.mark.parametrize('name', ['SGD', 'AdamW'])
@@ -147,6 +172,27 @@ def test_gradients_may_be_clipped_after_balancing():
     optimizer.step()
     for p, grad in zip(model.encoders.parameters(), scaled, strict=True):
         assert torch.equal(p.grad, grad)  # not scaled once more
+
+
+def test_where_updates_are_scaled_gradients_are_clipped_as_they_are():
+    """So whether the loop calls ``scale()`` before it clips changes nothing."""
+    results = []
+    for calls in (True, False):
+        model, balanced, _ = plain(method=dict(PAPER, rho='neutral', magnitude='update'))
+        optimizer = balanced.prepare(torch.optim.AdamW(model.parameters(), lr=0.01))
+        for batch in many_batches(MODALITIES, 4):
+            with balanced.watch(batch['label']):
+                loss = nn.functional.cross_entropy(model(**batch), batch['label'])
+            balanced.loss(loss).backward()
+            before = [p.grad.clone() for p in model.parameters()]
+            if calls:
+                balanced.scale()
+            assert all(torch.equal(p.grad, b) for p, b in zip(model.parameters(), before, strict=True))
+            nn.utils.clip_grad_norm_(model.parameters(), 0.1)
+            optimizer.step()
+            optimizer.zero_grad()
+        results.append([p.detach().clone() for p in model.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
 
 def test_a_step_that_a_scaler_skips_leaves_no_trace():
