@@ -77,6 +77,7 @@ class Balanced:
         self._has_control = control
         self._control: LoopControl | None = None
         self._handles: list[Any] = []
+        self._is_removed = False
         # Of the update under way:
         self._seen: LoopPass | None = None
         self._scored: LoopPass | None = None  # of the last pass what its scores need
@@ -106,6 +107,7 @@ class Balanced:
             ValueError: If the optimizer has not the parameters of encoders and guides, or the method does not
                 go with a loop or with the optimizer.
         """
+        self._check_there()
         inner = optimizer
         while isinstance(wrapped := getattr(inner, 'optimizer', None), Optimizer):
             inner = wrapped
@@ -153,6 +155,7 @@ class Balanced:
                 :meth:`prepare`, or another optimizer has taken the step.
             ValueError: If nothing says where the target is.
         """
+        self._check_there()
         balancer = self._prepared()
         if target is _AS_BALANCE_SAYS and self._target is None:
             raise ValueError(
@@ -185,6 +188,7 @@ class Balanced:
             RuntimeError: If no pass was watched since the last call.
             ValueError: If there is no loss in ``output``.
         """
+        self._check_there()
         seen, self._seen = self._seen, None
         if seen is None or self.balancer is None:
             raise RuntimeError(
@@ -213,8 +217,15 @@ class Balanced:
         For loops that clip gradients, before they do; and inside a closure, after backward.
 
         Raises:
-            RuntimeError: If there is nothing to balance.
+            RuntimeError: If there is nothing to balance, or it is balanced already.
         """
+        self._check_there()
+        if self.is_scaled:
+            raise RuntimeError(
+                'The gradients of this update are balanced already: `balanced.scale()` or `balanced.skip()` '
+                'was called since the last step. Call one of them once before each `optimizer.step()`; '
+                'integrations, such as `BalanceCallback`, call it for you.'
+            )
         if self.balancer is None or not self._unfinished:
             raise RuntimeError(
                 'There is nothing to balance: no `balanced.loss(…)` came since the last step. Take '
@@ -228,6 +239,7 @@ class Balanced:
 
     def skip(self) -> None:
         """Let the next ``optimizer.step()`` pass without a trace, where a loop drops a batch."""
+        self._check_there()
         self._seen = None
         self._undo(self._prepared())
         self.is_scaled, self._before = True, self._prepared().state_dict()
@@ -252,6 +264,7 @@ class Balanced:
             ValueError: If the model can't be run on what the loader yields.
             RuntimeError: If there is to be a control, and :meth:`prepare` was not called.
         """
+        self._check_there()
         if self._has_control:
             self._prepared()
         return loop_scores(self._guided, loader, run, self._target, self._control)
@@ -312,9 +325,14 @@ class Balanced:
             self._control.load_state_dict(state['control'])
 
     def remove(self) -> nn.Module:
-        """Take guides and hooks out, and return the model as it was before."""
+        """Take guides and hooks out, and return the model as it was before.
+
+        The optimizer takes plain steps from then on. What was measured can still be read and saved.
+        """
+        self._check_there()
         self._release()
         self._notice.remove()
+        self._is_removed = True
         return self._guided.remove()
 
     @property
@@ -326,6 +344,14 @@ class Balanced:
     def guides(self) -> Guides:
         """The guides, by modality."""
         return self._guided.guides
+
+    def _check_there(self) -> None:
+        if self._is_removed:
+            raise RuntimeError(
+                f'`balanced.remove()` has taken the guides out of {type(self.model).__name__}, so that it '
+                'trains and predicts as a plain model: leave the calls of `balanced` out from then on. To '
+                'balance it again, call `mmcggm.balance`, make the optimizer anew and prepare it.'
+            )
 
     def _prepared(self) -> Balancer:
         if self.balancer is None:

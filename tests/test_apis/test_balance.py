@@ -373,6 +373,41 @@ def test_the_model_is_given_back_as_it_was():
     assert set(balanced.remove().state_dict()) == before
 
 
+@pytest.mark.parametrize('scaled', [True, False])
+def test_after_removal_steps_are_plain_and_the_rest_is_refused(scaled):
+    model, balanced, _ = plain(method=dict(PAPER, magnitude='update', rho='neutral'))
+    optimizer = balanced.prepare(torch.optim.AdamW(model.parameters(), lr=0.1))
+    first, second = many_batches(MODALITIES, 2)
+    step(model, balanced, optimizer, first)
+    with balanced.watch(second['label']):
+        loss = nn.functional.cross_entropy(model(**second), second['label'])
+    balanced.loss(loss).backward()
+    if scaled:
+        balanced.scale()
+    other = copy.deepcopy(model)
+    other_optimizer = torch.optim.AdamW(other.parameters(), lr=0.1)
+    other_optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    for own, p in zip(model.parameters(), other.parameters(), strict=True):
+        p.grad = own.grad.clone()
+    assert balanced.remove() is model
+    for one in (optimizer, other_optimizer):
+        one.step()
+    del other.mmcggm_guides
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
+    assert balanced.stats() and balanced.state_dict()
+    for call in (
+        lambda: balanced.watch(None).__enter__(),
+        lambda: balanced.loss(loss),
+        balanced.scale,
+        balanced.skip,
+        lambda: balanced.prepare(optimizer),
+        lambda: balanced.evaluate([]),
+        balanced.remove,
+    ):
+        with pytest.raises(RuntimeError, match=r'`balanced\.remove\(\)` has taken the guides out of Many'):
+            call()
+
+
 def test_two_functions_are_a_task():
     model, balanced, _ = plain(
         task=(lambda p, t: nn.functional.cross_entropy(p, t), lambda p, t: p.argmax(1) == t)
@@ -450,6 +485,15 @@ def test_what_is_forgotten_is_noticed():
         RuntimeError, match=r'nothing to balance.* Take `balanced\.loss\(loss\)\.backward\(\)`'
     ):
         optimizer.step()
+    with balanced.watch(batch['label']):
+        loss = nn.functional.cross_entropy(model(**batch), batch['label'])
+    balanced.loss(loss).backward()
+    balanced.scale()
+    with pytest.raises(RuntimeError, match=r'balanced already: `balanced\.scale\(\)` or'):
+        balanced.scale()
+    optimizer.step()
+    with pytest.raises(RuntimeError, match=r'no `balanced\.loss\(…\)` came since the last step'):
+        balanced.scale()
     with pytest.raises(ValueError, match='is balanced already'):
         mmcggm.balance(model, ENCODERS, 'classifier', 'classification')
 
