@@ -11,10 +11,12 @@ from torch import Tensor, nn
 from torch.optim import LBFGS, Optimizer
 
 from mmcggm.balancers import Balancer, Clock, Training, build_balancer, scores_from_counts
+from mmcggm.balancers.events import NewEvents
 from mmcggm.guided import Task
 from mmcggm.guided.encoder_paths import ModalityEncoder, check_disjoint, find_module
 from mmcggm.guided.guides import AutoGuide, build_guides
 from mmcggm.guided.heads import Heads
+from mmcggm.utils.warn import warn
 
 from .forgotten import GUIDES, Guides, notice_unwatched, versions_of
 from .loop_control import LoopControl
@@ -78,6 +80,7 @@ class Balanced:
         self._control: LoopControl | None = None
         self._handles: list[Any] = []
         self._is_removed = False
+        self._new_events = NewEvents()
         # Of the update under way:
         self._seen: LoopPass | None = None
         self._scored: LoopPass | None = None  # of the last pass what its scores need
@@ -131,7 +134,7 @@ class Balanced:
             )
         balancer.attach(Training(self.modalities, [e.parameters(self.model) for e in encoders], self.clock))
         self._release()
-        self._scored = None
+        self._scored, self._new_events = None, NewEvents()
         self._control = LoopControl(self._guided, inner) if self._has_control else None
         self.balancer = balancer
         self._handles = [
@@ -207,6 +210,7 @@ class Balanced:
         self.clock.iteration += 1
         guides = cast(Tensor, sum(seen.guide_losses))
         total = loss + share * (guides if added is None else guides + added)
+        self.balancer.count_event('the loss of a pass was not finite', ~total.isfinite())
         if self._control is not None:
             self._control.see(seen, total, share)
         return total
@@ -265,6 +269,7 @@ class Balanced:
             RuntimeError: If there is to be a control, and :meth:`prepare` was not called.
         """
         self._check_there()
+        self._warn_of_events()
         if self._has_control:
             self._prepared()
         return loop_scores(self._guided, loader, run, self._target, self._control)
@@ -276,6 +281,7 @@ class Balanced:
         the method measures a ``score`` itself, as CGGM does. The table in docs/methods.md has what each
         measures. All is computed and read now, which waits for the device.
         """
+        self._warn_of_events()
         found: dict[str, float] = {}
         if self._scored is not None:
             scores = scores_from_counts(self._scored.counts()).tolist()
@@ -294,6 +300,7 @@ class Balanced:
         The guides are in the model's.
         """
         balancer = self._prepared()
+        self._warn_of_events()
         state = dict(
             method=said_name(balancer), balancer=balancer.state_dict(), clock=vars(self.clock).copy()
         )
@@ -336,6 +343,16 @@ class Balanced:
         return self._guided.remove()
 
     @property
+    def events(self) -> dict[str, int]:
+        """How often this process has met something out of the ordinary, by description.
+
+        Such as a loss that was not finite, or a pole of B of CGGM; what never happened may be 0 or absent.
+        Nothing is read in a step, so a loop goes on without a word; a warning names what is new when
+        :meth:`stats`, :meth:`state_dict` or :meth:`evaluate` is called. To read it waits for the device.
+        """
+        return {} if self.balancer is None else {e: int(n) for e, n in self.balancer.events.items()}
+
+    @property
     def modalities(self) -> tuple[str, ...]:
         """Names of the modalities, in the order of all that the method sees."""
         return self._guided.modalities
@@ -344,6 +361,10 @@ class Balanced:
     def guides(self) -> Guides:
         """The guides, by modality."""
         return self._guided.guides
+
+    def _warn_of_events(self) -> None:
+        for message in self._new_events.since(self.events, 'anything was last read'):
+            warn(message)
 
     def _check_there(self) -> None:
         if self._is_removed:

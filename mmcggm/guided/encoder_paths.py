@@ -190,7 +190,7 @@ def check_head(model: nn.Module, path: str, encoders: Sequence[ModalityEncoder])
 def _possible_heads(model: nn.Module, encoders: Sequence[ModalityEncoder]) -> list[str]:
     """Return the paths of the layers, outside of encoders, that may be the last of the model's head.
 
-    They are linear or convolutions, and nothing follows them in an ``nn.Sequential``, unless all are followed.
+    They are linear or convolutions that nothing follows in an ``nn.Sequential``; all, if all are followed.
     """
     own = {parameter for encoder in encoders for parameter in encoder.parameters(model)}
     layers = [

@@ -7,6 +7,7 @@ import re
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import mmcggm
 from mmcggm.apis.forgotten import Guides
@@ -316,6 +317,54 @@ def test_stats_always_have_the_scores_of_the_last_batch(method):
     expected = {f'score/{name}': own.double().mean().item() for name, own in right.items()}
     found = balanced.stats()
     assert {name: found[name] for name in expected} == pytest.approx(expected)
+
+
+class HostReads(TorchDispatchMode):
+    """Counts what reads a value on the host, which waits for a device."""
+
+    count = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.count += 'local_scalar_dense' in str(function)
+        return function(*args, **(kwargs or {}))
+
+
+READS = {
+    'stats': lambda balanced, batch: balanced.stats(),
+    'state_dict': lambda balanced, batch: balanced.state_dict(),
+    'evaluate': lambda balanced, batch: balanced.evaluate([batch]),
+}
+
+
+@pytest.mark.parametrize('method', [None, 'MultiLoss', ['OGM', 'MultiLoss'], dict(PAPER, lam=0.0)])
+@pytest.mark.parametrize('read', READS)
+def test_what_was_not_finite_is_said_when_anything_is_read(method, read, monkeypatch):
+    messages = []
+    monkeypatch.setattr('mmcggm.apis.balanced.warn', messages.append)
+    model, balanced, _ = plain(method=method)
+    assert balanced.events == {}
+    optimizer = balanced.prepare(torch.optim.SGD(model.parameters(), lr=0.1))
+    first, second = many_batches(MODALITIES, 2)
+    step(model, balanced, optimizer, first)  # what the first pass finds out may wait
+    batch = (dict(x=second['x'], label=second['label']), second['label'])
+    with HostReads() as reads:
+        step(model, balanced, optimizer, second)
+        for index in range(2):
+            x = second['x'].clone()
+            x[index] = torch.nan
+            with balanced.watch(second['label']):
+                loss = nn.functional.cross_entropy(model(x, second['label']), second['label'])
+            balanced.loss(loss).backward()
+            balanced.skip()
+            optimizer.step()
+            optimizer.zero_grad()
+    assert reads.count == 0 and not messages
+    READS[read](balanced, batch)
+    said = [message for message in messages if 'the loss of a pass was not finite, ' in message]
+    assert len(said) == 1 and said[0].endswith('finite, 2 times')
+    assert balanced.events['the loss of a pass was not finite'] == 2
+    READS[read](balanced, batch)
+    assert len([message for message in messages if 'the loss' in message]) == 1
 
 
 def test_the_scores_of_stats_are_counted_when_they_are_asked_for(monkeypatch):
