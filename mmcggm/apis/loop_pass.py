@@ -26,6 +26,8 @@ class LoopPass(GuidedPass):
         copies_call: Whether to copy what the model is called with.
     """
 
+    changers = 'the method or `only`'
+
     def __init__(self, guided: Guided, asker: str) -> None:
         super().__init__(guided)
         self._asker = asker
