@@ -10,11 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim import LBFGS, Optimizer
 
-from mmcggm.balancers import Balancer, Clock, Training, build_balancer
+from mmcggm.balancers import Balancer, Clock, Training, build_balancer, scores_from_counts
+from mmcggm.balancers.events import NewEvents
 from mmcggm.guided import Task
 from mmcggm.guided.encoder_paths import ModalityEncoder, check_disjoint, find_module
 from mmcggm.guided.guides import AutoGuide, build_guides
 from mmcggm.guided.heads import Heads
+from mmcggm.utils.warn import warn
 
 from .forgotten import GUIDES, Guides, notice_unwatched, versions_of
 from .loop_control import LoopControl
@@ -22,7 +24,7 @@ from .loop_guided import LoopGuided
 from .loop_pass import LoopPass, loss_of
 from .loop_scores import Run, loop_scores
 from .magnitude import suited
-from .method import Method, check_method
+from .method import Method, check_method, said_name
 from .sample import representations_of
 from .scaled_update import ScaledUpdate
 from .task_of import TARGET, Target, find_in, task_of
@@ -77,8 +79,11 @@ class Balanced:
         self._has_control = control
         self._control: LoopControl | None = None
         self._handles: list[Any] = []
+        self._is_removed = False
+        self._new_events = NewEvents()
         # Of the update under way:
         self._seen: LoopPass | None = None
+        self._scored: LoopPass | None = None  # of the last pass what its scores need
         self._unfinished = False  # whether passes wait for the optimizer's step
         self.is_scaled = False
         self._before: dict[str, Any] = {}  # the method's state before the update was scaled
@@ -105,6 +110,7 @@ class Balanced:
             ValueError: If the optimizer has not the parameters of encoders and guides, or the method does not
                 go with a loop or with the optimizer.
         """
+        self._check_there()
         inner = optimizer
         while isinstance(wrapped := getattr(inner, 'optimizer', None), Optimizer):
             inner = wrapped
@@ -128,6 +134,7 @@ class Balanced:
             )
         balancer.attach(Training(self.modalities, [e.parameters(self.model) for e in encoders], self.clock))
         self._release()
+        self._scored, self._new_events = None, NewEvents()
         self._control = LoopControl(self._guided, inner) if self._has_control else None
         self.balancer = balancer
         self._handles = [
@@ -151,6 +158,7 @@ class Balanced:
                 :meth:`prepare`, or another optimizer has taken the step.
             ValueError: If nothing says where the target is.
         """
+        self._check_there()
         balancer = self._prepared()
         if target is _AS_BALANCE_SAYS and self._target is None:
             raise ValueError(
@@ -183,22 +191,26 @@ class Balanced:
             RuntimeError: If no pass was watched since the last call.
             ValueError: If there is no loss in ``output``.
         """
+        self._check_there()
         seen, self._seen = self._seen, None
         if seen is None or self.balancer is None:
             raise RuntimeError(
                 'No pass was watched: run the model inside `with balanced.watch(target):` before '
                 '`balanced.loss(loss)`.'
             )
+        self._scored = None  # before guides predict anew, so that memory holds this once
         loss = loss_of(output)
         if scaler is not None and scaler.is_enabled():
             seen.loss_scale = scaler.scale(torch.ones((), device=loss.device))
         seen.take(loss)
         added = self.balancer.see(seen)
+        self._scored = seen.kept_for_scores()
         self._unfinished = True
         self._versions = versions_of(self.balancer.encoders)
         self.clock.iteration += 1
         guides = cast(Tensor, sum(seen.guide_losses))
         total = loss + share * (guides if added is None else guides + added)
+        self.balancer.count_event('the loss of a pass was not finite', ~total.isfinite())
         if self._control is not None:
             self._control.see(seen, total, share)
         return total
@@ -209,8 +221,15 @@ class Balanced:
         For loops that clip gradients, before they do; and inside a closure, after backward.
 
         Raises:
-            RuntimeError: If there is nothing to balance.
+            RuntimeError: If there is nothing to balance, or it is balanced already.
         """
+        self._check_there()
+        if self.is_scaled:
+            raise RuntimeError(
+                'The gradients of this update are balanced already: `balanced.scale()` or `balanced.skip()` '
+                'was called since the last step. Call one of them once before each `optimizer.step()`; '
+                'integrations, such as `BalanceCallback`, call it for you.'
+            )
         if self.balancer is None or not self._unfinished:
             raise RuntimeError(
                 'There is nothing to balance: no `balanced.loss(…)` came since the last step. Take '
@@ -224,6 +243,7 @@ class Balanced:
 
     def skip(self) -> None:
         """Let the next ``optimizer.step()`` pass without a trace, where a loop drops a batch."""
+        self._check_there()
         self._seen = None
         self._undo(self._prepared())
         self.is_scaled, self._before = True, self._prepared().state_dict()
@@ -248,16 +268,24 @@ class Balanced:
             ValueError: If the model can't be run on what the loader yields.
             RuntimeError: If there is to be a control, and :meth:`prepare` was not called.
         """
+        self._check_there()
+        self._warn_of_events()
         if self._has_control:
             self._prepared()
         return loop_scores(self._guided, loader, run, self._target, self._control)
 
     def stats(self) -> dict[str, float]:
-        """Return what the method measured last, such as ``B/audio`` and ``score/audio`` of CGGM.
+        """Return the scores of the guides, and what the method measured last.
 
-        The table in docs/methods.md has the names of each method. To read them waits for the device.
+        ``score/{modality}`` is that of the last batch that was given to :meth:`loss`, of this process, unless
+        the method measures a ``score`` itself, as CGGM does. The table in docs/methods.md has what each
+        measures. All is computed and read now, which waits for the device.
         """
+        self._warn_of_events()
         found: dict[str, float] = {}
+        if self._scored is not None:
+            scores = scores_from_counts(self._scored.counts()).tolist()
+            found |= {f'score/{m}': score for m, score in zip(self.modalities, scores, strict=True)}
         for name, values in (self.balancer.stats if self.balancer is not None else {}).items():
             if isinstance(values, Tensor) and values.ndim == 1 and len(values) == len(self.modalities):
                 pairs = zip(self.modalities, values.tolist(), strict=True)
@@ -267,8 +295,15 @@ class Balanced:
         return found
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state of the method, the clock and the control; the guides are in the model's."""
-        state = dict(balancer=self._prepared().state_dict(), clock=vars(self.clock).copy())
+        """Return the state of the method, with its name, of the clock and the control.
+
+        The guides are in the model's.
+        """
+        balancer = self._prepared()
+        self._warn_of_events()
+        state = dict(
+            method=said_name(balancer), balancer=balancer.state_dict(), clock=vars(self.clock).copy()
+        )
         return state if self._control is None else {**state, 'control': self._control.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -276,7 +311,16 @@ class Balanced:
 
         Raises:
             ValueError: If it is of another method, or of a training without the control that this one has.
+                Nothing has changed then.
         """
+        ours = said_name(self._prepared())
+        theirs = state.get('method', ours)  # earlier versions did not save it
+        if theirs != ours:
+            raise ValueError(
+                f'The state is of a training with {theirs}, but `method` of this one is {ours}. Call '
+                '`mmcggm.balance` with the method of that training; or leave out the state of `balanced` and '
+                'load those of the model and the optimizer alone, so that the method begins anew.'
+            )
         if self._control is not None and 'control' not in state:
             raise ValueError(
                 'The state is of a training without `control=True`, so nothing tells what the encoders were '
@@ -288,10 +332,25 @@ class Balanced:
             self._control.load_state_dict(state['control'])
 
     def remove(self) -> nn.Module:
-        """Take guides and hooks out, and return the model as it was before."""
+        """Take guides and hooks out, and return the model as it was before.
+
+        The optimizer takes plain steps from then on. What was measured can still be read and saved.
+        """
+        self._check_there()
         self._release()
         self._notice.remove()
+        self._is_removed = True
         return self._guided.remove()
+
+    @property
+    def events(self) -> dict[str, int]:
+        """How often this process has met something out of the ordinary, by description.
+
+        Such as a loss that was not finite, or a pole of B of CGGM; what never happened may be 0 or absent.
+        Nothing is read in a step, so a loop goes on without a word; a warning names what is new when
+        :meth:`stats`, :meth:`state_dict` or :meth:`evaluate` is called. To read it waits for the device.
+        """
+        return {} if self.balancer is None else {e: int(n) for e, n in self.balancer.events.items()}
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -302,6 +361,18 @@ class Balanced:
     def guides(self) -> Guides:
         """The guides, by modality."""
         return self._guided.guides
+
+    def _warn_of_events(self) -> None:
+        for message in self._new_events.since(self.events, 'anything was last read'):
+            warn(message)
+
+    def _check_there(self) -> None:
+        if self._is_removed:
+            raise RuntimeError(
+                f'`balanced.remove()` has taken the guides out of {type(self.model).__name__}, so that it '
+                'trains and predicts as a plain model: leave the calls of `balanced` out from then on. To '
+                'balance it again, call `mmcggm.balance`, make the optimizer anew and prepare it.'
+            )
 
     def _prepared(self) -> Balancer:
         if self.balancer is None:

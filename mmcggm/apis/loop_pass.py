@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from mmcggm.guided.guided_pass import Guided, GuidedPass
 from mmcggm.structures.nested import describe, map_tensors
 
+from .task_of import TARGET
+
 
 class LoopPass(GuidedPass):
     """A pass of a model whose loss the loop computes.
@@ -23,6 +25,8 @@ class LoopPass(GuidedPass):
     Attributes:
         copies_call: Whether to copy what the model is called with.
     """
+
+    changers = 'the method or `only`'
 
     def __init__(self, guided: Guided, asker: str) -> None:
         super().__init__(guided)
@@ -46,6 +50,15 @@ class LoopPass(GuidedPass):
         self._task_loss = loss
         self.check_reach()
         _ = self.guide_losses  # with their graphs, whoever asks for scores first
+
+    def kept_for_scores(self) -> LoopPass:
+        """Return a pass that holds of this one what :meth:`counts` needs: no graphs, no representations."""
+        kept = LoopPass(self.guided, self._asker)
+        kept.found = dict.fromkeys(self.found)
+        own = getattr(self.guided.task, 'target', None) == TARGET
+        kept.batch = {TARGET: self.batch[TARGET]} if own else self.batch  # what else a task looks for
+        kept._predictions = {modality: p.detach() for modality, p in self._predictions.items()}
+        return kept
 
     def rerun(self, changes: Mapping[int, Any]) -> GuidedPass:
         self._unknown('what the model would predict otherwise')

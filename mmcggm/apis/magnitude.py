@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
 from mmengine.logging import print_log
 from torch.optim import Optimizer
 
-from mmcggm.balancers import Balancer
+from mmcggm.balancers import Balancer, build_balancer
 
 from .method import Method, completed, name_of
 
@@ -49,25 +50,35 @@ def suited(method: Method, optimizer: Optimizer, has_head: bool) -> Any:
             print_log(f'{name} has the settings of the object that `method` is.', 'current')
         return config
     if name not in SCALING:
-        given = _shown(config)
-        print_log(f'{name} balances with {f"{given}, and else " if given else ""}its defaults.', 'current')
+        print_log(f'{name} balances with {_shown(config)}.', 'current')
         return config
     if 'magnitude' not in config:
         config['magnitude'] = 'update' if _normalises(optimizer) else 'gradient'
     if 'direction' not in config and not has_head:
         config['direction'] = 'none'
+    paper = '; the settings of the paper are those of the class, `method=mmcggm.balancers.CGGM()`'
     print_log(
         f'{name} balances with {_shown(config)}. '
         "What `method` leaves out is as recommended, and the encoder's "
-        f'{config["magnitude"]} is scaled with {type(optimizer).__name__} unless `magnitude` says otherwise; '
-        'the settings of the paper are those of the class, `method=mmcggm.balancers.CGGM()`.',
+        f'{config["magnitude"]} is scaled with {type(optimizer).__name__} unless `magnitude` says otherwise'
+        f'{paper if name == "CGGM" else ""}.',
         'current',
     )
     return config
 
 
 def _shown(config: Mapping[str, Any]) -> str:
-    return ', '.join(f'{key}={value!r}' for key, value in config.items() if key != 'type')
+    """Return all settings that hold: what ``config`` says, and the defaults of what it leaves out."""
+    parameters: dict[str, inspect.Parameter] = {}
+    for kind in type(build_balancer(config, 'method')).__mro__:  # its own arguments, then what it passes on
+        if '__init__' in vars(kind):
+            own = inspect.signature(vars(kind)['__init__']).parameters
+            parameters |= {n: p for n, p in own.items() if n not in parameters}
+            if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in own.values()):
+                break
+    defaults = {n: p.default for n, p in parameters.items() if p.default is not p.empty}
+    settings = {**defaults, **{key: value for key, value in config.items() if key != 'type'}}
+    return ', '.join(f'{key}={value!r}' for key, value in settings.items()) or 'no settings'
 
 
 def _normalises(optimizer: Optimizer) -> bool:

@@ -42,6 +42,11 @@ def name_of(config: Mapping[str, Any]) -> str:
     return kind.__name__ if isinstance(kind, type) else str(kind).rpartition('.')[-1]
 
 
+def said_name(balancer: Balancer) -> str:
+    """Return the name of what balances, of several all of them; ``'None'`` where guides only watch."""
+    return 'None' if type(balancer) is Balancer else balancer.name
+
+
 def check_method(method: Method) -> None:
     """Raise a ValueError unless ``method`` is one, with settings that it takes, and can act in a loop."""
     balancer = build_balancer(completed(method), 'method')

@@ -145,7 +145,13 @@ class Balancer:
         return self.changes() if self.active else {}
 
     def see(self, seen: Pass) -> Tensor | None:
-        """Observe a pass; return a term to add to its loss before backward, or None."""
+        """Observe a pass; return a term to add to its loss before backward, or None.
+
+        Raises:
+            ValueError: If the method changes representations, now or later, and one reaches nothing.
+        """
+        if 'representations' in self.needs.acts_on:
+            seen.check_changeable()
         self._saw_a_pass = True
         self.observe(seen)
         return self.loss_term(seen) if self.active else None

@@ -86,6 +86,9 @@ class Pass:
         """What the last layer of the head returned, with its graph."""
         self._unknown('what the head returned')
 
+    def check_changeable(self) -> None:
+        """Raise a ValueError if a representation is known to reach nothing, so that to change it is vain."""
+
     def samples_with(self, index: int) -> Tensor | None:
         """Return which samples have a modality of the batch, bool ``(N,)`` on the CPU; None if all have it.
 

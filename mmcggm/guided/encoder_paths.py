@@ -13,6 +13,8 @@ from mmcggm.structures.nested import describe, entries, float_tensors
 from mmcggm.structures.sequences import unpacked
 from mmcggm.utils.spelling import close_to, did_you_mean, one_of
 
+HEAD_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)  # what guides can be made like
+
 
 @dataclass(frozen=True)
 class ModalityEncoder:
@@ -165,29 +167,48 @@ def check_disjoint(model: nn.Module, encoders: Sequence[ModalityEncoder]) -> Non
 def check_head(model: nn.Module, path: str, encoders: Sequence[ModalityEncoder]) -> None:
     """Raise a ValueError unless there is a layer with a trainable ``weight`` at ``path``.
 
-    It names the closest layers outside of ``encoders``, and the last ones where none is close.
+    It names the closest layers that may be the last of a head, and the last ones where none is close.
     """
     modules = dict(model.named_modules(remove_duplicate=False))
     if path not in modules:
-        own = {parameter for encoder in encoders for parameter in encoder.parameters(model)}
-        weights = {name: getattr(module, 'weight', None) for name, module in modules.items()}
-        layers = [
-            name
-            for name, weight in weights.items()
-            if name and isinstance(weight, Tensor) and weight.ndim > 1 and weight not in own
-        ]
-        hint = one_of(close_to(path, layers) or layers[-3:])
+        possible = _possible_heads(model, encoders)
+        hint = one_of(close_to(path, possible) or possible[-3:])
         raise ValueError(f"`head`: {type(model).__name__} has no module '{path}'.{hint}")
     head = modules[path]
     weight = getattr(head, 'weight', None)  # a parameter, or computed from some, as by weight norm
     if not isinstance(weight, Tensor):
-        layers = [f'{path}.{name}' for name, module in head.named_modules() if hasattr(module, 'weight')]
+        possible = _possible_heads(model, encoders)
+        inside = [name for name in possible if name.startswith(f'{path}.')]
         raise ValueError(
             f"`head`: '{path}' is a {type(head).__name__} without a parameter `weight`. Name the last layer "
-            f'of the head.{one_of(layers[-3:])}'
+            f'of the head.{one_of(dict.fromkeys(inside[-2:] + possible[-1:]))}'
         )
     if not weight.requires_grad:
         raise ValueError(f"`head`: the weight of '{path}' is frozen; CGGM compares its gradient.")
+
+
+def _possible_heads(model: nn.Module, encoders: Sequence[ModalityEncoder]) -> list[str]:
+    """Return the paths of the layers, outside of encoders, that may be the last of the model's head.
+
+    They are linear or convolutions that nothing follows in an ``nn.Sequential``; all, if all are followed.
+    """
+    own = {parameter for encoder in encoders for parameter in encoder.parameters(model)}
+    layers = [
+        name
+        for name, module in model.named_modules(remove_duplicate=False)
+        if name and isinstance(module, HEAD_LAYERS) and own.isdisjoint(module.parameters())
+    ]
+    return [name for name in layers if not _is_followed(model, name)] or layers
+
+
+def _is_followed(model: nn.Module, path: str) -> bool:
+    """Return whether a module, or one that holds it, is not the last of an ``nn.Sequential``."""
+    parts = path.split('.')
+    parents = [model.get_submodule('.'.join(parts[:depth])) for depth in range(len(parts))]
+    return any(
+        isinstance(parent, nn.Sequential) and part != [name for name, _ in parent.named_children()][-1]
+        for parent, part in zip(parents, parts, strict=True)
+    )
 
 
 def check_head_apart(model: nn.Module, path: str, encoders: Sequence[ModalityEncoder]) -> None:

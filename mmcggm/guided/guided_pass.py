@@ -79,6 +79,9 @@ class GuidedPass(Pass):
             modality; those that appeared and that a sample has.
     """
 
+    #: What may change representations on their way into fusion, for messages.
+    changers = 'the method, `only` or `present`'
+
     def __init__(self, guided: Guided) -> None:
         self.guided = guided
         self.modalities = [encoder.modality for encoder in guided.encoders]
@@ -182,7 +185,7 @@ class GuidedPass(Pass):
         self._check_changes(changed)
         for encoder in guided.encoders:
             if encoder.modality in tensors and not guided.reaches[encoder.modality]:
-                warn(unreached_message(guided.model, encoder, changes=False))
+                warn(unreached_message(guided.model, encoder))
 
     @cached_property
     def there(self) -> dict[str, Tensor | None]:
@@ -276,6 +279,9 @@ class GuidedPass(Pass):
         """Return the score of the head's output as counts ``(K, 2)``."""
         fitted = self.guided.task.fit(self.guided.model, self.output, self.batch)
         return self.guided.task.counts(self.guided.model, fitted, self.batch)
+
+    def check_changeable(self) -> None:
+        self._check_changes(self.modalities)
 
     def samples_with(self, index: int) -> Tensor | None:
         return self.there[self.modalities[index]]
@@ -478,7 +484,7 @@ class GuidedPass(Pass):
         guided = self.guided
         for encoder in guided.encoders:
             if guided.reaches.get(encoder.modality) is False and encoder.modality in modalities:
-                raise ValueError(unreached_message(guided.model, encoder, changes=True))
+                raise ValueError(unreached_message(guided.model, encoder, self.changers))
 
     def _each(self, function: Callable[[str], Any]) -> list[Any]:
         return [function(modality) if modality in self.found else None for modality in self.modalities]

@@ -40,18 +40,18 @@ def reaching(result: Tensor, tensors: Mapping[str, Sequence[Tensor]]) -> set[str
     return found
 
 
-def unreached_message(model: nn.Module, encoder: ModalityEncoder, changes: bool) -> str:
+def unreached_message(model: nn.Module, encoder: ModalityEncoder, changers: str | None = None) -> str:
     """Return what to say of an encoder whose representation does not reach what the model predicts.
 
     Args:
         model: The model.
         encoder: The encoder.
-        changes: Whether the representation is to be changed on its way into fusion.
+        changers: What is to change the representation on its way into fusion, if it is to be changed.
     """
     what = (
-        'To change it on its way into fusion, as the method, `only` or `present` does, would change nothing.'
-        if changes
-        else 'Its guide sees what the model does not use, and methods that change representations refuse it.'
+        'Its guide sees what the model does not use, and methods that change representations refuse it.'
+        if changers is None
+        else f'To change it on its way into fusion, as {changers} does, would change nothing.'
     )
     return (
         f"`encoders.{encoder.modality}`: the model's prediction does not depend on the {place_of(encoder)}. "

@@ -243,6 +243,7 @@ class MultiLabelTask(TargetTask):
             raise ValueError(
                 'MultiLabelTask needs logits (N, K, *) and targets of the same shape, but a guide predicts '
                 f"{tuple(prediction.shape)} and '{self.target}' holds {tuple(target.shape)}."
+                f'{_class_hint(prediction, target)}'
             )
         return prediction, target.to(torch.promote_types(prediction.dtype, torch.float32))
 
@@ -281,8 +282,8 @@ class RegressionTask(TargetTask):
         return _ratio((prediction > 0) == (target > 0))
 
     def _matched(self, prediction: Tensor, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        target = find_target(batch, self.target)
-        target = target.to(torch.promote_types(prediction.dtype, torch.float32))
+        found = find_target(batch, self.target)
+        target = found.to(torch.promote_types(prediction.dtype, torch.float32))
         if prediction.shape == (*target.shape, 1):
             target = target.unsqueeze(-1)
         elif prediction.shape == (*target.shape[:1], 1, *target.shape[1:]):
@@ -291,8 +292,22 @@ class RegressionTask(TargetTask):
             raise ValueError(
                 f'RegressionTask needs predictions and targets of one shape, but a guide predicts '
                 f"{tuple(prediction.shape)} and '{self.target}' holds {tuple(target.shape)}."
+                f'{_class_hint(prediction, found)}'
             )
         return prediction, target
+
+
+def _class_hint(prediction: Tensor, target: Tensor) -> str:
+    """Return what to say where ``target`` looks like the indices of the classes that a guide predicts."""
+    is_whole = not (target.is_floating_point() or target.is_complex() or target.dtype == torch.bool)
+    if not is_whole or prediction.ndim < 2 or prediction.shape[1] < 2:
+        return ''
+    if target.ndim != prediction.ndim - 1 or len(prediction) != len(target):
+        return ''
+    return (
+        f' Indices of {prediction.shape[1]} classes, one a sample, are of ClassificationTask: in '
+        "`mmcggm.balance`, `task='classification'`."
+    )
 
 
 def find_target(batch: dict[str, Any], path: str, setting: str = 'task.target') -> Tensor:

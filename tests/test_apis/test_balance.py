@@ -1,13 +1,17 @@
 """Five lines in a plain loop train as MMEngine does, and what is forgotten is noticed."""
 
 import copy
+import inspect
+import re
 
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import mmcggm
 from mmcggm.apis.forgotten import Guides
+from mmcggm.apis.loop_pass import LoopPass
 from mmcggm.apis.magnitude import suited
 from mmcggm.balancers import CGGM
 from tests.many import ManyClassifier, many_batches, many_guided
@@ -107,11 +111,34 @@ def test_a_name_and_a_config_mean_the_same_and_the_log_says_it(method, expected,
     assert (found.rho is None) == (rho == 'neutral') and found.lam(0.0) == lam
     assert type(found.progress).__name__ == progress
     *others, message = messages
-    assert others == (['MultiLoss balances with its defaults.'] if isinstance(method, list) else [])
+    assert others == (['MultiLoss balances with weight=1.0.'] if isinstance(method, list) else [])
     if isinstance(method, CGGM):
         assert message == 'CGGM has the settings of the object that `method` is.'
     else:
-        assert f'rho={rho!r}, lam={lam}, progress=' in message and "magnitude='update'" in message
+        assert f'rho={rho!r}, lam={lam}, ' in message and "magnitude='update'" in message
+        assert progress in message and 'mmcggm.balancers.CGGM()' in message
+
+
+@pytest.mark.parametrize(
+    ('method', 'expected'),
+    [
+        ('MultiLoss', 'MultiLoss balances with weight=1.0.'),
+        (dict(type='MultiLoss', weight=0.5), 'MultiLoss balances with weight=0.5.'),
+        ('DGL', "DGL balances with alpha=1.0, by='guides'."),
+        ('TeachingCGGM', 'teach=1.0, rho='),
+        (dict(type='TeachingCGGM', tolerance=0.1), 'tolerance=0.1, '),
+    ],
+)
+def test_the_log_says_the_values_of_all_settings(method, expected, monkeypatch):
+    messages = []
+    monkeypatch.setattr('mmcggm.apis.magnitude.print_log', lambda message, *_: messages.append(message))
+    model, balanced, _ = plain(method=method)
+    balanced.prepare(torch.optim.AdamW(model.parameters(), lr=0.01))
+    (message,) = messages
+    assert expected in message and 'the paper' not in message
+    values = re.findall(r'(\w+)=', message.partition('. ')[0])
+    taken = inspect.signature(type(balanced.balancer)).parameters
+    assert len(values) == len(set(values)) and set(values) >= set(taken) - {'kwargs'}
 
 
 @pytest.mark.parametrize('name', ['SGD', 'AdamW'])
@@ -146,6 +173,27 @@ def test_gradients_may_be_clipped_after_balancing():
     optimizer.step()
     for p, grad in zip(model.encoders.parameters(), scaled, strict=True):
         assert torch.equal(p.grad, grad)  # not scaled once more
+
+
+def test_where_updates_are_scaled_gradients_are_clipped_as_they_are():
+    """So whether the loop calls ``scale()`` before it clips changes nothing."""
+    results = []
+    for calls in (True, False):
+        model, balanced, _ = plain(method=dict(PAPER, rho='neutral', magnitude='update'))
+        optimizer = balanced.prepare(torch.optim.AdamW(model.parameters(), lr=0.01))
+        for batch in many_batches(MODALITIES, 4):
+            with balanced.watch(batch['label']):
+                loss = nn.functional.cross_entropy(model(**batch), batch['label'])
+            balanced.loss(loss).backward()
+            before = [p.grad.clone() for p in model.parameters()]
+            if calls:
+                balanced.scale()
+            assert all(torch.equal(p.grad, b) for p, b in zip(model.parameters(), before, strict=True))
+            nn.utils.clip_grad_norm_(model.parameters(), 0.1)
+            optimizer.step()
+            optimizer.zero_grad()
+        results.append([p.detach().clone() for p in model.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
 
 def test_a_step_that_a_scaler_skips_leaves_no_trace():
@@ -254,6 +302,117 @@ def test_state_goes_on_where_it_stopped():
     assert second[1].clock.progress == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize('method', [None, 'MultiLoss', 'DGL', 'OGM', 'CGGM', ['OGM', 'MultiLoss']])
+def test_stats_always_have_the_scores_of_the_last_batch(method):
+    """They are what the guides, as they were before the step, get right of it."""
+    model, balanced, _ = plain(method=method)
+    assert balanced.stats() == {}
+    optimizer = balanced.prepare(torch.optim.SGD(model.parameters(), lr=1.0))
+    for batch in many_batches(MODALITIES, 2):
+        before = copy.deepcopy(model)
+        step(model, balanced, optimizer, batch)
+    guides = before.mmcggm_guides.items()
+    parts = zip(guides, before.encoders, batch['x'].unbind(1), strict=True)
+    right = {n: guide(encoder(x)).argmax(1) == batch['label'] for (n, guide), encoder, x in parts}
+    expected = {f'score/{name}': own.double().mean().item() for name, own in right.items()}
+    found = balanced.stats()
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+
+
+class HostReads(TorchDispatchMode):
+    """Counts what reads a value on the host, which waits for a device."""
+
+    count = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.count += 'local_scalar_dense' in str(function)
+        return function(*args, **(kwargs or {}))
+
+
+READS = {
+    'stats': lambda balanced, batch: balanced.stats(),
+    'state_dict': lambda balanced, batch: balanced.state_dict(),
+    'evaluate': lambda balanced, batch: balanced.evaluate([batch]),
+}
+
+
+@pytest.mark.parametrize('method', [None, 'MultiLoss', ['OGM', 'MultiLoss'], dict(PAPER, lam=0.0)])
+@pytest.mark.parametrize('read', READS)
+def test_what_was_not_finite_is_said_when_anything_is_read(method, read, monkeypatch):
+    messages = []
+    monkeypatch.setattr('mmcggm.apis.balanced.warn', messages.append)
+    model, balanced, _ = plain(method=method)
+    assert balanced.events == {}
+    optimizer = balanced.prepare(torch.optim.SGD(model.parameters(), lr=0.1))
+    first, second = many_batches(MODALITIES, 2)
+    step(model, balanced, optimizer, first)  # what the first pass finds out may wait
+    batch = (dict(x=second['x'], label=second['label']), second['label'])
+    with HostReads() as reads:
+        step(model, balanced, optimizer, second)
+        for index in range(2):
+            x = second['x'].clone()
+            x[index] = torch.nan
+            with balanced.watch(second['label']):
+                loss = nn.functional.cross_entropy(model(x, second['label']), second['label'])
+            balanced.loss(loss).backward()
+            balanced.skip()
+            optimizer.step()
+            optimizer.zero_grad()
+    assert reads.count == 0 and not messages
+    READS[read](balanced, batch)
+    said = [message for message in messages if 'the loss of a pass was not finite, ' in message]
+    assert len(said) == 1 and said[0].endswith('finite, 2 times')
+    assert balanced.events['the loss of a pass was not finite'] == 2
+    READS[read](balanced, batch)
+    assert len([message for message in messages if 'the loss' in message]) == 1
+
+
+def test_the_scores_of_stats_are_counted_when_they_are_asked_for(monkeypatch):
+    model, balanced, _ = plain(method='MultiLoss')
+    counted = []
+    counts = LoopPass.counts
+    monkeypatch.setattr(LoopPass, 'counts', lambda seen: counted.append(seen) or counts(seen))
+    optimizer = balanced.prepare(torch.optim.SGD(model.parameters(), lr=0.1))
+    step(model, balanced, optimizer, many_batches(MODALITIES, 1)[0])
+    assert not counted
+    balanced.stats()
+    (kept,) = counted
+    held = [kept._predictions[name] for name in balanced.modalities]
+    assert not any(tensor.requires_grad for tensor in held)
+    assert set(kept.found.values()) == {None} and set(kept.batch) == {'target'}
+
+
+@pytest.mark.parametrize(
+    ('theirs', 'ours', 'names'),
+    [
+        ('MultiLoss', 'CGGM', ('MultiLoss', 'CGGM')),
+        ('MultiLoss', 'MMPareto', ('MultiLoss', 'MMPareto')),
+        ('OGM', 'CGGM', ('OGM', 'CGGM')),
+        ('CGGM', 'TeachingCGGM', ('CGGM', 'TeachingCGGM')),
+        (None, 'DGL', ('None', 'DGL')),
+        (['OGM', 'MultiLoss'], 'OGM', ('OGM and MultiLoss', 'OGM')),
+        ('CGGM', ['CGGM', 'MultiLoss'], ('CGGM', 'CGGM and MultiLoss')),
+    ],
+)
+def test_the_state_of_another_method_is_refused(theirs, ours, names):
+    def prepared(method):
+        model, balanced, _ = plain(method=method)
+        balanced.prepare(torch.optim.SGD(model.parameters(), lr=0.1))
+        return balanced
+
+    other, balanced = prepared(theirs), prepared(ours)
+    other.clock.iteration = 7
+    with pytest.raises(
+        ValueError, match=f'training with {names[0]}, but `method` of this one is {names[1]}. '
+    ):
+        balanced.load_state_dict(other.state_dict())
+    assert balanced.clock.iteration == 0
+    own = prepared(ours)
+    own.clock.iteration = 7
+    balanced.load_state_dict({k: v for k, v in own.state_dict().items() if k != 'method'})  # as it was saved
+    assert balanced.clock.iteration == 7
+
+
 def test_the_model_is_given_back_as_it_was():
     guided = many_guided(MODALITIES)
     before = set(guided.model.state_dict())
@@ -261,6 +420,41 @@ def test_the_model_is_given_back_as_it_was():
     copy.deepcopy(guided.model)  # as for an average of weights
     assert set(guided.model.state_dict()) > before
     assert set(balanced.remove().state_dict()) == before
+
+
+@pytest.mark.parametrize('scaled', [True, False])
+def test_after_removal_steps_are_plain_and_the_rest_is_refused(scaled):
+    model, balanced, _ = plain(method=dict(PAPER, magnitude='update', rho='neutral'))
+    optimizer = balanced.prepare(torch.optim.AdamW(model.parameters(), lr=0.1))
+    first, second = many_batches(MODALITIES, 2)
+    step(model, balanced, optimizer, first)
+    with balanced.watch(second['label']):
+        loss = nn.functional.cross_entropy(model(**second), second['label'])
+    balanced.loss(loss).backward()
+    if scaled:
+        balanced.scale()
+    other = copy.deepcopy(model)
+    other_optimizer = torch.optim.AdamW(other.parameters(), lr=0.1)
+    other_optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    for own, p in zip(model.parameters(), other.parameters(), strict=True):
+        p.grad = own.grad.clone()
+    assert balanced.remove() is model
+    for one in (optimizer, other_optimizer):
+        one.step()
+    del other.mmcggm_guides
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
+    assert balanced.stats() and balanced.state_dict()
+    for call in (
+        lambda: balanced.watch(None).__enter__(),
+        lambda: balanced.loss(loss),
+        balanced.scale,
+        balanced.skip,
+        lambda: balanced.prepare(optimizer),
+        lambda: balanced.evaluate([]),
+        balanced.remove,
+    ):
+        with pytest.raises(RuntimeError, match=r'`balanced\.remove\(\)` has taken the guides out of Many'):
+            call()
 
 
 def test_two_functions_are_a_task():
@@ -340,6 +534,15 @@ def test_what_is_forgotten_is_noticed():
         RuntimeError, match=r'nothing to balance.* Take `balanced\.loss\(loss\)\.backward\(\)`'
     ):
         optimizer.step()
+    with balanced.watch(batch['label']):
+        loss = nn.functional.cross_entropy(model(**batch), batch['label'])
+    balanced.loss(loss).backward()
+    balanced.scale()
+    with pytest.raises(RuntimeError, match=r'balanced already: `balanced\.scale\(\)` or'):
+        balanced.scale()
+    optimizer.step()
+    with pytest.raises(RuntimeError, match=r'no `balanced\.loss\(…\)` came since the last step'):
+        balanced.scale()
     with pytest.raises(ValueError, match='is balanced already'):
         mmcggm.balance(model, ENCODERS, 'classifier', 'classification')
 

@@ -69,7 +69,10 @@ def test_the_column_of_loops_is_so(name):
     ):
         method = dict(type=name, **settings)
         if works:
-            train_in_a_loop(method)
+            scores = {'score/audio', 'score/image'}
+            found = train_in_a_loop(method)
+            assert found.keys() >= scores
+            assert {stat.partition('/')[0] for stat in found.keys() - scores} <= set.union(*LOGS[name])
             continue
         with pytest.raises(ValueError, match=f'`method` is {name}, which needs'):
             train_in_a_loop(method)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from mmcggm.guided.capture import captured
-from mmcggm.guided.encoder_paths import ModalityEncoder
+from mmcggm.guided.encoder_paths import ModalityEncoder, check_head
 from mmcggm.structures.nested import describe, map_tensors
 
 Pair = namedtuple('Pair', ['first', 'second'])
@@ -258,3 +258,40 @@ def test_key_beyond_a_tensor_is_named():
     for key in ([1, 2], [1, 'last'], [1, -1, 9]):
         with pytest.raises(KeyError, match=r'`encoders\.image\.key`: nothing under'):
             capture(LastState(nn.GRU), torch.randn(4, 5, 2), modules='layer', key=key)
+
+
+class WithParts(nn.Module):
+    def __init__(self, **parts: nn.Module) -> None:
+        super().__init__()
+        self.audio, self.image = nn.Linear(2, 4), nn.Linear(2, 4)
+        for name, part in parts.items():
+            self.add_module(name, part)
+
+
+@pytest.mark.parametrize(
+    ('parts', 'head', 'hint'),
+    [
+        # What an activation follows is no head, nor is a norm.
+        (dict(fuse=nn.Sequential(nn.Linear(4, 4), nn.ReLU()), out=nn.Linear(4, 3)), 'fuse', "'out'"),
+        (dict(fuse=nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4)), out=nn.Linear(4, 3)), 'fuse', "'out'"),
+        (dict(fuse=nn.Sequential(nn.Linear(4, 4), nn.ReLU()), out=nn.Linear(4, 3)), 'fuse_', "'out'"),
+        (dict(words=nn.Embedding(4, 4), norm=nn.LayerNorm(4), out=nn.Conv1d(4, 3, 1)), 'word', "'out'"),
+        (
+            dict(classifier=nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 3))),
+            'classifier',
+            "'classifier.2'",
+        ),
+        (
+            dict(fuse=nn.Sequential(nn.ReLU(), nn.Linear(4, 4)), out=nn.Linear(4, 3)),
+            'fuse',
+            "'fuse.1' or 'out'",
+        ),
+        # All are followed by something.
+        (dict(top=nn.Sequential(nn.Linear(4, 3), nn.Sigmoid())), 'top', "'top.0'"),
+    ],
+)
+def test_only_what_may_be_a_head_is_suggested(parts, head, hint):
+    model = WithParts(**parts)
+    encoders = [ModalityEncoder.from_config(name, name) for name in ('audio', 'image')]
+    with pytest.raises(ValueError, match=rf'`head`: .*\. Did you mean {hint}\?$'):
+        check_head(model, head, encoders)

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from mmcggm.balancers.scores import scores_from_counts
-from mmcggm.guided import ClassificationTask, RegressionTask, SegmentationTask
+from mmcggm.guided import ClassificationTask, MultiLabelTask, RegressionTask, SegmentationTask
 from mmcggm.guided.tasks import find_target
 
 
@@ -137,6 +137,24 @@ def test_shapes_that_do_not_fit_are_named(task, prediction, target, message):
         task.loss(None, torch.zeros(prediction), dict(y=target))
     with pytest.raises(ValueError, match=message):
         task.counts(None, torch.zeros(prediction), dict(y=target))
+
+
+@pytest.mark.parametrize('kind', [MultiLabelTask, RegressionTask])
+@pytest.mark.parametrize(
+    ('prediction', 'target', 'is_said'),
+    [
+        ((5, 3), torch.arange(5) % 3, True),
+        ((5, 3, 2, 2), torch.zeros(5, 2, 2, dtype=torch.uint8), True),
+        ((5, 3), torch.rand(5), False),
+        ((5, 3), torch.zeros(5, 2, dtype=torch.long), False),
+        ((5, 3), torch.zeros(4, dtype=torch.long), False),
+    ],
+)
+def test_class_indices_are_said_to_be_of_a_classification(kind, prediction, target, is_said):
+    with pytest.raises(ValueError, match=r'the same shape|of one shape') as raised:
+        kind('y').loss(None, torch.zeros(prediction), dict(y=target))
+    hint = "Indices of 3 classes, one a sample, are of ClassificationTask: in `mmcggm.balance`, `task='class"
+    assert (hint in str(raised.value)) == is_said
 
 
 def test_targets_are_found_in_samples_and_dicts():

@@ -10,6 +10,7 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import Tensor
 
 from mmcggm.balancers import Balancer, Clock
+from mmcggm.balancers.events import NewEvents
 from mmcggm.engine.log_scalars import log_as_measured
 from mmcggm.engine.optim_wrapper import BalancingMixin, find_guided
 from mmcggm.guided.survey import mean_losses, survey, whole_pass
@@ -87,7 +88,7 @@ class BalancingHook(Hook):
         guided = find_guided(runner.model)
         self._balancer: Balancer = wrapper.balancer
         self._modalities = guided.modalities
-        self._reported: dict[str, int] = {}
+        self._new_events = NewEvents()
         self._check(runner)
         self._clock = Clock()
         wrapper.attach(
@@ -171,11 +172,9 @@ class BalancingHook(Hook):
         ]
         for name, value in zip(names, values[: len(names)], strict=True):
             runner.message_hub.update_scalar(f'train/{name}', value)
-        for event, count in zip(events, values[len(names) :], strict=True):
-            new = int(count) - self._reported.get(event, 0)
-            if new:
-                runner.logger.warning(f'Balancing, since the last log: {event}, {new} times')
-            self._reported[event] = int(count)
+        counts = dict(zip(events, map(int, values[len(names) :]), strict=True))
+        for message in self._new_events.since(counts, 'the last log'):
+            runner.logger.warning(message)
 
 
 @HOOKS.register_module()
