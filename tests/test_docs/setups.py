@@ -33,7 +33,7 @@ def two_encoders() -> Iterator[dict[str, Any]]:
     space = dict(torch=torch, model=model, criterion=nn.CrossEntropyLoss(), loader=loader)
     yield space
     assert not any(torch.equal(*pair) for pair in zip(before, model.parameters(), strict=False))
-    assert {'B/audio', 'B/image', 'score/audio', 'score/image'} <= set(space['balanced'].stats())
+    assert {'score/audio', 'score/image'} <= set(space['balanced'].stats())
 
 
 SETUPS: dict[str, Callable] = dict(two_encoders=two_encoders)
