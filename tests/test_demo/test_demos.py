@@ -59,7 +59,8 @@ def test_segmentation(capsys, monkeypatch):
         'train_cfg.max_epochs': 1,
         'train_cfg.val_interval': 1,
         'train_dataloader.dataset.sample': 'random_tumour_slice',
+        'train_dataloader.dataset.background': 0.0,
     }
     monkeypatch.setattr(phantom_writer, 'write_phantoms', write_small)
-    monkeypatch.setattr(settings, 'read_config', lambda path, given: read(path, given, less))
+    monkeypatch.setattr(settings, 'read_config', lambda path: read(path, less))
     assert set(eval(run('segmentation', capsys))) >= {'Dice_WT', 'Dice_TC', 'Dice_ET', 'Dice_mean'}

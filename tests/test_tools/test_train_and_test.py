@@ -27,7 +27,8 @@ model = dict(
 train_pipeline = [
     dict(type='LoadBraTSSlice'), dict(type='CenterCropOrPad', size=32), dict(type='PackMultimodalInputs')]
 data = dict(data_root=data_root, split=['train', 'val', 'test'])
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline, sample='random_tumour_slice', **data))
+slices = dict(sample='random_tumour_slice', background=0.0)
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline, **slices, **data))
 val_dataloader = dict(dataset=data)
 test_dataloader = dict(dataset=data)
 train_cfg = dict(max_epochs=2, val_interval=2)
