@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 import torch
+from mmengine.logging import print_log
 from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
@@ -121,6 +123,15 @@ class MultimodalPredictor(BaseModel):
                 f'The model has the modalities {list(self.backbone.encoders)}, but the data hold '
                 f'{list(channels)}: add {lacking} to `inputs` of the data sets, or take them out of the '
                 'model (`backbone.modalities`, `in_channels`, `encoders`).'
+            )
+        unused = [modality for modality in channels if modality not in self.backbone.encoders]
+        if unused:
+            print_log(
+                f'The data hold {unused}, for which the model has no encoder: it does not use them. To use '
+                'them, add them to the model (`backbone.in_channels`, `encoders`); otherwise take them out '
+                'of `inputs` of the data sets, so that they are not read.',
+                'current',
+                logging.WARNING,
             )
         for modality, width in self.backbone.in_channels.items():
             found = channels.get(modality)

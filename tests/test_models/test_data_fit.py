@@ -36,6 +36,15 @@ def test_what_fits_passes():
     )
 
 
+def test_a_modality_without_an_encoder_is_told(monkeypatch):
+    told = []
+    monkeypatch.setattr('mmcggm.models.predictor.print_log', lambda text, *_: told.append(text))
+    predictor().check_data(DATA)
+    assert not told
+    predictor().check_data({**DATA, 'channels': dict(left=5, right=3, more=1)})
+    assert "['more'], for which the model has no encoder" in told[0]
+
+
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [

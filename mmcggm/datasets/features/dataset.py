@@ -46,7 +46,7 @@ class FeatureDataset(BatchedDataset):
         splits: How rows are split, unless each split has files or keys of its own (``{split}`` in sources):
             fractions, such as ``dict(train=0.7, val=0.15, test=0.15)``, of classes alike or of groups; or the
             source of the split's name of each row; or, if it holds ``{split}``, of the split's rows, as
-            indices or as a mask.
+            indices or as a mask. With ``dialogues``, of each dialogue.
         seed: Of splits by fractions.
         groups: The source of each row's group, such as a subject or a video; none is ever in two splits.
         target: ``'class'``, ``'multilabel'`` or ``'regression'``.
@@ -89,14 +89,14 @@ class FeatureDataset(BatchedDataset):
         pipeline: Sequence = (),
         **kwargs: Any,
     ) -> None:
+        if not isinstance(inputs, Mapping) or not inputs:
+            raise ValueError(f'`inputs` must name the source of one modality or more, got {inputs!r}.')
         self.inputs, self.labels = dict(inputs), labels
         self.split, self.splits, self.seed, self.groups = split, splits, seed, groups
         self.target, self.classes = target, classes
         self.lengths, self.padding = dict(lengths or {}), tuple(padding)
         self.max_length = max_length if isinstance(max_length, Mapping) else dict.fromkeys(inputs, max_length)
         self.dialogues, self.obtain = dialogues, obtain
-        if not inputs:
-            raise ValueError('`inputs` must name the source of one modality or more.')
         for setting, names in (
             ('lengths', self.lengths),
             ('padding', self.padding),
@@ -105,6 +105,9 @@ class FeatureDataset(BatchedDataset):
             unknown = [name for name in names if name not in self.inputs]
             if unknown:
                 raise ValueError(f'`{setting}` names {unknown}, but `inputs` are {list(self.inputs)}.')
+        short = {modality: limit for modality, limit in self.max_length.items() if not _is_length(limit)}
+        if short:
+            raise ValueError(f'`max_length` must be None or a whole number from 1 on, got {short}.')
         super().__init__(data_root=data_root, ann_file='', pipeline=list(pipeline), **kwargs)
 
     def load_data_list(self) -> np.ndarray:
@@ -122,11 +125,17 @@ class FeatureDataset(BatchedDataset):
         _check_names(read)
         values = {setting: found.values for setting, (_, found) in read.items()}
         groups = None if self.groups is None else np.asarray(values.pop('groups'))
+        utterances = None
         if mask is not None:
             mask = mask.astype(bool) if mask.ndim == 2 else mask
-            numbers = np.arange(len(mask)) if groups is None else groups
             values = {name: flatten_dialogues(value, mask, f'`{name}`') for name, value in values.items()}
-            groups = np.repeat(numbers, mask.sum(axis=1) if mask.ndim == 2 else mask)
+            utterances = mask.sum(axis=1) if mask.ndim == 2 else mask
+            if groups is not None and len(groups) != len(mask):
+                raise ValueError(
+                    f'`groups` ({read["groups"][0]}) has {len(groups)} rows; with `dialogues` it must '
+                    f'name the group of each of {len(mask)} dialogues.'
+                )
+            groups = np.repeat(np.arange(len(mask)) if groups is None else groups, utterances)
         counts = {name: len(value) for name, value in values.items()}
         if groups is not None:
             counts['groups'] = len(groups)
@@ -139,9 +148,8 @@ class FeatureDataset(BatchedDataset):
         where = f'`labels` ({read["labels"][0]})'
         targets = read_targets(values['labels'], self.target, self.classes, where)
         self._labels = torch.from_numpy(targets.values)
-        rows = self._rows_of_split(
-            counts['labels'], targets.values if self.target == 'class' else None, groups
-        )
+        strata = targets.values if self.target == 'class' else None
+        rows = self._rows_of_split(counts['labels'], strata, groups, utterances)
         # Dialogues of other files may have the same numbers.
         known = groups is not None and not (self.groups is None and self._has_own_files)
         self.group_names = set(groups[rows].astype(str)) if known else set()
@@ -228,7 +236,13 @@ class FeatureDataset(BatchedDataset):
             features = FeatureRows(values, where, source.channels, spans)
         return features
 
-    def _rows_of_split(self, count: int, strata: np.ndarray | None, groups: np.ndarray | None) -> np.ndarray:
+    def _rows_of_split(
+        self,
+        count: int,
+        strata: np.ndarray | None,
+        groups: np.ndarray | None,
+        utterances: np.ndarray | None,
+    ) -> np.ndarray:
         own_files = self._has_own_files
         if self.splits is None or own_files:
             if self.splits is not None:
@@ -249,18 +263,28 @@ class FeatureDataset(BatchedDataset):
             return np.flatnonzero(assigned == self.split)
         source, found = self._read(self.splits, 'splits')
         names = np.asarray(found.values)
+        # Whole dialogues are split, where there are any: of them the files know the numbers.
+        units, what = (count, 'rows') if utterances is None else (len(utterances), 'dialogues')
+        dialogue_of_row = None if utterances is None else np.repeat(np.arange(units), utterances)
         if '{split}' in str(self.splits):
-            return rows_by_place(names, count, f'`splits` ({source})')
-        if names.shape not in ((count,), (count, 1)):
+            places = rows_by_place(names, units, f'`splits` ({source})')
+            return places if dialogue_of_row is None else np.flatnonzero(np.isin(dialogue_of_row, places))
+        if names.shape not in ((units,), (units, 1)):
             raise ValueError(
                 f'`splits` ({source}) has shape {names.shape}; it must name the '
-                f'split of each of {count} rows. To '
-                "list a split's rows instead, write {split} in it."
+                f'split of each of {units} {what}. To '
+                f"list a split's {what} instead, write {{split}} in it."
             )
-        names = names.reshape(count)
+        names = names.reshape(units)
+        if dialogue_of_row is not None:
+            names = names[dialogue_of_row]
         if groups is not None:
             check_groups(names, groups, f'`groups` ({self.groups})')
         return rows_by_name(names, self.split, f'`splits` ({source})')
+
+
+def _is_length(limit: Any) -> bool:
+    return limit is None or (isinstance(limit, int) and limit >= 1)
 
 
 def _check_names(read: Mapping[str, tuple[Source, Read]]) -> None:

@@ -146,7 +146,7 @@ def check_groups(assigned: np.ndarray, groups: np.ndarray, where: str) -> None:
     names, counts = np.unique(pairs[:, 0], return_counts=True)
     shared = names[counts > 1]
     if len(shared):
-        splits = sorted(pairs[pairs[:, 0] == shared[0], 1])
+        splits = sorted(pairs[pairs[:, 0] == shared[0], 1].tolist())
         raise ValueError(
             f'{where}: {len(shared)} groups are in more than one split, among them '
             f"'{shared[0]}' in {splits}. What a model learns of a group it would be tested "

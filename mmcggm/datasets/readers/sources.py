@@ -42,6 +42,7 @@ class Source:
         setting: The config's key, for messages.
         header: Of a table, see :class:`Table`.
         channels: Which of the last axis to take.
+        split: What ``{split}`` stood for in the setting; None if it held none.
     """
 
     path: Path
@@ -49,6 +50,7 @@ class Source:
     setting: str
     header: bool | None = None
     channels: slice = field(default_factory=lambda: slice(None))
+    split: str | None = None
 
     @classmethod
     def of(cls, value: str | Mapping[str, Any], root: str | Path, split: str | None, setting: str) -> Source:
@@ -76,7 +78,16 @@ class Source:
                 'one of these, or name a key after a colon: file.npz:key.'
             )
         path = Path(root, found[1])
-        return cls(path, found[3] or '', setting, entry.get('header'), _range(entry.get('channels'), setting))
+        channels = _range(entry.get('channels'), setting)
+        used = split if '{split}' in text else None
+        return cls(path, found[3] or '', setting, entry.get('header'), channels, used)
+
+    @property
+    def advice(self) -> str:
+        """What to do if the files may call the split otherwise; begins with a space, or is empty."""
+        if self.split is None:
+            return ''
+        return f" '{self.split}' is the `split` of this data set: set it to what the files call it."
 
     def __str__(self) -> str:
         return f'{self.path}{f", {self.key!r}" if self.key else ""}'
@@ -117,7 +128,9 @@ def read_source(source: Source) -> Read:
     """
     path, suffix = source.path, source.path.suffix
     if not path.is_file():
-        raise FileNotFoundError(f"`{source.setting}`: there is no file '{path}'.{_others(path)}")
+        raise FileNotFoundError(
+            f"`{source.setting}`: there is no file '{path}'.{_others(path)}{source.advice}"
+        )
     if suffix in TABLES:
         table = Table(path, source.header)
         return Read(table.pick(source.key), table.names)
@@ -143,7 +156,9 @@ def pick(content: Any, key: str, source: Source) -> Any:
         found, part = _entry(content, step)
         if found:
             return pick(part, rest, source)
-    raise ValueError(f"`{source.setting}`: {source.path} has no '{key}'; {_described(content)}")
+    raise ValueError(
+        f"`{source.setting}`: {source.path} has no '{key}'; {_described(content)}{source.advice}"
+    )
 
 
 def _steps(key: str) -> Iterator[tuple[str, str]]:
@@ -307,7 +322,7 @@ def _from_h5(source: Source) -> np.ndarray | MappedArray:
         if values is None:
             raise ValueError(
                 f"`{source.setting}`: {path} has no array '{key}'; it has {_some(names)}. Name one after a "
-                f"colon: '{path.name}:{names[0] if names else 'KEY'}'."
+                f"colon: '{path.name}:{names[0] if names else 'KEY'}'.{source.advice}"
             )
         offset = values.id.get_offset()
         if offset is not None and values.dtype.kind in 'biuf':

@@ -145,13 +145,14 @@ def _has_header(path: Path, separator: str) -> bool:
     numbers = [_number(cell) for cell in first]
     if None in numbers[1:] or (numbers[0] is None and first[0] != ''):
         return True
-    rest = numbers if first[0] else numbers[1:]
-    if len(rest) > 1 and rest in (list(range(len(rest))), list(range(1, len(rest) + 1))):
+    if first[0] == '':  # pandas leaves out the name of the index, and may have counted the columns
+        return True
+    if len(numbers) > 1 and numbers in (list(range(len(numbers))), list(range(1, len(numbers) + 1))):
         raise HeaderError(
-            f'{path}: the first row counts from {rest[0]:g} to {rest[-1]:g}: it may be names of columns or '
-            "data. Say which: dict(file='…', header=True) or header=False."
+            f'{path}: the first row counts from {numbers[0]:g} to {numbers[-1]:g}: it may be names of '
+            "columns or data. Say which: dict(file='…', header=True) or header=False."
         )
-    return first[0] == ''
+    return False
 
 
 def _number(cell: str) -> float | None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import combinations
+from typing import Any
+
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
@@ -9,6 +13,9 @@ from torch.utils.data import DataLoader
 
 from mmcggm.models import MultimodalSegmentor
 from mmcggm.registry import HOOKS
+
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+DRAWN_BY = dict(splits=None, seed=0, groups=None)  # settings that splits are drawn by, with their defaults
 
 
 @HOOKS.register_module()
@@ -18,7 +25,7 @@ class DataCheckHook(Hook):
     ``num_classes`` of each segmentation head, guides' included, must be enough for the ``classes`` of the
     data; of a model of regions the loss compares these. A module with a method ``check_data`` is given the
     data set's ``metainfo``. In training, no group of samples, such as a subject, may be in training and
-    validation data.
+    validation data, and splits that are drawn by fractions must be drawn alike for all three loaders.
 
     A loss of regions needs a segmentor that makes labels of them.
 
@@ -30,6 +37,7 @@ class DataCheckHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Check the training data, and the groups in them."""
         self._check(runner, runner.train_dataloader, 'train_dataloader')
+        _check_draws(runner.cfg)
         if runner.val_loop is not None:
             train, val = runner.train_dataloader.dataset, runner.val_dataloader.dataset
             shared: set[str] = getattr(train, 'group_names', set()) & getattr(val, 'group_names', set())
@@ -70,4 +78,21 @@ class DataCheckHook(Hook):
                     f'{len(classes)} classes: {", ".join(classes)}. Set `num_classes={len(classes)}` '
                     'in the config of the decode head and of the guide, and `class_weight`, if there '
                     'is one, to as many.'
+                )
+
+
+def _check_draws(cfg: Mapping[str, Any]) -> None:
+    """Raise a ValueError if loaders draw splits of the same samples by different settings."""
+    datasets = {key: (cfg.get(key) or {}).get('dataset') or {} for key in LOADERS}
+    drawn = {key: found for key, found in datasets.items() if isinstance(found.get('splits'), Mapping)}
+    for (key, one), (other_key, other) in combinations(drawn.items(), 2):
+        if any(one.get(name) != other.get(name) for name in ('data_root', 'labels')):
+            continue
+        for name, default in DRAWN_BY.items():
+            values = one.get(name, default), other.get(name, default)
+            if values[0] != values[1]:
+                raise ValueError(
+                    f'`{name}` is {values[0]!r} in `{key}.dataset`, but {values[1]!r} in '
+                    f'`{other_key}.dataset`: each draws its own splits, so a sample could be in both. Set it '
+                    'alike in all three.'
                 )

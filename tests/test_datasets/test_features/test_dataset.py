@@ -202,6 +202,38 @@ def test_dialogues_become_utterances_and_stay_together(tmp_path):
     assert sum(len(part.group_names) for part in parts) == 12
 
 
+def test_splits_of_dialogues_name_or_list_dialogues(tmp_path):
+    content = arrays()
+    mask = np.arange(5) < np.random.default_rng(0).integers(1, 6, 12)[:, None]
+    mask[-1] = False  # the last one has no utterance that counts
+    shaped = {name: content[name].reshape(12, 5, *content[name].shape[1:]) for name in (*CHANNELS, 'label')}
+    names = np.array([*['train'] * 5, *['val'] * 3, *['test'] * 4])
+    places = {split: np.flatnonzero(names == split) for split in SPLITS}
+    write(tmp_path / 'all.npz', {**shaped, 'mask': mask, 'names': names, **places})
+    of_rows = np.repeat(names, mask.sum(1))
+    for splits in ('all.npz:names', 'all.npz:{split}'):
+        for split in SPLITS:
+            part = dataset(tmp_path, dialogues='all.npz:mask', split=split, splits=splits)
+            assert part.data_list.tolist() == np.flatnonzero(of_rows == split).tolist()
+    write(tmp_path / 'all.npz', {**shaped, 'mask': mask, 'names': names[1:], 'speaker': names[1:]})
+    with pytest.raises(ValueError, match='split of each of 12 dialogues'):
+        dataset(tmp_path, dialogues='all.npz:mask', split='val', splits='all.npz:names')
+    with pytest.raises(ValueError, match='group of each of 12 dialogues'):
+        dataset(tmp_path, dialogues='all.npz:mask', groups='all.npz:speaker', split='val', splits=FRACTIONS)
+
+
+def test_files_that_call_a_split_otherwise_are_told_to_set_it(tmp_path):
+    content = arrays()
+    write(tmp_path / 'all.npz', {f'{name}_valid': content[name] for name in (*CHANNELS, 'label')})
+    keys = dict(inputs={m: f'all.npz:{m}_{{split}}' for m in CHANNELS}, labels='all.npz:label_{split}')
+    with pytest.raises(ValueError, match=r"has no 'left_val'.*set it to what the files call it"):
+        dataset(tmp_path, **keys, split='val', splits=None)
+    assert len(dataset(tmp_path, **keys, split='valid', splits=None)) == 60
+    files = dict(inputs={m: f'{m}_{{split}}.npy' for m in CHANNELS}, labels='all.npz:label_{split}')
+    with pytest.raises(FileNotFoundError, match='set it to what the files call it'):
+        dataset(tmp_path, **files, split='val', splits=None)
+
+
 def test_a_part_of_the_channels_is_a_modality(root):
     whole = dict(file='all.npz', key='left')
     found = dataset(root, inputs=dict(a=dict(whole, channels='0:2'), b=dict(whole, channels='2:')))
@@ -279,6 +311,8 @@ WRONG = dict(
     fractions_negative=(dict(splits=dict(train=1.5, test=-0.5)), 'positive and together 1'),
     splits_of_other_shape=(dict(splits='all.npz:left'), r'must name the split of each of 60 rows'),
     rows_of_text=(dict(splits='all.npz:sp{split}it', split='l'), 'must list rows from 0 to 59'),
+    no_mapping=(dict(inputs='all.npz'), r"`inputs` must name the source .* got 'all\.npz'"),
+    no_token=(dict(max_length=0), r'`max_length` must be None or a whole number from 1 on'),
     unknown_lengths=(dict(lengths=dict(audio='all.npz:label')), r"`lengths` names \['audio'\]"),
     unknown_padding=(dict(padding=['audio']), r"`padding` names \['audio'\]"),
     padding_of_vectors=(dict(padding=['left']), r'must hold padded sequences \(N, L, C\).*`padding`'),

@@ -32,6 +32,8 @@ def test_a_header_is_told_from_numbers(tmp_path):
         table(tmp_path, '0,1,2\n5,6,7\n')
     assert table(tmp_path, '0,1,2\n5,6,7\n', header=True).pick('').tolist() == [[5, 6, 7]]
     assert table(tmp_path, '0,1,2\n5,6,7\n', header=False).pick('').shape == (2, 3)
+    counted = table(tmp_path, ',0,1,2\na,5,6,7\n')  # pandas counts the columns of an array
+    assert counted.pick('').tolist() == [[5, 6, 7]] and counted.names.tolist() == ['a']
 
 
 def test_rows_have_the_names_that_pandas_writes(tmp_path):

@@ -15,6 +15,7 @@ def runner_of(model, metainfo):
         val_dataloader=loader,
         test_dataloader=loader,
         val_loop=object(),
+        cfg={},
     )
 
 
@@ -54,3 +55,19 @@ def test_a_group_in_training_and_validation_is_named():
         DataCheckHook().before_train(runner)
     runner.val_loop = None
     DataCheckHook().before_train(runner)
+
+
+@pytest.mark.parametrize('key', ['val_dataloader', 'test_dataloader'])
+@pytest.mark.parametrize(
+    'changed', [dict(seed=1), dict(splits=dict(train=0.7, test=0.3)), dict(groups='subject.npy')]
+)
+def test_splits_are_drawn_alike(key, changed):
+    runner = runner_of(small_unet(), {})
+    drawn = dict(labels='y.npy', splits=dict(train=0.6, test=0.4))
+    runner.cfg = dict(train_dataloader=dict(dataset=drawn), val_dataloader=dict(dataset=dict(drawn, seed=0)))
+    DataCheckHook().before_train(runner)
+    runner.cfg[key] = dict(dataset=dict(drawn, **changed))
+    with pytest.raises(ValueError, match=rf'`{next(iter(changed))}` is .* in `{key}\.dataset`.*alike'):
+        DataCheckHook().before_train(runner)
+    runner.cfg[key] = dict(dataset=dict(drawn, **changed, data_root='elsewhere'))
+    DataCheckHook().before_train(runner)  # other files, so other rows
