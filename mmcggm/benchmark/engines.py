@@ -72,7 +72,7 @@ class SubmititEngine:
 
     def __init__(self, work_dir: Path, parameters: Mapping[str, Any]) -> None:
         submitit = import_optional('submitit', extra='cluster')
-        settings = dict(timeout_min=DAY, name=work_dir.name, **{'cpus_per_task': 1, **parameters})
+        settings = {'timeout_min': DAY, 'name': work_dir.name, 'cpus_per_task': 1, **parameters}
         cluster = settings.pop('cluster', None)
         try:
             self._executor = submitit.AutoExecutor(work_dir.resolve() / JOBS / '%j', cluster=cluster)

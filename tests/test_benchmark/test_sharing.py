@@ -128,3 +128,11 @@ def test_what_submitit_does_not_know_is_named(tmp_path, parameters):
 
     with pytest.raises(ValueError, match='--engine-options: submitit does not take'):
         SubmititEngine(tmp_path, parameters)
+
+
+def test_submitit_takes_the_options_that_the_page_names(tmp_path):
+    pytest.importorskip('submitit')
+    from mmcggm.benchmark import SubmititEngine
+
+    options = dict(timeout_min=240, name='mine', cpus_per_task=2, slurm_partition='cpu', cluster='local')
+    assert SubmititEngine(tmp_path, options)._executor._executor.parameters['timeout_min'] == 240

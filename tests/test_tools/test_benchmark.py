@@ -61,7 +61,8 @@ def test_jobs_of_submitit_come_to_the_same(call, tmp_path):
     results = {path: json.loads(path.read_text()) for path in (tmp_path / 'work').rglob('result.json')}
     for path in results:
         path.unlink()
-    code, output = call('', '--no-costs', '--engine', 'submitit', '--engine-options', 'cluster=local')
+    options = ('--engine-options', 'cluster=local', 'timeout_min=9')
+    code, output = call('', '--no-costs', '--engine', 'submitit', *options)
     assert code == 0, output
     assert len(results) == 2 and len(list((tmp_path / 'work' / 'jobs').glob('[0-9]*'))) == 2
     for path, result in results.items():
