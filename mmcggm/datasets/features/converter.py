@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from mmcggm.datasets.readers.sources import Source, read_source
 from mmcggm.utils import import_optional
 from mmcggm.utils.atomic import replacing
 
+from .alignment import aligned, as_column, check_counts, read_setting
 from .rows import FeatureRows
 
 if TYPE_CHECKING:
@@ -81,19 +81,29 @@ def _read(
     inputs: Mapping[str, str], labels: str, groups: str | None, split: str | None, root: str | Path
 ) -> dict[str, Any]:
     """Return rows and columns of one split, of one length."""
+    settings = {f'inputs.{modality}': value for modality, value in inputs.items()}
+    settings |= dict(labels=labels, groups=groups)
+    read = {
+        setting: read_setting(value, setting, root, split)
+        for setting, value in settings.items()
+        if value is not None
+    }
+    values, _ = aligned(read)
+    check_counts({setting: len(rows) for setting, rows in values.items()}, read)
     found: dict[str, Any] = {}
-    for modality, value in inputs.items():
-        source = Source.of(value, root, split, f'inputs.{modality}')
+    for modality in inputs:
+        source = read[f'inputs.{modality}'][0]
         where = f'`inputs.{modality}` ({source})'
-        found[modality] = FeatureRows(read_source(source).values, where, source.channels)
-    for name, value in dict(labels=labels, groups=groups).items():
-        if value is not None:
-            found[name] = np.asarray(read_source(Source.of(value, root, split, name)).values)
-    counts = {name: len(rows) for name, rows in found.items()}
-    if len(set(counts.values())) > 1:
-        raise ValueError(f'The sources must have as many rows each, but have {counts}.')
+        found[modality] = FeatureRows(values[f'inputs.{modality}'], where, source.channels)
+    if isinstance(values['labels'], list):
+        raise ValueError(
+            f'`labels` ({read["labels"][0]}) must be one array, but its entries differ in length.'
+        )
+    found['labels'] = np.asarray(values['labels'])
+    if groups is not None:
+        found['groups'] = as_column(values['groups'], 'groups', 'row')
     if split is not None:
-        found['split'] = np.full(counts['labels'], split)
+        found['split'] = np.full(len(values['labels']), split)
     return found
 
 

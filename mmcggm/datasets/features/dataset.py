@@ -11,15 +11,18 @@ from mmengine.logging import print_log
 from torch import Generator
 
 from mmcggm.datasets.readers.batch import BatchedDataset
-from mmcggm.datasets.readers.sources import Read, Source, read_source
+from mmcggm.datasets.readers.source import Read, Source
 from mmcggm.datasets.readers.spans import spans_of_lengths
 from mmcggm.registry import DATASETS
 from mmcggm.utils import import_optional
 
-from .rows import FeatureRows, cut_spans, find_padding, flatten_dialogues, nonzero_rows
+from .alignment import aligned, as_column, check_counts, read_setting, warn_of_padding
+from .dialogues import flatten_dialogues, utterances_of
+from .rows import FeatureRows, cut_spans, find_padding, nonzero_rows
 from .splits import assign_by_fraction, check_groups, rows_by_name, rows_by_place
 from .targets import read_targets
 
+LOOKED_AT = 1_000  # sequences in which padding is looked for that nobody has named
 SAMPLED, BLOCKS = 100_000, 1_000  # samples that tell mean and deviation, and blocks that they are taken in
 
 
@@ -28,11 +31,15 @@ class FeatureDataset(BatchedDataset):
     """Arrays by modality and their labels, from files of any common kind.
 
     A *source* is ``'path:key'``, with a path below ``data_root`` to an ``.npy``, ``.npz``, ``.h5``, ``.mat``,
-    ``.csv``, ``.tsv``, ``.parquet``, ``.safetensors``, torch or pickle file, and the key of an array in it:
-    names in mappings and groups and places in lists, parted by slashes; of a table, columns (see
-    :class:`~mmcggm.datasets.readers.tables.Table`). Or it is a dict of ``file``, ``key``, ``header`` of a
-    table, and ``channels`` of the last axis, such as ``'0:3'``. ``{split}`` in it stands for ``split``. No
-    file is ever executed.
+    ``.csv``, ``.tsv``, ``.txt`` (or one of these with ``.gz``), ``.parquet``, ``.safetensors``, torch or
+    pickle file, and the key of an array in it: names in mappings and groups and places in lists, parted by
+    slashes; of a table, columns (see :class:`~mmcggm.datasets.readers.tables.Table`). ``*`` stands for the
+    name of a sample, in the path (``'audio/*.npy'``) or as a step of the key (``'all.pkl:*/audio'``). Or a
+    source is a dict of ``file``, ``key``, ``header`` of a table, ``names``, the column or key that has the
+    rows' names, and ``channels`` of the last axis, such as ``'0:3'``. ``{split}`` in it stands for ``split``.
+    No file is ever executed.
+
+    Rows that have names are matched by them, with the labels; others are in the labels' order.
 
     An item is ``dict(inputs={modality: float32 (C,) or (L, C)}, labels=...)`` and, where sequences have
     padding, ``lengths={modality: int64 scalar}``; sequences then begin with their first token that counts,
@@ -46,7 +53,7 @@ class FeatureDataset(BatchedDataset):
         splits: How rows are split, unless each split has files or keys of its own (``{split}`` in sources):
             fractions, such as ``dict(train=0.7, val=0.15, test=0.15)``, of classes alike or of groups; or the
             source of the split's name of each row; or, if it holds ``{split}``, of the split's rows, as
-            indices or as a mask. With ``dialogues``, of each dialogue.
+            their names or indices, or as a mask. With ``dialogues``, of each dialogue.
         seed: Of splits by fractions.
         groups: The source of each row's group, such as a subject or a video; none is ever in two splits.
         target: ``'class'``, ``'multilabel'`` or ``'regression'``.
@@ -57,8 +64,8 @@ class FeatureDataset(BatchedDataset):
         padding: Modalities of which rows of zeros at either end are padding.
         max_length: The most tokens of a sequence, for all modalities or by modality; later ones are cut off.
         dialogues: If the arrays hold utterances by dialogue, ``(D, U, ...)`` or a list of ``(U_i, ...)``: the
-            source of the mask ``(D, U)`` or of the numbers ``(D,)`` of the utterances that count. A sample
-            is an utterance, and a dialogue a group.
+            source of the mask ``(D, U)`` or of the numbers ``(D,)`` of the utterances that count; True if all
+            in the labels do. A sample is an utterance, and a dialogue a group.
         data_root: Folder of the files.
         obtain: How to get the files: said where one is missing.
         pipeline: Transforms of items.
@@ -83,7 +90,7 @@ class FeatureDataset(BatchedDataset):
         lengths: Mapping[str, str | dict] | None = None,
         padding: Sequence[str] = (),
         max_length: int | Mapping[str, int] | None = None,
-        dialogues: str | dict | None = None,
+        dialogues: str | dict | bool | None = None,
         data_root: str = '',
         obtain: str = '',
         pipeline: Sequence = (),
@@ -91,6 +98,11 @@ class FeatureDataset(BatchedDataset):
     ) -> None:
         if not isinstance(inputs, Mapping) or not inputs:
             raise ValueError(f'`inputs` must name the source of one modality or more, got {inputs!r}.')
+        if lengths is not None and not isinstance(lengths, Mapping):
+            raise ValueError(
+                f'`lengths` must name the source of each modality, such as a dict, got {lengths!r}.'
+            )
+        split = None if split is None else str(split)
         self.inputs, self.labels = dict(inputs), labels
         self.split, self.splits, self.seed, self.groups = split, splits, seed, groups
         self.target, self.classes = target, classes
@@ -112,24 +124,22 @@ class FeatureDataset(BatchedDataset):
 
     def load_data_list(self) -> np.ndarray:
         """Open the files and return the rows of the split, int64 ``(N,)``."""
+        settings = {f'inputs.{modality}': value for modality, value in self.inputs.items()}
+        settings |= {f'lengths.{modality}': value for modality, value in self.lengths.items()}
+        settings |= dict(labels=self.labels, groups=self.groups)
+        settings |= dict(dialogues=None if isinstance(self.dialogues, bool) else self.dialogues)
+        settings |= dict(splits=self.splits if self._names_splits else None)
         read = {
-            f'inputs.{modality}': self._read(value, f'inputs.{modality}')
-            for modality, value in self.inputs.items()
+            setting: self._read(value, setting) for setting, value in settings.items() if value is not None
         }
-        read['labels'] = self._read(self.labels, 'labels')
-        if self.groups is not None:
-            read['groups'] = self._read(self.groups, 'groups')
-        mask = (
-            None if self.dialogues is None else np.asarray(self._read(self.dialogues, 'dialogues')[1].values)
-        )
-        _check_names(read)
-        values = {setting: found.values for setting, (_, found) in read.items()}
-        groups = None if self.groups is None else np.asarray(values.pop('groups'))
+        values, names = aligned(read)
+        of_splits = values.pop('splits', None)
+        groups = None if self.groups is None else as_column(values.pop('groups'), 'groups', 'row')
         utterances = None
-        if mask is not None:
-            mask = mask.astype(bool) if mask.ndim == 2 else mask
-            values = {name: flatten_dialogues(value, mask, f'`{name}`') for name, value in values.items()}
+        if self.dialogues:
+            mask = utterances_of(values.pop('dialogues', None), values['labels'])
             utterances = mask.sum(axis=1) if mask.ndim == 2 else mask
+            values = {name: flatten_dialogues(value, mask, f'`{name}`') for name, value in values.items()}
             if groups is not None and len(groups) != len(mask):
                 raise ValueError(
                     f'`groups` ({read["groups"][0]}) has {len(groups)} rows; with `dialogues` it must '
@@ -139,17 +149,17 @@ class FeatureDataset(BatchedDataset):
         counts = {name: len(value) for name, value in values.items()}
         if groups is not None:
             counts['groups'] = len(groups)
-        if len(set(counts.values())) > 1:
-            raise ValueError(f'The sources must have as many rows each, but have {counts}.')
+        check_counts(counts, read)
         self._rows = {
-            modality: self._features(modality, read[f'inputs.{modality}'][0], values[f'inputs.{modality}'])
+            modality: self._features(modality, read[f'inputs.{modality}'][0], values)
             for modality in self.inputs
         }
         where = f'`labels` ({read["labels"][0]})'
         targets = read_targets(values['labels'], self.target, self.classes, where)
         self._labels = torch.from_numpy(targets.values)
         strata = targets.values if self.target == 'class' else None
-        rows = self._rows_of_split(counts['labels'], strata, groups, utterances)
+        named = read['labels'][1].by_name or any(found.by_name for _, found in read.values())
+        rows = self._rows_of_split(counts['labels'], strata, groups, utterances, of_splits, (names, named))
         # Dialogues of other files may have the same numbers.
         known = groups is not None and not (self.groups is None and self._has_own_files)
         self.group_names = set(groups[rows].astype(str)) if known else set()
@@ -207,28 +217,33 @@ class FeatureDataset(BatchedDataset):
         """Whether each split has files or keys of its own."""
         return any('{split}' in str(value) for value in (*self.inputs.values(), self.labels))
 
+    @property
+    def _names_splits(self) -> bool:
+        """Whether `splits` is a source that names the split of each row."""
+        return not (
+            self.splits is None
+            or '{split}' in str(self.splits)
+            or (isinstance(self.splits, Mapping) and 'file' not in self.splits)
+        )
+
     def _read(self, value: str | dict, setting: str) -> tuple[Source, Read]:
-        source = Source.of(value, self.data_root or '', self.split, setting)
         try:
-            found = read_source(source)
+            return read_setting(value, setting, self.data_root or '', self.split)
         except FileNotFoundError as error:
             raise FileNotFoundError(f'{error} {self.obtain}'.rstrip()) from error
-        is_column = not setting.startswith('inputs') and getattr(found.values, 'ndim', 0) == 2
-        if source.path.suffix == '.mat' and is_column and len(found.values) == 1:
-            found = Read(found.values[0])  # MATLAB knows no vectors, and others write them as one row
-        return source, found
 
-    def _features(self, modality: str, source: Source, values: Any) -> FeatureRows:
+    def _features(self, modality: str, source: Source, of_settings: Mapping[str, Any]) -> FeatureRows:
         where = f'`inputs.{modality}` ({source})'
-        spans = None
+        values, spans = of_settings[f'inputs.{modality}'], None
         if modality in self.lengths:
-            of_lengths, lengths = self._read(self.lengths[modality], f'lengths.{modality}')
+            setting = f'lengths.{modality}'
             real = nonzero_rows(values, where)
-            spans = spans_of_lengths(
-                lengths.values, f'lengths.{modality}', modality, real, str(of_lengths.path)
-            )
+            lengths = as_column(of_settings[setting], setting, 'row')
+            spans = spans_of_lengths(lengths, setting, modality, real, f'`{setting}`')
         elif modality in self.padding:
             spans = find_padding(values, where)
+        elif not isinstance(values, list) and values.ndim == 3:
+            warn_of_padding(nonzero_rows(values[:LOOKED_AT], where), modality)
         features = FeatureRows(values, where, source.channels, spans)
         limit = self.max_length.get(modality)
         if limit is not None and features.max_length is not None:
@@ -242,6 +257,8 @@ class FeatureDataset(BatchedDataset):
         strata: np.ndarray | None,
         groups: np.ndarray | None,
         utterances: np.ndarray | None,
+        of_splits: Any,
+        named: tuple[np.ndarray | None, bool],
     ) -> np.ndarray:
         own_files = self._has_own_files
         if self.splits is None or own_files:
@@ -261,17 +278,19 @@ class FeatureDataset(BatchedDataset):
                 raise ValueError(f"`split` is '{self.split}', but `splits` are {list(self.splits)}.")
             assigned = assign_by_fraction(self.splits, count, self.seed, strata, groups)
             return np.flatnonzero(assigned == self.split)
-        source, found = self._read(self.splits, 'splits')
-        names = np.asarray(found.values)
         # Whole dialogues are split, where there are any: of them the files know the numbers.
         units, what = (count, 'rows') if utterances is None else (len(utterances), 'dialogues')
         dialogue_of_row = None if utterances is None else np.repeat(np.arange(units), utterances)
-        if '{split}' in str(self.splits):
-            places = rows_by_place(names, units, f'`splits` ({source})')
+        if not self._names_splits:
+            source, found = self._read(self.splits, 'splits')
+            where = f'`splits` ({source})'
+            places = rows_by_place(as_column(found.values, 'splits', 'entry'), units, where, *named)
             return places if dialogue_of_row is None else np.flatnonzero(np.isin(dialogue_of_row, places))
+        where = f'`splits` ({self.splits})'
+        names = np.asarray(of_splits)
         if names.shape not in ((units,), (units, 1)):
             raise ValueError(
-                f'`splits` ({source}) has shape {names.shape}; it must name the '
+                f'{where} has shape {names.shape}; it must name the '
                 f'split of each of {units} {what}. To '
                 f"list a split's {what} instead, write {{split}} in it."
             )
@@ -280,23 +299,8 @@ class FeatureDataset(BatchedDataset):
             names = names[dialogue_of_row]
         if groups is not None:
             check_groups(names, groups, f'`groups` ({self.groups})')
-        return rows_by_name(names, self.split, f'`splits` ({source})')
+        return rows_by_name(names, self.split, where)
 
 
 def _is_length(limit: Any) -> bool:
     return limit is None or (isinstance(limit, int) and limit >= 1)
-
-
-def _check_names(read: Mapping[str, tuple[Source, Read]]) -> None:
-    """Raise a ValueError if tables name their rows, and not alike."""
-    first = next(((s, f) for s, f in read.values() if f.names is not None), None)
-    for source, found in read.values():
-        if first is None or found.names is None or len(found.names) != len(first[1].names):
-            continue
-        other = np.flatnonzero(found.names != first[1].names)
-        if len(other):
-            raise ValueError(
-                f'`{first[0].setting}` and `{source.setting}` name row {other[0]} '
-                f"'{first[1].names[other[0]]}' and '{found.names[other[0]]}': {first[0].path} and "
-                f'{source.path} must have the same rows in the same order.'
-            )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 from mmengine.logging import print_log
@@ -151,7 +151,8 @@ def _in_shape(
             )
         return values, (len(values), max(lengths), values[0].shape[1])
     if values.dtype.kind not in 'biuf':
-        raise ValueError(f'{where} holds {values.dtype}, no real numbers.')
+        what = f"text such as '{np.asarray(values).flat[0]}'" if values.dtype.kind in 'US' else values.dtype
+        raise ValueError(f'{where} holds {what}, no real numbers.')
     if values.ndim == 1:
         values = np.asarray(values)[:, None]
     if values.ndim not in (2, 3) or 0 in values.shape:
@@ -197,42 +198,3 @@ def cut_spans(spans: np.ndarray | None, rows: FeatureRows, limit: int, where: st
         )
     starts = np.zeros(len(rows), np.int64) if spans is None else spans[:, 0]
     return np.stack([starts, starts + np.minimum(lengths, limit)], axis=1)
-
-
-def flatten_dialogues(
-    values: np.ndarray | MappedArray | list, mask: np.ndarray | Sequence[int], where: str
-) -> np.ndarray:
-    """Return the utterances of all dialogues ``(K, ...)``, of values ``(D, U, ...)`` or a list of ``(U_i,
-    ...)``.
-
-    Args:
-        values: By dialogue.
-        mask: Which utterances count, bool ``(D, U)``, or how many of each dialogue, int ``(D,)``.
-        where: What messages call the values.
-
-    Raises:
-        ValueError: If there are other dialogues or utterances than in ``mask``.
-    """
-    mask = np.asarray(mask)
-    if len(values) != len(mask):
-        raise ValueError(f'{where} has {len(values)} dialogues, but the mask {len(mask)}.')
-    if isinstance(values, list):
-        counts = mask.sum(axis=1) if mask.ndim == 2 else mask
-        bad = np.flatnonzero([len(value) != count for value, count in zip(values, counts, strict=True)])
-        if len(bad):
-            raise ValueError(
-                f'{where} has {len(values[bad[0]])} utterances in dialogue '
-                f'{bad[0]}, where {counts[bad[0]]} count.'
-            )
-        return np.concatenate(values)
-    values = np.asarray(values)
-    if mask.ndim == 1:
-        if values.ndim < 2 or mask.max(initial=0) > values.shape[1]:
-            raise ValueError(
-                f'{where} has shape {values.shape}, too few utterances for a dialogue of '
-                f'{mask.max(initial=0)}.'
-            )
-        mask = np.arange(values.shape[1]) < mask[:, None]
-    if values.shape[:2] != mask.shape:
-        raise ValueError(f'{where} has shape {values.shape}, but the mask of utterances {mask.shape}.')
-    return values[mask]

@@ -26,12 +26,23 @@ def rows_by_name(names: np.ndarray, split: str, where: str) -> np.ndarray:
     return rows
 
 
-def rows_by_place(places: np.ndarray, count: int, where: str) -> np.ndarray:
-    """Return the rows that ``places`` lists by index, or marks in a mask ``(count,)`` of bool.
+def rows_by_place(
+    places: np.ndarray, count: int, where: str, names: np.ndarray | None = None, by_name: bool = False
+) -> np.ndarray:
+    """Return the rows that ``places`` lists by name or index, or marks in a mask ``(count,)`` of bool.
+
+    Args:
+        places: Text if they are names.
+        count: How many rows there are.
+        where: What messages call the list.
+        names: Of the rows, if they have any.
+        by_name: Whether the rows have no order of their own, so that numbers, too, are names.
 
     Raises:
-        ValueError: If it does neither, or lists a row twice or one that isn't there.
+        ValueError: If it does none of these, or lists a row twice or one that isn't there.
     """
+    if names is not None and (by_name or places.dtype.kind == 'U'):
+        return _rows_of_names(places.astype(str), names, where)
     if places.dtype == bool and places.shape == (count,):
         rows = np.flatnonzero(places)
     else:
@@ -43,11 +54,32 @@ def rows_by_place(places: np.ndarray, count: int, where: str) -> np.ndarray:
     bad = (rows < 0) | (rows >= count)
     if not len(rows) or bad.any() or len(np.unique(rows)) < len(rows):
         what = f'row {rows[bad][0]} of {count}' if bad.any() else f'{places.dtype} of shape {places.shape}'
+        if len(rows) and not bad.any():
+            what += ' with rows listed twice'
+        if places.shape == (count,) and places.dtype.kind in 'iuf' and np.isin(places, (0, 1)).all():
+            what += '. If it is a mask, save it as bool'
+        elif (rows == count).any():
+            what += '. If it counts from 1, as MATLAB does, subtract 1'
+        elif places.dtype.kind == 'U':
+            what += ', and the rows have no names'
         raise ValueError(
             f'{where} must list rows from 0 to {count - 1}, each once, or be a mask of {count} bools, but '
-            f'holds {what}{" with rows listed twice" if len(rows) and not bad.any() else ""}.'
+            f'holds {what}.'
         )
     return rows
+
+
+def _rows_of_names(listed: np.ndarray, names: np.ndarray, where: str) -> np.ndarray:
+    places = {name: place for place, name in enumerate(names.tolist())}
+    unknown = [name for name in listed.tolist() if name not in places]
+    if unknown or not len(listed) or len(set(listed.tolist())) < len(listed):
+        what = (
+            f'{len(unknown)} others, among them {unknown[:3]}' if unknown else f'{len(listed)}, or one twice'
+        )
+        raise ValueError(
+            f'{where} must list names of rows, such as {names[:3].tolist()}, each once, but holds {what}.'
+        )
+    return np.array([places[name] for name in listed.tolist()], np.int64)
 
 
 def assign_by_fraction(

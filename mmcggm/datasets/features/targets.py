@@ -49,10 +49,15 @@ def read_targets(raw: Any, kind: str, classes: int | Sequence | None, where: str
     """
     if kind not in KINDS:
         raise ValueError(f'`target` must be one of {KINDS}, got {kind!r}.')
+    if classes is not None and not isinstance(classes, (int, list, tuple)):
+        raise ValueError(
+            '`classes` must be a number or a list of names in order, got the '
+            f'{type(classes).__name__} {classes!r}.'
+        )
     if isinstance(raw, list):
         raise ValueError(f'{where} must be one array, but its entries differ in length.')
     raw = np.asarray(raw)
-    if raw.ndim > 1 and raw.shape[-1] == 1:
+    while raw.ndim > 1 and raw.shape[-1] == 1:
         raw = raw[..., 0]
     if raw.ndim not in (1, 2) or not len(raw):
         raise ValueError(f'{where} has shape {raw.shape}; it must be labels (N,) or (N, K).')

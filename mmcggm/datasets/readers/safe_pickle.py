@@ -51,21 +51,25 @@ def load_pickle(path: str | Path, start: int = 0) -> Any:
         ValueError: If the file is no pickle, or not all of one.
     """
     with open(path, 'rb') as file:
-        size = os.fstat(file.fileno()).st_size
         file.seek(start)
-        try:
-            # latin1: numpy's bytes from Python 2
-            value = _Unpickler(_Bounded(file, size), encoding='latin1').load()
-            _unfolded([value], {}, limit=GROWTH * size)
-            return value
-        except (UnsafePickleError, PickledTensorError) as error:
-            raise UnsafePickleError(f'{path} {error} {ADVICE}') from None
-        except (OSError, MemoryError):
-            raise
-        except Exception as error:  # a malformed pickle raises whatever its garbage leads to
-            raise ValueError(
-                f'{path} is not a whole pickle ({type(error).__name__}: {error}). Download it again.'
-            ) from error
+        return load_pickled(file, os.fstat(file.fileno()).st_size, path)
+
+
+def load_pickled(file: BinaryIO, size: int, path: str | Path) -> Any:
+    """Read a pickle from an open file of ``size`` bytes, as :func:`load_pickle` does; ``path`` names it."""
+    try:
+        # latin1: numpy's bytes from Python 2
+        value = _Unpickler(_Bounded(file, size), encoding='latin1').load()
+        _unfolded([value], {}, limit=GROWTH * size)
+        return value
+    except (UnsafePickleError, PickledTensorError) as error:
+        raise UnsafePickleError(f'{path} {error} {ADVICE}') from None
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # a malformed pickle raises whatever its garbage leads to
+        raise ValueError(
+            f'{path} is not a whole pickle ({type(error).__name__}: {error}). Download it again.'
+        ) from error
 
 
 class _Bounded:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mmcggm.datasets.readers.sources import Source, read_source
+from mmcggm.datasets.readers.source import Source
+from mmcggm.datasets.readers.sources import read_source
 from mmcggm.utils import installed_folder
 from mmcggm.utils.atomic import remove_stale, replacing
 

@@ -181,7 +181,16 @@ class SequenceEncoder(BaseModule):
         """Return tokens ``(N, L, dim)`` for ``(N, L, in_channels)``, with their padding if it was given.
 
         What the input holds at padding, even if it is not a number, changes no other token.
+
+        Raises:
+            ValueError: If the input is no sequences.
         """
         tokens, padding = without_padding(sequences)
+        if tokens.ndim != 3:
+            raise ValueError(
+                f'SequenceEncoder takes sequences (N, L, C), but was given {tuple(tokens.shape)}. Give '
+                'vectors an encoder of their own, in `backbone.encoders`, such as '
+                "dict(type='torchvision.ops.MLP', hidden_channels=[64, 64])."
+            )
         encoded = self.transformer((self.projection(tokens), padding))
         return encoded if isinstance(sequences, Tensor) else (encoded, padding)

@@ -9,7 +9,8 @@ import torch
 from mmcggm.datasets import FeatureDataset
 from mmcggm.datasets.features.converter import convert_features
 from mmcggm.datasets.readers.mapped import MappedArray
-from mmcggm.datasets.readers.sources import Source, read_source
+from mmcggm.datasets.readers.source import Source
+from mmcggm.datasets.readers.sources import read_source
 from tests.formats.features import CHANNELS, arrays, write, write_tables
 
 

@@ -76,11 +76,13 @@ def test_tables_are_aligned_by_the_names_of_their_rows(tmp_path):
         splits=None,
     )
     assert len(dataset(tmp_path, **given)) == 24
+    ordered = [item['inputs']['right'] for item in dataset(tmp_path, **given)]
     frame = pandas.read_csv(tmp_path / 'right_train.csv', index_col=0)
     frame.iloc[::-1].to_csv(tmp_path / 'right_train.csv')
-    with pytest.raises(
-        ValueError, match=r"`inputs\.left` and `inputs\.right` name row 0 'row 0' and 'row 23'"
-    ):
+    matched = [item['inputs']['right'] for item in dataset(tmp_path, **given)]
+    assert torch.equal(torch.stack(matched), torch.stack(ordered))
+    frame.iloc[1:].to_csv(tmp_path / 'right_train.csv')
+    with pytest.raises(ValueError, match=r"lacks 1 of the 24 rows .* among them \['row 0'\]"):
         dataset(tmp_path, **given)
 
 
