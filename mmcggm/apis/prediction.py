@@ -12,8 +12,12 @@ import torch
 from mmengine.config import Config
 from tqdm import tqdm
 
-from mmcggm.datasets.features.rows import FeatureRows, find_padding
-from mmcggm.datasets.readers.sources import SUFFIXES, Source, read_source
+from mmcggm.datasets.features.alignment import aligned, as_column
+from mmcggm.datasets.features.dialogues import flatten_dialogues, utterances_of
+from mmcggm.datasets.features.rows import FeatureRows, cut_spans, find_padding, nonzero_rows
+from mmcggm.datasets.readers.source import SUFFIXES, Source
+from mmcggm.datasets.readers.sources import read_source
+from mmcggm.datasets.readers.spans import spans_of_lengths
 from mmcggm.models.predictor import LOSSES
 
 from .inference_model import init_model, tested_data
@@ -139,7 +143,18 @@ class PredictionInferencer:
     def _configured(self, modality: str) -> Source | None:
         """Return where the config finds a modality: an input of the same kind has it under the same key."""
         value = (self._data.get('inputs') or {}).get(modality)
-        return value and Source.of(value, '', self._data.get('split'), f'inputs.{modality}')
+        return value and self._source(value, f'inputs.{modality}')
+
+    def _source(self, value: Any, setting: str) -> Source:
+        split = self._data.get('split')
+        return Source.of(value, '', None if split is None else str(split), setting)
+
+    def _beside(self) -> dict[str, Source]:
+        """Return where the config finds what counts of the inputs, by setting."""
+        found = {f'lengths.{m}': value for m, value in (self._data.get('lengths') or {}).items()}
+        if self._data.get('dialogues'):
+            found['dialogues'] = self._data['dialogues']
+        return {setting: self._source(value, setting) for setting, value in found.items()}
 
     def _joined(self, items: list[Input], lengths: Any) -> Iterator[Input]:
         """Yield paths as they are, and mappings, which are samples, together."""
@@ -162,8 +177,11 @@ class PredictionInferencer:
     def _part(self, inputs: Input, lengths: Mapping[str, Sequence[int]] | None) -> _Part:
         names = None
         where = ''
+        is_features = self._data.get('type') in FEATURES
+        of_file: Mapping[str, Any] = {}
         if isinstance(inputs, (str, Path)):
-            values, names = read_samples(Path(inputs), self._sources)
+            values, names = read_samples(Path(inputs), self._sources, self._beside() if is_features else {})
+            of_file = {m: values[f'lengths.{m}'] for m in self.modalities if f'lengths.{m}' in values}
             where = f' of {inputs}'
         else:
             values = inputs
@@ -173,8 +191,8 @@ class PredictionInferencer:
         unknown = sorted(set(lengths or {}) - set(self.modalities))
         if unknown:
             raise ValueError(f'`lengths` names {unknown}, but the model takes {list(self.modalities)}.')
-        is_features = self._data.get('type') in FEATURES
         padding = self._data.get('padding') or () if is_features else ()
+        limits = self._data.get('max_length') if is_features else None
         columns = {
             modality: _Column(
                 values[modality],
@@ -182,6 +200,8 @@ class PredictionInferencer:
                 is_features,
                 modality in padding,
                 (lengths or {}).get(modality),
+                of_file.get(modality),
+                limits.get(modality) if isinstance(limits, Mapping) else limits,
             )
             for modality in self.modalities
         }
@@ -247,7 +267,9 @@ class _Column:
         where: What messages call them.
         is_features: Whether they are numbers that become float32, as features do.
         finds_padding: Whether rows of zeros at either end are padding.
-        lengths: How many tokens count.
+        lengths: How many tokens count, from the first on.
+        lengths_of_file: How many tokens count, with padding at either end, as in training.
+        limit: The most tokens of a sequence; later ones are cut off.
     """
 
     def __init__(
@@ -257,6 +279,8 @@ class _Column:
         is_features: bool,
         finds_padding: bool,
         lengths: Sequence[int] | None,
+        lengths_of_file: Any = None,
+        limit: int | None = None,
     ) -> None:
         if isinstance(values, torch.Tensor):
             values = values.detach().cpu().numpy()
@@ -272,12 +296,17 @@ class _Column:
             if ends.shape != (len(values),) or ends.min(initial=1) < 1:
                 raise ValueError(f'`lengths` of {where} must be {len(values)} numbers of tokens, at least 1.')
             spans = np.stack([np.zeros_like(ends), ends], axis=1)
+        elif lengths_of_file is not None:
+            found = as_column(lengths_of_file, f'lengths of {where}', 'sample')
+            spans = spans_of_lengths(found, 'lengths', where, nonzero_rows(values, where), where)
         elif finds_padding:
             parts = [value[None] for value in values] if isinstance(values, list) else [values]
             spans = np.concatenate([find_padding(part, where) for part in parts])
         self._rows = self._values = None
         if is_features or spans is not None or isinstance(values, list):
             self._rows = FeatureRows(values, where, spans=spans)
+            if limit is not None and self._rows.max_length is not None:
+                self._rows = FeatureRows(values, where, spans=cut_spans(spans, self._rows, limit, where))
             self.padded = self._rows.padded
         else:
             self._values = np.asarray(values)
@@ -303,41 +332,58 @@ class _Column:
 
 
 def read_samples(
-    path: Path, configured: Mapping[str, Source | None]
+    path: Path, configured: Mapping[str, Source | None], beside: Mapping[str, Source] = {}
 ) -> tuple[dict[str, Values], np.ndarray | None]:
     """Read samples from a file of arrays by modality, or from a folder of a file a modality.
 
-    In a folder, the file that the config names is taken before one that has the modality's name.
+    In a folder, the file that the config names is taken before one that has the modality's name. Rows that
+    have names are matched by them. Of dialogues, each utterance becomes a sample, which has no name.
 
     Args:
         path: The file or folder.
         configured: By modality, where the config finds it: the key in that file, where it names one, and the
             channels are those here. Without a key, that is the modality's name.
+        beside: By setting, where the config finds ``'lengths.{modality}'`` and ``'dialogues'``.
 
     Returns:
-        Arrays by modality, and the samples' names, where a table has any.
+        Arrays by modality and setting, and the samples' names, where a file has any.
 
     Raises:
         FileNotFoundError: If a file is missing.
         ValueError: If a file is of no known kind or holds no such array.
     """
-    values, names = {}, None
+    read = {}
     for modality, source in configured.items():
-        read = read_source(_source(path, modality, source))
+        found = read_source(_source(path, modality, source))
         channels = slice(None) if source is None else source.channels
-        values[modality] = read.values if channels == slice(None) else np.asarray(read.values)[..., channels]
-        names = read.names if names is None else names
+        if channels != slice(None):
+            found = replace(found, values=np.asarray(found.values)[..., channels])
+        read[modality] = _source(path, modality, source), found
+    for setting, source in beside.items():
+        try:
+            of_setting = _source(path, setting, source)
+            read[setting] = of_setting, read_source(of_setting)
+        except (FileNotFoundError, ValueError) as error:
+            raise type(error)(f'{error} The config reads `{setting}` there, to tell what counts.') from error
+    values, names = aligned(read)
+    if 'dialogues' in values:
+        mask = utterances_of(values.pop('dialogues'), [])
+        values = {
+            name: flatten_dialogues(value, mask, f"'{name}' of {path}") for name, value in values.items()
+        }
+        names = None
     return values, names
 
 
 def _source(path: Path, modality: str, configured: Source | None) -> Source:
-    key, header = (configured.key, configured.header) if configured is not None else ('', None)
     if not path.is_dir():
-        if path.suffix not in SUFFIXES:
+        if not path.name.endswith(SUFFIXES):
             raise ValueError(
                 f"'{path}' must be a folder, or a file that ends in one of {', '.join(SUFFIXES)}."
             )
-        return Source(path, key or modality, modality, header)
+        if configured is None:
+            return Source(path, modality, modality)
+        return replace(configured, path=path, key=configured.key or modality, setting=modality)
     if configured is not None and (path / configured.path.name).is_file():
         return replace(configured, path=path / configured.path.name, setting=modality)
     files = [path / f'{modality}{suffix}' for suffix in SUFFIXES]
@@ -349,4 +395,4 @@ def _source(path: Path, modality: str, configured: Source | None) -> Source:
             f"'{path}' must hold one file for '{modality}', such as {modality}.npy{named}; it has {found}. A "
             'file that holds all modalities can be the input itself.'
         )
-    return Source(there[0], '', modality, header)
+    return Source(there[0], '', modality, None if configured is None else configured.header)
