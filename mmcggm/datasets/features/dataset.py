@@ -145,7 +145,9 @@ class FeatureDataset(BatchedDataset):
                     f'`groups` ({read["groups"][0]}) has {len(groups)} rows; with `dialogues` it must '
                     f'name the group of each of {len(mask)} dialogues.'
                 )
-            groups = np.repeat(np.arange(len(mask)) if groups is None else groups, utterances)
+            if groups is None:
+                groups = np.arange(len(mask)) if names is None else names
+            groups = np.repeat(groups, utterances)
         counts = {name: len(value) for name, value in values.items()}
         if groups is not None:
             counts['groups'] = len(groups)
@@ -157,11 +159,12 @@ class FeatureDataset(BatchedDataset):
         where = f'`labels` ({read["labels"][0]})'
         targets = read_targets(values['labels'], self.target, self.classes, where)
         self._labels = torch.from_numpy(targets.values)
+        self.origin = str(read['labels'][0])
         strata = targets.values if self.target == 'class' else None
         named = read['labels'][1].by_name or any(found.by_name for _, found in read.values())
         rows = self._rows_of_split(counts['labels'], strata, groups, utterances, of_splits, (names, named))
         # Dialogues of other files may have the same numbers.
-        known = groups is not None and not (self.groups is None and self._has_own_files)
+        known = groups is not None and not (self.groups is None and names is None and self._has_own_files)
         self.group_names = set(groups[rows].astype(str)) if known else set()
         self._metainfo |= dict(
             channels={modality: features.channels for modality, features in self._rows.items()},

@@ -151,7 +151,7 @@ def _from_h5(source: Source) -> Read:
 
 def _h5_values(values: Any, source: Source) -> np.ndarray | list:
     if import_optional('h5py', EXTRA).check_string_dtype(values.dtype) is not None:
-        return np.asarray(values.asstr()[()]).astype(str)
+        return np.asarray(values.asstr('utf-8')[()]).astype(str)
     return as_values(list(values[()]), source) if values.dtype == object else values[()]
 
 

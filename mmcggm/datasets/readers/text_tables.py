@@ -63,8 +63,9 @@ def read_text_table(path: Path, header: bool | None = None, names: str = '') -> 
 def _separator(line: str, usual: str) -> str:
     """Return what parts the cells of a row: what gives the most of them."""
     rows = {separator: _cells(line, separator) for separator in SEPARATORS}
-    if len(rows[';']) > 1 and all(DECIMAL_COMMA.fullmatch(cell) for cell in rows[';']):
-        return ';'  # numbers that are written with commas themselves
+    for separator in SEPARATORS[1:]:
+        if len(rows[separator]) > 1 and all(map(DECIMAL_COMMA.fullmatch, rows[separator])):
+            return separator  # of numbers that are written with commas themselves
     separator = max(SEPARATORS, key=lambda one: (len(rows[one]), one == usual))
     words = line.split()
     if len(rows[separator]) == 1 and len(words) > 1 and None not in map(number, words):

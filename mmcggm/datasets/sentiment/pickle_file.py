@@ -78,6 +78,8 @@ def keys_of(modalities: Sequence[str], keys: Mapping[str, str] | None) -> dict[s
     Raises:
         ValueError: If ``keys`` names another modality, or there is none.
     """
+    if keys is not None and not isinstance(keys, Mapping):
+        raise ValueError(f"`keys` must be what the file calls each modality, dict(text='…'), got {keys!r}.")
     unknown = [modality for modality in keys or {} if modality not in modalities]
     if unknown or not modalities:
         raise ValueError(f'`keys` names {unknown}, but `modalities` are {list(modalities)}.')

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from itertools import combinations
 from typing import Any
 
+import numpy as np
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
@@ -25,7 +26,8 @@ class DataCheckHook(Hook):
     ``num_classes`` of each segmentation head, guides' included, must be enough for the ``classes`` of the
     data; of a model of regions the loss compares these. A module with a method ``check_data`` is given the
     data set's ``metainfo``. In training, no group of samples, such as a subject, may be in training and
-    validation data, and splits that are drawn by fractions must be drawn alike for all three loaders.
+    validation data, nor a row of one file, if the splits are named differently; and splits that are drawn by
+    fractions must be drawn alike for all three loaders.
 
     A loss of regions needs a segmentor that makes labels of them.
 
@@ -40,6 +42,7 @@ class DataCheckHook(Hook):
         _check_draws(runner.cfg)
         if runner.val_loop is not None:
             train, val = runner.train_dataloader.dataset, runner.val_dataloader.dataset
+            _check_rows(train, val)
             shared: set[str] = getattr(train, 'group_names', set()) & getattr(val, 'group_names', set())
             if shared:
                 raise ValueError(
@@ -79,6 +82,20 @@ class DataCheckHook(Hook):
                     'in the config of the decode head and of the guide, and `class_weight`, if there '
                     'is one, to as many.'
                 )
+
+
+def _check_rows(train: Any, val: Any) -> None:
+    """Raise a ValueError if two splits of the same files, which are called differently, share rows."""
+    origins = [getattr(dataset, 'origin', None) for dataset in (train, val)]
+    if None in origins or origins[0] != origins[1] or train.split == val.split:
+        return
+    shared = np.intersect1d(train.data_list, val.data_list)
+    if len(shared):
+        raise ValueError(
+            f"{len(shared)} rows of {origins[0]} are in the splits '{train.split}' and '{val.split}', among "
+            f'them {shared[:3].tolist()}: validation would overrate the model. Correct `splits`, or set '
+            '`split` of both loaders to one name if that is meant.'
+        )
 
 
 def _check_draws(cfg: Mapping[str, Any]) -> None:
