@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
 import torch
 from hypothesis import given, settings
@@ -144,6 +145,60 @@ def test_lengths_and_zeros_at_the_end_mean_one_thing(model_files):
     by_zeros = numbers(inferencer(inputs, progress=False))
     filled = dict(inputs, b=np.where(inputs['b'] == 0, 9.0, inputs['b']))
     np.testing.assert_array_equal(numbers(inferencer(filled, lengths, progress=False)), by_zeros)
+
+
+def configured(model_files, **settings) -> PredictionInferencer:
+    config, checkpoint = model_files['classification']
+    config = Config.fromfile(config)
+    config.test_dataloader.dataset.pop('padding')
+    config.test_dataloader.dataset.update(settings)
+    return PredictionInferencer(config, checkpoint, 'cpu')
+
+
+@pytest.mark.parametrize('at_start', [False, True])
+def test_a_file_is_read_with_the_settings_of_the_training(model_files, tmp_path, at_start):
+    rng = np.random.default_rng(0)
+    lengths, vectors = np.array([2, 6, 4]), rng.normal(size=(3, 5))
+    sequences = [rng.normal(size=(length, 3)) for length in lengths]
+    padded = np.zeros((3, 6, 3))
+    for row, sequence in zip(padded, sequences, strict=True):
+        row[slice(6 - len(sequence), None) if at_start else slice(len(sequence))] = sequence
+    path = tmp_path / 'in.npz'
+    np.savez(path, a=vectors, b=padded, n=lengths[:, None])
+    for limit in (None, 3):
+        inferencer = configured(model_files, lengths=dict(b='x.npz:n'), max_length=limit)
+        singles = [dict(a=v, b=s[:limit]) for v, s in zip(vectors, sequences, strict=True)]
+        expected = numbers(configured(model_files)(singles, progress=False))
+        np.testing.assert_allclose(numbers(inferencer(path, progress=False)), expected, rtol=1e-4, atol=1e-6)
+    np.savez(path, a=vectors, b=padded)
+    with pytest.raises(
+        ValueError, match=r"has no 'n'.* The config reads `lengths\.b` there, to tell what counts"
+    ):
+        inferencer(path, progress=False)
+
+
+def test_each_utterance_of_dialogues_is_predicted(model_files, tmp_path):
+    inputs, mask = samples(6), np.array([[1, 1, 0], [1, 1, 1]])
+    np.savez(tmp_path / 'in.npz', **{m: v.reshape(2, 3, *v.shape[1:]) for m, v in inputs.items()}, mask=mask)
+    found = configured(model_files, dialogues='x.npz:mask', padding=['b'])(
+        tmp_path / 'in.npz', progress=False
+    )
+    expected = configured(model_files, padding=['b'])(
+        {m: v[mask.ravel() == 1] for m, v in inputs.items()}, progress=False
+    )
+    np.testing.assert_allclose(numbers(found), numbers(expected), rtol=1e-5)
+
+
+def test_rows_of_files_are_matched_by_name(model_files, tmp_path):
+    inputs, names = samples(5), np.array([f'p{row}' for row in range(5)])
+    order = [3, 0, 4, 1, 2]
+    pandas.DataFrame(inputs['a'], names).to_csv(tmp_path / 'a.csv')
+    np.savez(tmp_path / 'b.npz', b=inputs['b'][order], id=names[order])
+    b = dict(file='b.npz', key='b', names='id')
+    inferencer = configured(model_files, inputs=dict(a='a.csv', b=b), padding=['b'])
+    found, expected = inferencer(tmp_path, progress=False), inferencer(inputs, progress=False)
+    np.testing.assert_allclose(numbers(found), numbers(expected), rtol=1e-5)
+    assert [result['sample'] for result in found] == names.tolist()
 
 
 @pytest.mark.parametrize(

@@ -274,6 +274,7 @@ def test_bad_data_is_named(tmp_path, kind):
             dict(modalities=['image']),
             r"data\.pkl, split 'train',? lacks \['image'\]; it has .*'vision'.* `keys`",
         ),
+        (dict(keys=['text']), '`keys` must be what the file calls each modality'),
         (dict(modalities=['text'], keys=dict(audio='acoustic')), r"`keys` names \['audio'\]"),
         (dict(modalities=[]), r'`modalities` must name one or more'),
         (dict(channels=dict(text=768)), r"'text' has 6 channels, the config says 768.*in_channels"),

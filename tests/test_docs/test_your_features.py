@@ -1,5 +1,6 @@
 """The page's configs train on files as it describes them."""
 
+import pickle
 from pathlib import Path
 from uuid import uuid4
 
@@ -59,11 +60,29 @@ def write_visits(folder: Path) -> None:
     np.savez(folder / 'all.npz', heart=heart, blood=draw.normal(size=(60, 12)), ward=ward, part=part)
 
 
+def write_clips(folder: Path) -> None:
+    draw = np.random.default_rng(0)
+    label, lengths = draw.integers(0, 3, 60), draw.integers(1, 5, 60)
+    names = [f'clip_{place}' for place in range(60)]
+    (folder / 'audio').mkdir()
+    for name, of_clip, length in zip(names, label, lengths, strict=True):
+        np.save(folder / 'audio' / f'{name}.npy', draw.normal(size=(length, 8)) + of_clip)
+    text = {n: dict(vector=draw.normal(size=16) + place) for n, place in zip(names, label, strict=True)}
+    (folder / 'text.pkl').write_bytes(pickle.dumps(text))
+    emotion, part = (
+        np.array(['calm', 'glad', 'sad'])[label],
+        np.repeat(['train', 'val', 'test'], [36, 12, 12]),
+    )
+    table = pandas.DataFrame(dict(clip=names, emotion=emotion, part=part))
+    table.sample(frac=1, random_state=0).to_csv(folder / 'clips.csv', index=False)
+
+
 EXAMPLES = dict(
     my_animals=('animals', write_animals),
     my_animals_balanced=('animals', write_animals),
     my_weighted_animals=('animals', write_animals),
     my_moods=('moods', write_moods),
+    my_clips=('clips', write_clips),
     my_gestures=('gestures', write_gestures),
     my_visits=('visits', write_visits),
     my_ratings=('ratings', write_ratings),

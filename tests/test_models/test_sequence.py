@@ -120,3 +120,10 @@ def test_the_first_token_always_counts():
 def test_heads_divide_channels():
     with pytest.raises(ValueError, match='divisible by `num_heads`, got 8 and 3'):
         SequenceTransformer(8, 1, num_heads=3)
+
+
+def test_vectors_are_no_sequences():
+    with pytest.raises(
+        ValueError, match=r'takes sequences \(N, L, C\), but was given \(2, 8\).*`backbone.encoders`'
+    ):
+        SequenceEncoder(8, num_layers=1, **TRANSFORMER)(torch.ones(2, 8))

@@ -13,6 +13,7 @@ import torch
 from .source import Read, Source
 
 SHOWN = 12  # names in a message
+SCALARS = {bool, int, float, str, bytes}
 
 
 def pick(content: Any, key: str, source: Source, where: str = '') -> Any:
@@ -125,6 +126,8 @@ def row_of(value: Any, source: Source) -> Any:
 
 
 def stacked(rows: Sequence[Any], source: Source) -> np.ndarray | list:
+    if {type(row) for row in rows} <= SCALARS:
+        return np.array(rows)  # at once, since lists of numbers are long
     deeper = next((place for place, row in enumerate(rows) if isinstance(row, list)), None)
     if deeper is not None:
         raise ValueError(

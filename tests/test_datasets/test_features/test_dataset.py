@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mmengine.logging import MMLogger
 
 from mmcggm.datasets import FeatureDataset
 from mmcggm.datasets.features.dataset import FeatureDataset as Features
@@ -224,6 +225,41 @@ def test_splits_of_dialogues_name_or_list_dialogues(tmp_path):
         dataset(tmp_path, dialogues='all.npz:mask', groups='all.npz:speaker', split='val', splits=FRACTIONS)
 
 
+@pytest.mark.parametrize(
+    ('mask', 'message'),
+    [
+        (np.arange(5) >= np.arange(12)[:, None] % 4 + 1, 'its mask marks the padding'),
+        (np.full((12, 5), 3), 'must be a mask .* from 3 to 3'),
+        (np.arange(12) - 1, 'whole numbers .* from -1 to 10'),
+        (np.arange(12) + 0.5, 'whole numbers'),
+        (np.ones((12, 5, 1)), r'of shape \(12, 5, 1\)'),
+        (np.full(12, 'all'), 'must be a mask'),
+    ],
+)
+def test_what_marks_no_utterances_is_refused(tmp_path, mask, message):
+    counts = np.arange(5) < np.arange(12)[:, None] % 4 + 1
+    content = dict(
+        left=counts[..., None] * np.ones(5), right=np.ones((12, 5, 3)), label=np.zeros((12, 5), int)
+    )
+    write(tmp_path / 'all.npz', {**content, 'mask': mask, 'counts': counts.sum(1).astype(float)})
+    keys = dict(split=None, splits=None)
+    assert len(dataset(tmp_path, dialogues='all.npz:counts', **keys)) == counts.sum()
+    with pytest.raises(ValueError, match=message):
+        dataset(tmp_path, dialogues='all.npz:mask', **keys)
+
+
+def test_padding_that_nobody_names_is_told(tmp_path, caplog, monkeypatch):
+    sequences = np.ones((60, 4, 2))
+    sequences[::2, 3] = 0
+    write(tmp_path / 'all.npz', {**arrays(), 'left': sequences})
+    monkeypatch.setattr(MMLogger.get_current_instance(), 'handlers', [caplog.handler])
+    dataset(tmp_path)
+    assert '30 of 60 sequences begin or end with rows of zeros' in caplog.text
+    caplog.clear()
+    dataset(tmp_path, padding=['left'])
+    assert 'begin or end' not in caplog.text
+
+
 def test_files_that_call_a_split_otherwise_are_told_to_set_it(tmp_path):
     content = arrays()
     write(tmp_path / 'all.npz', {f'{name}_valid': content[name] for name in (*CHANNELS, 'label')})
@@ -333,6 +369,29 @@ WRONG = dict(
     nan_label=(dict(labels='nanlabel.npy'), r'missing or infinite in 1 rows, among them \[4\]'),
     half_label=(dict(labels='half.npy'), 'row 5 has 0.5'),
     four_axes=(dict(inputs=dict(left='four.npy')), r'must be vectors \(N, C\) or sequences'),
+    classes_of_text=(
+        dict(classes='abc'),
+        '`classes` must be a number or a list of names in order, got the str',
+    ),
+    classes_of_a_set=(dict(classes={0, 1, 2}), 'in order, got the set'),
+    lengths_of_none=(dict(lengths='all.npz:label'), '`lengths` must name the source of each modality'),
+    single_value=(dict(labels='single.npy'), '`labels` must name an array, but .* is a single value'),
+    groups_of_columns=(
+        dict(groups='all.npz:left'),
+        r'`groups` must have one value for each row, .*\(60, 5\)',
+    ),
+    groups_missing=(dict(groups='nanlabel.npy'), r'`groups` is missing in 1 rows, among them \[4\]'),
+    channels_of_a_column=(
+        dict(labels=dict(file='all.npz', key='label', channels='0:1')),
+        r'`labels\.channels` is of arrays \(N, C\)',
+    ),
+    mask_of_numbers=(dict(splits='mask_{split}.npy'), 'If it is a mask, save it as bool'),
+    rows_from_one=(dict(splits='matlab_{split}.npy'), 'row 60 of 60. If it counts from 1'),
+    words_of_features=(
+        dict(inputs=dict(left='all.npz:split')),
+        "holds text such as 'train', no real numbers",
+    ),
+    utterances_of_vectors=(dict(dialogues=True), r'`dialogues` is True, but `labels` has shape \(60,\)'),
     dialogues_of_rows=(dict(dialogues='short.npy'), 'has 60 dialogues, but the mask 59'),
 )
 
@@ -347,6 +406,9 @@ def wrong_root(root):
     np.save(root / 'nanlabel.npy', broken(CONTENT['label'].astype(float), 4, np.nan))
     np.save(root / 'half.npy', broken(CONTENT['label'].astype(float), 5, 0.5))
     np.save(root / 'four.npy', np.zeros((ROWS, 2, 2, 2)))
+    np.save(root / 'single.npy', np.array(3))
+    np.save(root / 'mask_train.npy', (CONTENT['label'] == 0).astype(int))
+    np.save(root / 'matlab_train.npy', np.arange(1, ROWS + 1))
     return root
 
 

@@ -1,5 +1,6 @@
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from mmcggm.datasets.brats.label_conventions import CONVENTIONS
@@ -55,6 +56,22 @@ def test_a_group_in_training_and_validation_is_named():
         DataCheckHook().before_train(runner)
     runner.val_loop = None
     DataCheckHook().before_train(runner)
+
+
+def test_a_row_in_training_and_validation_is_named():
+    runner = runner_of(small_unet(), {})
+
+    def set_rows(name, rows, **changes):
+        found = dict(metainfo={}, origin='y.npy', split=name, data_list=np.array(rows)) | changes
+        setattr(runner, f'{name}_dataloader', SimpleNamespace(dataset=SimpleNamespace(**found)))
+
+    set_rows('train', [0, 1, 2])
+    for rows, changes in (([3, 4], {}), ([2], dict(origin='z.npy')), ([2], dict(split='train'))):
+        set_rows('val', rows, **changes)
+        DataCheckHook().before_train(runner)
+    set_rows('val', [5, 2])
+    with pytest.raises(ValueError, match=r"1 rows of y\.npy are in the splits 'train' and 'val', .*\[2\]"):
+        DataCheckHook().before_train(runner)
 
 
 @pytest.mark.parametrize('key', ['val_dataloader', 'test_dataloader'])
