@@ -94,7 +94,9 @@ def _content(path: Path, suffix: str) -> Any:
         return Archive(path)
     if suffix == '.mat':
         return read_matlab(path)
-    if suffix in TORCH:
+    with open(path, 'rb') as file:
+        is_archive = file.read(4) == b'PK\x03\x04'  # what torch.save writes, also to a file called .pkl
+    if suffix in TORCH or is_archive:
         # Here, since it imports MMEngine's runner, which takes as long as torch.
         from mmcggm.utils.checkpoints import read_data
 

@@ -11,7 +11,7 @@ from typing import Any
 from mmcggm.utils import import_optional
 
 SEPARATORS = (',', ';', '\t')
-DECIMAL_COMMA = re.compile(r'\s*[-+]?\d*(,\d+)?(e[-+]?\d+)?\s*', re.IGNORECASE)
+DECIMAL_COMMA = re.compile(r'\s*[-+]?\d*(,\d+)?(e[-+]?\d+)?\s*', re.IGNORECASE)  # or a whole number
 LOOKED_AT = 1 << 16  # characters that tell how decimals are written
 
 
@@ -36,9 +36,10 @@ def read_text_table(path: Path, header: bool | None = None, names: str = '') -> 
     """
     with (gzip.open if path.suffix == '.gz' else open)(path, 'rt', newline='', encoding='utf-8-sig') as file:
         beginning = file.read(LOOKED_AT)
-    line = beginning.partition('\n')[0].rstrip('\r')
+    line = beginning.lstrip('\r\n').partition('\n')[0].rstrip('\r')
     separator = _separator(line, '\t' if '.tsv' in path.suffixes else ',')
-    has_comma = separator != ',' and re.search(r'\d,\d', beginning) is not None
+    numbers = filter(DECIMAL_COMMA.fullmatch, re.split(rf'{separator}|["\r\n]', beginning))
+    has_comma = separator != ',' and any(',' in cell for cell in numbers)
     cells = line.split() if separator == r'\s+' else _cells(line, separator)
     has_header = _has_header(path, cells, has_comma) if header is None else header
     of_names = [place for place, cell in enumerate(cells) if has_header and cell == names][:1]

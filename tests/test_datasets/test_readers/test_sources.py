@@ -150,6 +150,8 @@ def test_other_kinds_of_arrays_are_read(tmp_path):
     assert read(tmp_path, 'x.mat:cell').values.ravel().tolist() == ['a', 'bc']
     torch.save(torch.tensor(ROWS).to_sparse(), tmp_path / 'x.pt')
     assert np.array_equal(read(tmp_path, 'x.pt').values, ROWS)
+    torch.save(dict(x=torch.tensor(ROWS)), tmp_path / 'torch.pkl')
+    assert np.array_equal(read(tmp_path, 'torch.pkl:x').values, ROWS)
     with h5py.File(tmp_path / 'x.h5', 'w') as file:
         file.create_dataset('x', (2,), h5py.vlen_dtype('f4'))[...] = cells([np.ones(2), np.ones(3)])
     assert [value.shape for value in read(tmp_path, 'x.h5:x').values] == [(2,), (3,)]

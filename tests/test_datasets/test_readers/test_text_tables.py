@@ -48,11 +48,17 @@ def test_what_parts_cells_and_decimals_is_told_from_the_text(
         ('a,b,\n1,x,\n2,y,\n', ['x', 'y']),
         ('name;b;c\n"u; v";x;1,5\nw;y;2,5\n', ['x', 'y']),
         ('b\nx\ny\n', ['x', 'y']),
+        ('\n\na,b\n1,x\n2,y\n', ['x', 'y']),
     ],
 )
 def test_text_is_read_beside_numbers(tmp_path, text, expected):
     (tmp_path / 't.csv').write_text(text)
     assert Table(tmp_path / 't.csv').pick('b').tolist() == expected
+
+
+def test_a_comma_in_text_is_no_decimal(tmp_path):
+    (tmp_path / 't.csv').write_text('said;x\nI have 3,5 apples;0.25\n"so; what";1.25\n')
+    assert Table(tmp_path / 't.csv').pick('x').tolist() == [0.25, 1.25]
 
 
 def test_names_of_rows_are_text_even_of_digits(tmp_path):
