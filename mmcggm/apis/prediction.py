@@ -152,7 +152,7 @@ class PredictionInferencer:
     def _beside(self) -> dict[str, Source]:
         """Return where the config finds what counts of the inputs, by setting."""
         found = {f'lengths.{m}': value for m, value in (self._data.get('lengths') or {}).items()}
-        if self._data.get('dialogues'):
+        if self._data.get('dialogues') not in (None, False, True):
             found['dialogues'] = self._data['dialogues']
         return {setting: self._source(value, setting) for setting, value in found.items()}
 
@@ -180,7 +180,12 @@ class PredictionInferencer:
         is_features = self._data.get('type') in FEATURES
         of_file: Mapping[str, Any] = {}
         if isinstance(inputs, (str, Path)):
-            values, names = read_samples(Path(inputs), self._sources, self._beside() if is_features else {})
+            values, names = read_samples(
+                Path(inputs),
+                self._sources,
+                self._beside() if is_features else {},
+                is_features and bool(self._data.get('dialogues')),
+            )
             of_file = {m: values[f'lengths.{m}'] for m in self.modalities if f'lengths.{m}' in values}
             where = f' of {inputs}'
         else:
@@ -332,7 +337,10 @@ class _Column:
 
 
 def read_samples(
-    path: Path, configured: Mapping[str, Source | None], beside: Mapping[str, Source] = {}
+    path: Path,
+    configured: Mapping[str, Source | None],
+    beside: Mapping[str, Source] = {},
+    of_dialogues: bool = False,
 ) -> tuple[dict[str, Values], np.ndarray | None]:
     """Read samples from a file of arrays by modality, or from a folder of a file a modality.
 
@@ -344,6 +352,7 @@ def read_samples(
         configured: By modality, where the config finds it: the key in that file, where it names one, and the
             channels are those here. Without a key, that is the modality's name.
         beside: By setting, where the config finds ``'lengths.{modality}'`` and ``'dialogues'``.
+        of_dialogues: Whether arrays hold utterances by dialogue.
 
     Returns:
         Arrays by modality and setting, and the samples' names, where a file has any.
@@ -366,8 +375,8 @@ def read_samples(
         except (FileNotFoundError, ValueError) as error:
             raise type(error)(f'{error} The config reads `{setting}` there, to tell what counts.') from error
     values, names = aligned(read)
-    if 'dialogues' in values:
-        mask = utterances_of(values.pop('dialogues'), [])
+    if of_dialogues:
+        mask = utterances_of(values.pop('dialogues', None), next(iter(values.values())))
         values = {
             name: flatten_dialogues(value, mask, f"'{name}' of {path}") for name, value in values.items()
         }
@@ -383,9 +392,9 @@ def _source(path: Path, modality: str, configured: Source | None) -> Source:
             )
         if configured is None:
             return Source(path, modality, modality)
-        return replace(configured, path=path, key=configured.key or modality, setting=modality)
+        return replace(configured, path=path, key=configured.key or modality, setting=modality, split=None)
     if configured is not None and (path / configured.path.name).is_file():
-        return replace(configured, path=path / configured.path.name, setting=modality)
+        return replace(configured, path=path / configured.path.name, setting=modality, split=None)
     files = [path / f'{modality}{suffix}' for suffix in SUFFIXES]
     there = [file for file in files if file.is_file()]
     if len(there) != 1:

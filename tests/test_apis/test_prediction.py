@@ -1,6 +1,7 @@
 """Predicting samples from arrays and files, one by one or in batches."""
 
 import csv
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -186,6 +187,12 @@ def test_each_utterance_of_dialogues_is_predicted(model_files, tmp_path):
     expected = configured(model_files, padding=['b'])(
         {m: v[mask.ravel() == 1] for m, v in inputs.items()}, progress=False
     )
+    np.testing.assert_allclose(numbers(found), numbers(expected), rtol=1e-5)
+    lists = {
+        m: [v[0, :2], v[1]] for m, v in {m: v.reshape(2, 3, *v.shape[1:]) for m, v in inputs.items()}.items()
+    }
+    (tmp_path / 'in.pkl').write_bytes(pickle.dumps(lists))
+    found = configured(model_files, dialogues=True, padding=['b'])(tmp_path / 'in.pkl', progress=False)
     np.testing.assert_allclose(numbers(found), numbers(expected), rtol=1e-5)
 
 

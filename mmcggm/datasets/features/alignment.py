@@ -69,9 +69,9 @@ def as_column(values: Values, setting: str, what: str) -> np.ndarray:
 def aligned(read: Sources) -> tuple[dict[str, Values], np.ndarray | None]:
     """Bring the rows of all sources into the order of the labels, by their names.
 
-    Sources may have rows that the labels lack, such as features of samples that nobody has labelled. Sources
-    without names have their rows in the labels' order. Names that only count from 0 or 1 are places: tables
-    that were written after different selections have them too, so that they must be the same everywhere.
+    Sources may have rows that the labels lack, such as features of samples that nobody has labelled. Where
+    one has no names, all must be in one order. Names that pandas counts are places: tables that were written
+    after different selections have them too, so that they must be the same everywhere.
 
     Args:
         read: By setting. Where there is no ``'labels'``, the first with names tells the order.
@@ -91,30 +91,29 @@ def aligned(read: Sources) -> tuple[dict[str, Values], np.ndarray | None]:
         return values, None
     names = read[first][1].names
     nameless = [setting for setting in read if setting not in named]
-    by_name = [setting for setting in named if read[setting][1].by_name]
-    if nameless and by_name:
-        source = read[by_name[0]][0]
+    for setting in named:
+        values[setting] = _in_order(setting, first, read)
+    ordered = [read[setting][1].names for setting in named if not read[setting][1].by_name]
+    if nameless and (len(ordered) < len(named) or not all(np.array_equal(one, names) for one in ordered)):
         raise ValueError(
-            f'The samples of `{by_name[0]}` ({source}) are told apart by their names, and have no order, '
-            f'but `{nameless[0]}` ({read[nameless[0]][0]}) has no names. Say where they are: '
+            f'The rows of {[f"`{setting}`" for setting in named]} have names, by which alone they can be '
+            f'matched, but `{nameless[0]}` ({read[nameless[0]][0]}) has none. Say where they are: '
             "dict(file='…', key='…', names='…') with a column or key of the same file."
         )
-    for setting in named:
-        values[setting] = _in_order(values[setting], names, read[first][0], read[setting], setting)
     return values, names
 
 
-def _in_order(
-    values: Values, names: np.ndarray, of: Source, read: tuple[Source, Read], setting: str
-) -> Values:
-    source, own = read[0], read[1].names
-    if len(own) != len(values):
-        raise ValueError(f'`{setting}`: {source} has {len(values)} rows, but {len(own)} names.')
+def _in_order(setting: str, first: str, read: Sources) -> Values:
+    (of, of_first), (source, found) = read[first], read[setting]
+    values, own, names = found.values, found.names, of_first.names
+    if own is None or names is None or len(own) != len(values):
+        raise ValueError(f'`{setting}`: {source} has not as many names as it has rows, {len(values)}.')
     if np.array_equal(own, names):
         return values
-    counts = _only_counts(own) or _only_counts(names)
+    counts = _are_places(source, found) or _are_places(of, of_first)
     if counts and len(own) != len(names):
         return values  # refused where rows are counted
+    counts = counts and not (found.by_name or of_first.by_name)
     places = {name: place for place, name in enumerate(own.tolist())}
     twice = next((found for found in (own, names) if len(set(found.tolist())) < len(found)), None)
     if counts or twice is not None:
@@ -140,7 +139,11 @@ def _in_order(
     return [values[row] for row in rows] if isinstance(values, list) else np.asarray(values)[rows]
 
 
-def _only_counts(names: np.ndarray) -> bool:
+def _are_places(source: Source, found: Read) -> bool:
+    """Whether names only count from 0 or 1, and nobody said that they are names."""
+    names = found.names
+    if names is None or found.by_name or source.names:
+        return False
     return any(np.array_equal(names, (np.arange(len(names)) + start).astype(str)) for start in (0, 1))
 
 
@@ -169,8 +172,8 @@ def _refuse_other_splits(read: Sources) -> None:
     for setting, (source, found) in read.items():
         if not own or setting in own:
             continue
-        names = [found.names, *(read[other][1].names for other in own)]
-        if all(one is not None and not _only_counts(one) for one in names):
+        matched = [(source, found), *(read[other] for other in own)]
+        if all(one[1].names is not None and not _are_places(*one) for one in matched):
             continue  # whose names tell which rows they are
         raise ValueError(
             f'`{setting}` ({source}) is the same for all splits, but `{own[0]}` ({read[own[0]][0]}) has '

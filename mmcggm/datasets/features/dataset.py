@@ -39,7 +39,8 @@ class FeatureDataset(BatchedDataset):
     rows' names, and ``channels`` of the last axis, such as ``'0:3'``. ``{split}`` in it stands for ``split``.
     No file is ever executed.
 
-    Rows that have names are matched by them, with the labels; others are in the labels' order.
+    Rows that have names are matched by them, in the labels' order. If a source has none, all must have one
+    order.
 
     An item is ``dict(inputs={modality: float32 (C,) or (L, C)}, labels=...)`` and, where sequences have
     padding, ``lengths={modality: int64 scalar}``; sequences then begin with their first token that counts,

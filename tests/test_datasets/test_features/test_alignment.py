@@ -106,8 +106,34 @@ def test_splits_list_names(tmp_path):
         assert [int(item['labels']) for item in found] == LABELS[rows].tolist()
     with pytest.raises(ValueError, match=r"must list names of rows.* holds 1 others, among them \['x'\]"):
         by_id(tmp_path, split='odd')
-    with pytest.raises(ValueError, match=r'told apart by their names.* but `labels` .* has no names'):
+    with pytest.raises(ValueError, match=r'have names, by which alone .* but `labels` .* has none'):
         by_id(tmp_path, labels='y.npy')
+
+
+def test_what_has_no_names_needs_one_order(tmp_path):
+    write(tmp_path, {name: np.arange(COUNT) for name in 'vysngp'})
+    np.save(tmp_path / 'w.npy', VECTORS)
+    settings = dict(labels=SETTINGS['labels'], classes=3, data_root=str(tmp_path))
+    inputs = dict(v='v.csv', w='w.npy')
+    for item in FeatureDataset(inputs, **settings):
+        assert torch.equal(item['inputs']['v'], item['inputs']['w'])
+    write(tmp_path, {name: np.arange(COUNT) for name in 'vsngp'} | dict(y=np.arange(COUNT)[::-1]))
+    with pytest.raises(ValueError, match=r'`inputs\.w` .* has none'):
+        FeatureDataset(inputs, **settings)
+
+
+def test_numbers_are_names_where_somebody_says_so(tmp_path):
+    content = {place: VECTORS[place] for place in reversed(range(COUNT))}
+    (tmp_path / 'x.pkl').write_bytes(pickle.dumps(content))
+    pandas.DataFrame(dict(id=range(COUNT), y=LABELS)).to_csv(tmp_path / 'y.csv', index=False)
+    pandas.DataFrame(dict(y=LABELS)).to_csv(tmp_path / 'z.csv')
+    settings = dict(inputs=dict(v='x.pkl:*'), classes=3, data_root=str(tmp_path))
+    for labels in (dict(file='y.csv', key='y', names='id'), 'z.csv:y'):
+        found = FeatureDataset(labels=labels, **settings)
+        assert np.array_equal(np.stack([item['inputs']['v'] for item in found]), VECTORS)
+    (tmp_path / 'x.pkl').write_bytes(pickle.dumps({**content, COUNT: VECTORS[0]}))
+    with pytest.raises(ValueError, match='as many rows'):
+        FeatureDataset(labels='z.csv:y', **settings)  # which may have counted a selection
 
 
 def test_dialogues_by_name_are_taken_whole(tmp_path):
