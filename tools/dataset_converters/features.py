@@ -25,6 +25,9 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--labels', required=True, metavar='PATH:KEY')
     parser.add_argument('--groups', metavar='PATH:KEY', help='the subject, video or patient of each row')
+    parser.add_argument(
+        '--names', metavar='KEY', help='the column that names the rows of --labels and --groups'
+    )
     parser.add_argument('--splits', nargs='+', default=[], metavar='NAME', help='what {split} stands for')
     parser.add_argument('--data-root', type=Path, default='', help='folder of the files (default: this one)')
     parser.add_argument('--out', type=Path, required=True, help='the HDF5 file')
@@ -38,7 +41,12 @@ def parse_args() -> argparse.Namespace:
 def main() -> int:
     args = parse_args()
     inputs = dict(value.split('=', 1) for value in args.input)
-    shapes = convert_features(inputs, args.labels, args.out, args.groups, args.splits, args.data_root)
+    columns = dict(labels=args.labels, groups=args.groups)
+    if args.names:
+        columns = {key: value and dict(file=value, names=args.names) for key, value in columns.items()}
+    shapes = convert_features(
+        inputs, target=args.out, splits=args.splits, data_root=args.data_root, **columns
+    )
     name = args.out.name
     print(f'{args.out}: ' + ', '.join(f'{key} {shape}' for key, shape in shapes.items()))
     print('Settings of the data set:')

@@ -23,10 +23,10 @@ COLUMNS = ('labels', 'groups', 'split')
 
 
 def convert_features(
-    inputs: Mapping[str, str],
-    labels: str,
+    inputs: Mapping[str, str | Mapping],
+    labels: str | Mapping,
     target: str | Path,
-    groups: str | None = None,
+    groups: str | Mapping | None = None,
     splits: Sequence[str] = (),
     data_root: str | Path = '',
     progress: Callable[..., Any] = tqdm,
@@ -78,7 +78,11 @@ def convert_features(
 
 
 def _read(
-    inputs: Mapping[str, str], labels: str, groups: str | None, split: str | None, root: str | Path
+    inputs: Mapping[str, str | Mapping],
+    labels: str | Mapping,
+    groups: str | Mapping | None,
+    split: str | None,
+    root: str | Path,
 ) -> dict[str, Any]:
     """Return rows and columns of one split, of one length."""
     settings = {f'inputs.{modality}': value for modality, value in inputs.items()}

@@ -2,6 +2,7 @@
 
 import pickle
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -72,3 +73,17 @@ def test_what_does_not_fit_is_named_and_nothing_is_left(changes, message, tmp_pa
     with pytest.raises(ValueError, match=message):
         convert_features(**given, target=target, data_root=tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ['all.npz', 'short.npy']
+
+
+def test_the_tool_matches_samples_by_their_names(tool, tmp_path):
+    (tmp_path / 'audio').mkdir()
+    for place in range(4):
+        np.save(tmp_path / 'audio' / f'clip{place}.npy', np.full(3, place, np.float32))
+    lines = [f'clip{place},{place},{place // 2}' for place in (2, 0, 3, 1)]
+    (tmp_path / 'clips.csv').write_text('\n'.join(['name,label,subject', *lines]))
+    sources = ['--input', 'audio=audio/*.npy', '--labels', 'clips.csv:label', '--groups', 'clips.csv:subject']
+    out = tmp_path / 'out.h5'
+    tool('dataset_converters/features.py', '--data-root', tmp_path, *sources, '--names', 'name', '--out', out)
+    with h5py.File(out) as file:
+        assert file['labels'][()].tolist() == file['audio'][:, 0].tolist() == [2, 0, 3, 1]
+        assert file['groups'][()].tolist() == [1, 0, 1, 0]
