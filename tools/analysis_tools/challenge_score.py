@@ -17,6 +17,7 @@ import math
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -25,6 +26,7 @@ import numpy as np
 from prettytable import PrettyTable
 
 from mmcggm.datasets.brats.case_volumes import check_same_geometry
+from mmcggm.datasets.brats.cases import NAMINGS, find_segmentations
 from mmcggm.datasets.brats.label_conventions import (
     CONVENTIONS,
     LabelConvention,
@@ -63,16 +65,16 @@ def find_pairs(pred_dir: Path, ref_dir: Path) -> dict[str, tuple[Path, Path]]:
     """Return the files of prediction and reference by case.
 
     Raises:
-        FileNotFoundError: If there is no prediction, or one has no reference.
+        FileNotFoundError: If a folder is absent, there is no prediction, or one has no reference.
         ValueError: If a case has two references or predictions.
     """
     predictions = _by_stem(path for path in pred_dir.iterdir() if path.name.endswith(SUFFIXES))
-    references = _by_stem(path for path in ref_dir.rglob('*seg.nii*') if path.name.endswith(SUFFIXES))
     if not predictions:
         raise FileNotFoundError(f'{pred_dir} holds no .nii.gz file. tools/test.py --out DIR writes them.')
+    references = find_segmentations(ref_dir)
     pairs = {}
     for case, preds in predictions.items():
-        refs = [path for mark in '_-' for path in references.get(f'{case}{mark}seg', [])]
+        refs = references.get(case, [])
         if not refs:
             raise FileNotFoundError(
                 f"No reference of case '{case}' below {ref_dir}: expected "
@@ -85,15 +87,11 @@ def find_pairs(pred_dir: Path, ref_dir: Path) -> dict[str, tuple[Path, Path]]:
     return pairs
 
 
-def _by_stem(paths) -> dict[str, list[Path]]:
+def _by_stem(paths: Iterable[Path]) -> dict[str, list[Path]]:
     stems: dict[str, list[Path]] = {}
     for path in sorted(paths):
-        stems.setdefault(_stem(path), []).append(path)
+        stems.setdefault(path.name.removesuffix('.gz').removesuffix('.nii'), []).append(path)
     return stems
-
-
-def _stem(path: Path) -> str:
-    return path.name.removesuffix('.gz').removesuffix('.nii')
 
 
 def choose_conventions(
@@ -105,14 +103,14 @@ def choose_conventions(
         ValueError: If the files leave open what the labels mean, or if the classes differ.
     """
     result = {}
-    for naming, mark in (('2021', '_seg'), ('2023', '-seg')):
-        members = {case: pair for case, pair in pairs.items() if _stem(pair[1]) == f'{case}{mark}'}
+    for name, naming in NAMINGS.items():
+        members = {case: pair for case, pair in pairs.items() if naming.parse(pair[1].name)}
         if not members:
             continue
         if labels is None:
             found = labels_on_disk(ref for _, ref in members.values())
             truth = choose_convention(
-                naming, {name: [v for v in held if v <= 4] for name, held in found.items()}
+                name, {case: [v for v in held if v <= 4] for case, held in found.items()}
             )
         else:
             truth = get_convention(labels)

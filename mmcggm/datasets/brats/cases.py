@@ -153,6 +153,29 @@ def find_cases(source: str | Path, allow_missing: bool = False) -> Found:
     return result
 
 
+def find_segmentations(source: str | Path) -> dict[str, list[Path]]:
+    """Find all segmentations below a folder, of cases that may lack everything else.
+
+    Args:
+        source: Searched as by :func:`find_cases`.
+
+    Returns:
+        The files by case; several, where a case has several.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+    """
+    source = Path(source)
+    if not source.is_dir():
+        raise FileNotFoundError(f'{printable(source)} is not a folder. {EXPECTED}')
+    found: dict[str, list[Path]] = defaultdict(list)
+    for path in sorted(_nifti_files(source, Found())):
+        for parsed in (naming.parse(path.name) for naming in NAMINGS.values()):
+            if parsed and parsed[1] == 'seg':
+                found[parsed[0]].append(path)
+    return dict(found)
+
+
 def _nifti_files(source: Path, result: Found) -> list[Path]:
     """Walk the folder; note links that lead back up, and count folders that cannot be read as bad."""
 

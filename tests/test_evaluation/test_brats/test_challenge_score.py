@@ -126,6 +126,17 @@ def test_errors_name_the_case(tmp_path, capsys):
     assert "Case 'x' needs one prediction and one reference" in capsys.readouterr().err
 
 
+def test_references_are_found_as_the_converter_finds_cases(tmp_path):
+    """Behind a link, and not in what macOS leaves beside a file."""
+    save(tmp_path / 'pred' / 'x.nii.gz', nested(), 3)
+    save(tmp_path / 'disk' / 'x' / 'x-seg.nii.gz', nested(), 3)
+    (tmp_path / 'disk' / 'x' / '._x-seg.nii.gz').write_bytes(b'Mac OS X')
+    (tmp_path / 'ref').mkdir()
+    (tmp_path / 'ref' / 'x').symlink_to(tmp_path / 'disk' / 'x')
+    found = TOOL['find_pairs'](tmp_path / 'pred', tmp_path / 'ref')
+    assert found == {'x': (tmp_path / 'pred' / 'x.nii.gz', tmp_path / 'ref' / 'x' / 'x-seg.nii.gz')}
+
+
 def test_labels_of_treated_gliomas_are_scored_with_their_cavity(tmp_path, capsys):
     truth = nested()
     truth[15, 4:8, 4:8] = 4
