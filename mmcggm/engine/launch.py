@@ -84,9 +84,16 @@ def build_runner(cfg: Config) -> Runner:
 
     Raises:
         OSError: If nothing can be written to the ``work_dir``.
+        ValueError: If the launcher needs an accelerator, and there is none.
     """
     make_writable(cfg.work_dir, 'The work_dir')
-    if cfg.get('launcher') == 'pytorch' and get_device() == 'cpu':
+    launcher = cfg.get('launcher', 'none')
+    if launcher in ('slurm', 'mpi') and get_device() == 'cpu' and not dist.is_initialized():
+        raise ValueError(
+            f"The launcher '{launcher}' gives each process a GPU, and this machine shows none: ask for GPUs, "
+            'or train on its CPUs with tools/dist_train.sh, or torchrun and --launcher pytorch.'
+        )
+    if launcher == 'pytorch' and get_device() == 'cpu':
         seconds = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout')
         dist.init_process_group('gloo', timeout=None if seconds is None else timedelta(seconds=seconds))
         if cfg.get('model_wrapper_cfg') is None:  # as Runner.wrap_model has it

@@ -139,6 +139,13 @@ def test_processes_on_cpus_wrap_the_model_as_those_on_gpus_do(tmp_path):
     assert not model.broadcast_buffers and not model.find_unused_parameters and model.device_ids is None
 
 
+@pytest.mark.parametrize('launcher', ['slurm', 'mpi'])
+def test_a_launcher_of_gpus_is_refused_where_there_is_none(launcher, monkeypatch, tmp_path):
+    monkeypatch.setattr('mmcggm.engine.launch.get_device', lambda: 'cpu')
+    with pytest.raises(ValueError, match=f"'{launcher}' gives each process a GPU.*dist_train.sh"):
+        build_runner(Config(dict(launcher=launcher, work_dir=str(tmp_path))))
+
+
 # Prints, in place of an import of the first argument, what the environment says of waiting.
 AT_IMPORT = """
 import os, runpy, sys
