@@ -29,7 +29,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from mmengine.utils import is_installed
 
-from mmcggm.utils.carried import carried_config, find_config
+from mmcggm.utils.carried import carried_config, find_config, inherited_name
 from mmcggm.utils.spelling import did_you_mean
 
 # As of MMEngine's own libraries: a config inherits `mmcggm::cggm/watch.py` of an installed wheel.
@@ -332,16 +332,22 @@ def _is_dump(tree: ast.Module, used: set[str]) -> bool:
 def _check_bases(path: Path) -> None:
     """Raise a FileNotFoundError if ``path``, or what it inherits, inherits a file that is not there."""
     for base in Config._get_base_files(str(path)):
-        if '::' in base:
-            continue  # of an installed library
+        if '::' in base:  # of an installed library
+            scope, _, name = base.partition('::')
+            if scope == 'mmcggm' and inherited_name(name) != base:
+                raise FileNotFoundError(
+                    f"'{path}' inherits '{base}', a name that MMEngine finds in a wheel alone. This is an "
+                    f"editable installation: inherit '{inherited_name(name)}' instead."
+                )
+            continue
         file = Path(Config._get_cfg_path(base, str(path))[0])
         if not file.is_file():
             name = carried_config(file)
             hint = (
-                f"mmcggm brings one of this name: inherit it from anywhere as 'mmcggm::{name}'."
+                f"mmcggm brings one of this name: inherit it from anywhere as '{inherited_name(name)}'."
                 if name is not None
-                else "What mmcggm brings is inherited from anywhere as 'mmcggm::…', such as "
-                "'mmcggm::_base_/guided/features_classification.py'."
+                else 'What mmcggm brings is inherited from anywhere in this way: '
+                f"'{inherited_name('_base_/guided/features_classification.py')}'."
             )
             raise FileNotFoundError(f"'{path}' inherits '{base}', but there is no file '{file}'. {hint}")
         _check_bases(file)

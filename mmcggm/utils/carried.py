@@ -69,6 +69,15 @@ def _own_configs_like(path: Path, tried: list[Path]) -> list[str]:
     return [*near, *(file for file in found if file not in near)]
 
 
+def inherited_name(name: str) -> str:
+    """Return what a config anywhere writes in ``_base_`` to inherit mmcggm's own ``name``.
+
+    MMEngine finds `mmcggm::` in a wheel's ``.mim`` alone; in a clone it takes the path.
+    """
+    wheel = (PACKAGE / '.mim').is_dir()
+    return f'mmcggm::{name}' if wheel else (carried_folder('configs') / name).as_posix()
+
+
 def carried_config(path: Path) -> str | None:
     """Return the name of mmcggm's own config whose path ``path`` ends with, or None."""
     configs = carried_folder('configs')

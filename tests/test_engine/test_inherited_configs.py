@@ -21,6 +21,7 @@ from mmseg.structures import SegDataSample
 from mmcggm.engine.settings import read_config
 from mmcggm.guided import GuidedModel
 
+CONFIGS = Path(__file__).parents[2] / 'configs'
 THEIR_TRAIN = Path(mmpretrain.__file__).parent / '.mim' / 'tools' / 'train.py'
 CLASSIFIED = "dict(type='mmcggm.ClassificationTask', target='data_samples.gt_label', loss='head.loss_module')"
 SEGMENTED = "dict(type='mmcggm.SegmentationTask', score='PixelAccuracy')"
@@ -159,13 +160,27 @@ def test_a_classifier_of_mmpretrain_trains_balanced(classifier, launcher, tool, 
 @pytest.mark.parametrize(
     ('base', 'hint'),
     [
-        ('./_base_/guided/av_digits.py', "inherit it from anywhere as 'mmcggm::_base_/guided/av_digits.py'"),
-        ('../configs/cggm/watch.py', "inherit it from anywhere as 'mmcggm::cggm/watch.py'"),
-        ('./mine.py', "What mmcggm brings is inherited from anywhere as 'mmcggm::"),
+        ('./_base_/guided/av_digits.py', "inherit it from anywhere as '{own}_base_/guided/av_digits.py'"),
+        ('../configs/cggm/watch.py', "inherit it from anywhere as '{own}cggm/watch.py'"),
+        (
+            './mine.py',
+            "What mmcggm brings is inherited from anywhere in this way: '{own}_base_/guided/features",
+        ),
     ],
 )
 @pytest.mark.parametrize('through', [False, True])
-def test_a_base_that_is_not_there_is_named_with_what_there_is(tmp_path, base, hint, through):
+@pytest.mark.parametrize('installed', ['clone', 'wheel'])
+def test_a_base_that_is_not_there_is_named_with_what_there_is(
+    tmp_path, monkeypatch, base, hint, through, installed
+):
+    """By the name by which MMEngine finds it: that of a wheel is not there in a clone."""
+    own = f'{CONFIGS}/'
+    if installed == 'wheel':
+        own = 'mmcggm::'
+        package = tmp_path / 'package'
+        package.joinpath('.mim').mkdir(parents=True)
+        package.joinpath('.mim', 'configs').symlink_to(CONFIGS)
+        monkeypatch.setattr('mmcggm.utils.carried.PACKAGE', package)
     path = tmp_path / 'own.py'
     path.write_text(f'_base_ = [{base!r}]')
     if through:
@@ -174,4 +189,11 @@ def test_a_base_that_is_not_there_is_named_with_what_there_is(tmp_path, base, hi
     with pytest.raises(FileNotFoundError) as error:
         read_config(path)
     assert str(error.value).startswith(f"'{tmp_path / 'own.py'}' inherits '{base}', but there is no file")
-    assert hint in str(error.value)
+    assert hint.format(own=own) in str(error.value)
+
+
+def test_the_name_of_a_wheels_config_is_refused_in_a_clone_with_the_path(tmp_path):
+    path = tmp_path / 'own.py'
+    path.write_text("_base_ = ['mmcggm::cggm/watch.py']")
+    with pytest.raises(FileNotFoundError, match=f"inherit '{CONFIGS}/cggm/watch.py' instead"):
+        read_config(path)
