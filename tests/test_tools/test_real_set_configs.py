@@ -122,3 +122,16 @@ def test_admission_trains_three_times_as_long_beside_each_modality_alone(name):
         assert run.cfg.model.get('only') == (None if run.method == 'joint' else run.method.split()[0])
         assert [hook.type for hook in run.cfg.custom_hooks] == [hook.type for hook in usual.custom_hooks]
         assert run.cfg.custom_hooks[-1].control
+
+
+@pytest.mark.parametrize('name', ['watch', 'leaves100'])
+def test_a_control_is_measured_as_long_as_it_was_judged_on_splits_of_its_own(name):
+    benchmark = Benchmark(read_config(ROOT / f'configs/benchmark/{name}_control.py', known=KEYS), root=ROOT)
+    admission = Benchmark(read_config(ROOT / f'configs/benchmark/{name}_admission.py', known=KEYS), root=ROOT)
+    epochs = {run.cfg.train_cfg.max_epochs for run in admission.finals()}
+    assert {run.cfg.train_cfg.max_epochs for run in benchmark.finals()} == epochs
+    assert {*admission.methods, 'multi-loss', 'CGGM', 'pretrained finetuned'} < set(benchmark.methods)
+    for run in benchmark.finals():
+        assert {run.cfg[f'{split}_dataloader'].dataset.seed for split in ('train', 'val', 'test')} == {
+            run.seed
+        }
