@@ -3,7 +3,9 @@
 import pickle
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -161,8 +163,10 @@ def config(folder: Path, kind: str) -> Path:
     return path
 
 
-def run(monkeypatch, tool: str, *arguments: object) -> int:
-    monkeypatch.setattr(sys, 'argv', [tool, *map(str, arguments)])
+def run(monkeypatch, tool: str, *arguments: object, options: Sequence[str] = ()) -> int:
+    # MMEngine names what it writes to by the second, and two runs in one second would share it.
+    changes = ['--cfg-options', f'experiment_name={uuid4().hex}', *options]
+    monkeypatch.setattr(sys, 'argv', [tool, *map(str, arguments), *changes])
     return run_script(ROOT / 'tools' / tool)
 
 
@@ -178,8 +182,8 @@ def test_files_train_validate_test_and_resume(kind, tmp_path, monkeypatch, capsy
     if kind not in ('npz', 'dialogues'):  # how it resumes does not depend on the files
         return
     short = tmp_path / 'short'
-    options = ['--cfg-options', 'train_cfg.max_epochs=1', '--work-dir', short]
-    assert run(monkeypatch, 'train.py', path, *options) == 0
+    half = ['train_cfg.max_epochs=1']
+    assert run(monkeypatch, 'train.py', path, '--work-dir', short, options=half) == 0
     shutil.rmtree(tmp_path / 'test')
     assert run(monkeypatch, 'train.py', path, '--work-dir', short, '--resume') == 0
     parts = torch.load(short / 'epoch_2.pth', weights_only=False)['state_dict']
