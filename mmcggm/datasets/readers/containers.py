@@ -121,11 +121,17 @@ def as_values(content: Any, source: Source) -> np.ndarray | list:
 
 
 def row_of(value: Any, source: Source) -> Any:
+    """Return one sample, which may be nested itself, as an array; numbers and text stay as they are."""
     is_nested = isinstance(value, (list, tuple, torch.Tensor, np.ndarray, Mapping))
     return as_values(value, source) if is_nested else value
 
 
 def stacked(rows: Sequence[Any], source: Source) -> np.ndarray | list:
+    """Return samples as an array ``(N, ...)``, or as a list of arrays if their shapes differ.
+
+    Raises:
+        ValueError: If one is nested deeper, or holds neither numbers nor text.
+    """
     if {type(row) for row in rows} <= SCALARS:
         return np.array(rows)  # at once, since lists of numbers are long
     deeper = next((place for place, row in enumerate(rows) if isinstance(row, list)), None)
@@ -160,5 +166,6 @@ def _described(content: Any) -> str:
 
 
 def some_of(names: list[str]) -> str:
+    """Return the first names for a message, and how many more there are."""
     shown = ', '.join(f"'{name}'" for name in names[:SHOWN]) or 'nothing'
     return shown + (f' and {len(names) - SHOWN} more' if len(names) > SHOWN else '')

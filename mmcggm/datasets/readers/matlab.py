@@ -12,6 +12,11 @@ from .h5_files import open_h5, reading, stored
 
 
 def read_matlab(path: Path) -> Mapping[str, Any]:
+    """Return the arrays of a file by name, with a sample's numbers side by side.
+
+    Raises:
+        ValueError: If the file is damaged.
+    """
     from scipy.io import loadmat
 
     try:
