@@ -22,9 +22,10 @@ def test_dropout_is_where_it_belongs():
 
 @pytest.mark.parametrize('norm_first', [True, False])
 @pytest.mark.parametrize('padded', [True, False])
-def test_transformer_is_torchs_on_scaled_tokens_and_positions(norm_first, padded):
+@pytest.mark.parametrize('training', [True, False])
+def test_transformer_is_torchs_on_scaled_tokens_and_positions(norm_first, padded, training):
     torch.manual_seed(0)
-    ours = SequenceTransformer(8, 3, num_heads=2, norm_first=norm_first).eval()
+    ours = SequenceTransformer(8, 3, num_heads=2, norm_first=norm_first).train(training)
     layer = nn.TransformerEncoderLayer(8, 2, 32, 0.0, batch_first=True, norm_first=norm_first)
     norm = nn.LayerNorm(8) if norm_first else None
     theirs = nn.TransformerEncoder(layer, 3, norm, enable_nested_tensor=False).eval()

@@ -88,7 +88,16 @@ class TransformerLayer(nn.Module):
         return self.norm2(tokens + self.dropout(self.feed_forward(tokens)))
 
     def _attend(self, tokens: Tensor, source: Tensor, padding: Tensor | None) -> Tensor:
-        seen, _ = self.attention(tokens, source, source, key_padding_mask=padding, need_weights=False)
+        # On a CPU PyTorch's fused attention has no dropout; its substitute looks for rows without a token.
+        explicit = self.training and padding is None and tokens.device.type == 'cpu'
+        seen, _ = self.attention(
+            tokens,
+            source,
+            source,
+            key_padding_mask=padding,
+            need_weights=explicit,
+            average_attn_weights=False,
+        )
         return self.dropout(seen)
 
 
