@@ -25,62 +25,16 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmcggm.benchmark.measure import time_in_turns
+from mmcggm.benchmark.monai_cache import cached_volumes, cases_in_both, cropped
 from mmcggm.datasets import BraTSDataset
-from mmcggm.datasets.brats.cases import MODALITIES, SourceCase, find_cases
+from mmcggm.datasets.brats.cases import SourceCase
 from mmcggm.datasets.transforms import LoadBraTSPatch
-from mmcggm.utils import import_optional
 from mmcggm.utils.measured import add_json_argument, give
 from mmcggm.utils.run_tool import run_tool
 
-KEYS = ('img', 'gt_seg_map')
 CONFIG = Path(__file__).parents[2] / 'configs' / '_base_' / 'datasets' / 'brats3d.py'
 STEPS = Config.fromfile(CONFIG).augmentation.steps
 PIPELINE = [dict(type='MonaiTransforms', steps=STEPS), dict(type='PackMultimodalInputs')]
-
-
-def cached_by_monai(cases: Sequence[SourceCase]) -> list[dict]:
-    """Return what MONAI's cache holds of each case: volumes, and where the tumour and the rest are."""
-    monai = import_optional('monai.transforms', extra='dev')
-    load = monai.Compose(
-        [
-            monai.LoadImaged(KEYS, image_only=True, ensure_channel_first=True),
-            monai.NormalizeIntensityd('img', nonzero=True, channel_wise=True),
-            monai.CropForegroundd(KEYS, source_key='img', allow_smaller=True),
-            monai.FgBgToIndicesd('gt_seg_map'),
-        ]
-    )
-    return [
-        load(dict(img=[str(case.files[name]) for name in MODALITIES], gt_seg_map=str(case.files['seg'])))
-        for case in cases
-    ]
-
-
-def monai_dataset(cached: list[dict], size: int, copy_cache: bool) -> Sequence:
-    """Return MONAI's data set of patches with transforms that equal ours."""
-    monai = import_optional('monai.transforms', extra='dev')
-    crop = [
-        monai.RandCropByPosNegLabeld(
-            KEYS,
-            label_key='gt_seg_map',
-            spatial_size=(size,) * 3,
-            pos=2,
-            neg=1,
-            fg_indices_key='gt_seg_map_fg_indices',
-            bg_indices_key='gt_seg_map_bg_indices',
-            allow_smaller=True,
-        ),
-        monai.SpatialPadd(KEYS, (size,) * 3),
-    ]
-    augment = [
-        getattr(monai, step['type'])(**{key: value for key, value in step.items() if key != 'type'})
-        for step in STEPS
-    ]
-    return import_optional('monai.data', extra='dev').CacheDataset(
-        cached,
-        [*crop, *augment, monai.ToTensord(KEYS, track_meta=False)],
-        progress=False,
-        copy_cache=copy_cache,
-    )
 
 
 def by_turns(read: Callable[[int], object], indices: Sequence[int]) -> Callable[[], object]:
@@ -94,13 +48,14 @@ def measure(store: Path, cases: Sequence[SourceCase], cached: list[dict], size: 
     load = LoadBraTSPatch((size,) * 3)
     ours = BraTSDataset(str(store), split='all', sample='patch', pipeline=[load, *PIPELINE])
     index_of = {ours.get_data_info(index)['case']: index for index in range(len(ours))}
+    crop = ((size,) * 3, 0.67, STEPS)
     indices, places = [index_of[case.case] for case in cases], range(len(cases))
     times = time_in_turns(
         dict(
             ours=by_turns(ours.__getitem__, indices),
             ours_read=by_turns(lambda index: load(ours.get_data_info(index)), indices),
-            monai=by_turns(monai_dataset(cached, size, True).__getitem__, places),
-            monai_without_copies=by_turns(monai_dataset(cached, size, False).__getitem__, places),
+            monai=by_turns(cropped(cached, *crop).__getitem__, places),
+            monai_without_copies=by_turns(cropped(cached, *crop, copy_cache=False).__getitem__, places),
         ),
         torch.device('cpu'),
         repeats,
@@ -129,11 +84,8 @@ def main() -> None:
 
     init_default_scope('mmcggm')
     torch.set_num_threads(1)
-    held = {item['case'] for item in BraTSDataset(str(args.store), split='all', sample='patch')}
-    cases = [case for case in find_cases(args.source).cases if case.case in held][: args.cases]
-    if not cases:
-        parser.error(f'no case with a segmentation is in both {args.source} and {args.store}')
-    cached = cached_by_monai(cases)
+    cases = cases_in_both(args.source, args.store, args.cases)
+    cached = cached_volumes(cases)
     figures = dict(
         cases=[case.case for case in cases],
         repeats=args.repeats,

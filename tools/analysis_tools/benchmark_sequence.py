@@ -16,11 +16,9 @@ All data is synthetic: random numbers in the shapes of CMU-MOSI.
 """
 
 import argparse
-import gc
 import pickle
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,6 +31,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
+from mmcggm.benchmark.measure import time_in_turns
 from mmcggm.datasets.sentiment.converter import convert_pickle
 from mmcggm.models.encoders.sequence import sinusoidal_positions
 from mmcggm.registry import MODELS
@@ -142,29 +141,12 @@ def steps(cfg: Config, data: dict) -> dict[str, Callable[[], None]]:
     return dict(plain=step_plain, ours=lambda: ours.train_step(data, wrapper))
 
 
-def time_in_turns(contenders: dict[str, Callable[[], None]], iters: int) -> dict[str, list[float]]:
-    """Return the times of ``iters`` calls of each contender, in seconds of the process."""
-    times: dict[str, list[float]] = {name: [] for name in contenders}
-    gc.collect()
-    gc.disable()
-    try:
-        for turn in range(-2, iters):  # two turns warm up
-            for name in list(contenders)[:: 1 if turn % 2 else -1]:
-                start = time.process_time()
-                contenders[name]()
-                if turn >= 0:
-                    times[name].append(time.process_time() - start)
-            gc.collect()
-    finally:
-        gc.enable()
-    return times
-
-
 def step_times(cfg: Config, batch_size: int, iters: int) -> dict:
     """Return the figures of training steps."""
     figures = {}
     for name, padded in (('masked', True), ('unmasked', False)):
-        times = time_in_turns(steps(cfg, random_batch(cfg, batch_size, padded)), iters)
+        contenders = steps(cfg, random_batch(cfg, batch_size, padded))
+        times = time_in_turns(contenders, torch.device('cpu'), iters)
         ratios = [ours / plain for ours, plain in zip(times['ours'], times['plain'], strict=True)]
         figures[name] = dict(
             median_ms={contender: 1e3 * statistics.median(values) for contender, values in times.items()},
