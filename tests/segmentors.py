@@ -21,12 +21,12 @@ def build(config) -> torch.nn.Module:
         return MODELS.build(config)
 
 
-def small_unet(modalities=('flair', 't1ce', 't1', 't2'), guided: bool = True):
-    """The model of ``cggm/brats_unet.py`` with few channels and any modalities."""
+def small_unet(modalities=('flair', 't1ce', 't1', 't2'), guided: bool = True, **encoder):
+    """The model of ``cggm/brats_unet.py`` with few channels, any modalities and settings of the encoders."""
     cfg = Config.fromfile(CONFIGS / 'cggm' / 'brats_unet.py').model
     cfg.encoders = {modality: f'backbone.encoders.{modality}' for modality in modalities}
     cfg.model.backbone.modalities = modalities
-    cfg.model.backbone.encoder.channels = SMALL
+    cfg.model.backbone.encoder.update(channels=SMALL, **encoder)
     cfg.model.backbone.fusion.in_channels = cfg.model.backbone.fusion.out_channels = SMALL
     cfg.model.decode_head.in_channels = SMALL
     cfg.guide.head.update(in_channels=SMALL[1:], in_index=[1, 2], channels=SMALL[0])

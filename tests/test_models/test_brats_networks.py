@@ -43,6 +43,17 @@ def test_encoders_see_their_own_modality_alone():
     )
 
 
+def test_a_stem_with_a_stride_halves_the_levels_and_keeps_the_size_of_the_prediction():
+    model = small_unet(guided=False, stem_stride=2)
+    inputs, samples = slices(model.backbone.encoders)
+    levels = model.backbone.encoders['flair'](inputs['flair'])
+    assert [level.shape for level in levels] == [(2, c, 8 // 2**i, 8 // 2**i) for i, c in enumerate(SMALL)]
+    model.parse_losses(model(inputs, samples, mode='loss'))[0].backward()
+    assert all(p.grad is not None for p in model.parameters())
+    volumes = {modality: torch.randn(1, 5, 16, 16) for modality in inputs}
+    assert model.eval().volume_logits(volumes).shape == (4, 5, 16, 16)
+
+
 def test_volumes_are_predicted_as_their_slices_and_put_back_in_place():
     model = small_unet(guided=False).eval()
     inputs, samples = volume(model.backbone.encoders, shape=(5, 16, 16), box=((1, 5), (2, 14), (3, 17)))
@@ -83,9 +94,12 @@ def test_unequal_samples_are_named():
         preprocess(dict(inputs=dict(a=[torch.ones(1, 2, 2), torch.ones(1, 2, 3)])), True)
 
 
-def test_indivisible_sizes_are_refused():
-    with pytest.raises(ValueError, match='divisible by 4'):
-        UNetEncoder(channels=SMALL)(torch.randn(1, 1, 16, 18))
+@pytest.mark.parametrize(('stem_stride', 'factor'), [(1, 4), (2, 8)])
+def test_indivisible_sizes_are_refused(stem_stride, factor):
+    encoder = UNetEncoder(channels=SMALL, stem_stride=stem_stride)
+    assert encoder(torch.randn(1, 1, 16, 16 + factor))[-1].shape[-1] == 16 // factor + 1
+    with pytest.raises(ValueError, match=f'divisible by {factor}'):
+        encoder(torch.randn(1, 1, 16, 16 + factor // 2))
 
 
 def test_missing_modality_is_named():

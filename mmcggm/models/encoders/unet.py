@@ -16,6 +16,8 @@ class UNetEncoder(BaseModule):
     Args:
         in_channels: Channels of the input.
         channels: Channels of each stage, from the finest on.
+        stem_stride: Stride of the first convolution. With 2 no stage works on all pixels, which takes about a
+            third of the time, and a decoder's logits are interpolated to the pixels.
         norm_cfg: Normalisation layer.
         act_cfg: Activation layer.
         with_cp: Whether stages are recomputed in backward to save memory.
@@ -26,32 +28,37 @@ class UNetEncoder(BaseModule):
         self,
         in_channels: int = 1,
         channels: tuple[int, ...] = (32, 64, 128, 256, 512),
+        stem_stride: int = 1,
         norm_cfg: dict = dict(type='IN', affine=True),
         act_cfg: dict = dict(type='LeakyReLU', negative_slope=0.01, inplace=True),
         with_cp: bool = False,
         init_cfg: dict | None = dict(type='Kaiming', layer='Conv2d', a=0.01),
     ) -> None:
         super().__init__(init_cfg)
+        strides = (stem_stride, *[1] * (len(channels) - 1))
         self.stages = nn.ModuleList(
-            BasicConvBlock(c_in, c_out, with_cp=with_cp, norm_cfg=norm_cfg, act_cfg=act_cfg)
-            for c_in, c_out in zip((in_channels, *channels[:-1]), channels, strict=True)
+            BasicConvBlock(c_in, c_out, stride=stride, with_cp=with_cp, norm_cfg=norm_cfg, act_cfg=act_cfg)
+            for c_in, c_out, stride in zip((in_channels, *channels[:-1]), channels, strides, strict=True)
         )
         self.pool = nn.MaxPool2d(2)
+        self.factor = stem_stride * 2 ** (len(channels) - 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Return the stages' feature maps, level ``l`` at ``(N, channels[l], H / 2^l, W / 2^l)``.
+        """Return the stages' feature maps, level ``l`` at ``(N, channels[l], H / s, W / s)``.
+
+        ``s`` is ``stem_stride * 2^l``.
 
         Args:
             x: Images ``(N, in_channels, H, W)``.
 
         Raises:
-            ValueError: If H or W is not divisible by ``2^(stages - 1)``.
+            ValueError: If H or W is not divisible by ``stem_stride * 2^(stages - 1)``.
         """
-        factor = 2 ** (len(self.stages) - 1)
-        if x.shape[-2] % factor or x.shape[-1] % factor:
+        if x.shape[-2] % self.factor or x.shape[-1] % self.factor:
             raise ValueError(
-                f'UNetEncoder with {len(self.stages)} stages needs height and width divisible by {factor}, '
-                f'got {tuple(x.shape[-2:])}: crop or pad in the pipeline (`size_divisor={factor}`).'
+                f'UNetEncoder with {len(self.stages)} stages and its `stem_stride` needs height and width '
+                f'divisible by {self.factor}, got {tuple(x.shape[-2:])}: crop or pad in the pipeline '
+                f'(`size_divisor={self.factor}`).'
             )
         features = [self.stages[0](x)]
         for stage in self.stages[1:]:
