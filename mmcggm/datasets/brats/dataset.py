@@ -11,6 +11,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
 from mmcggm.registry import DATASETS
+from mmcggm.utils.sizes import is_count
 
 from .cases import MODALITIES
 from .label_conventions import TUMOUR
@@ -83,9 +84,10 @@ class BraTSDataset(BaseDataset):
                 f'`background` is {background}; it must not be negative, and needs '
                 f"sample='tumour_slices', not '{sample}'."
             )
-        if patches < 1 or (patches != 1 and sample != 'patch'):
+        if not is_count(patches) or (patches != 1 and sample != 'patch'):
             raise ValueError(
-                f"`patches` is {patches}; it must be positive, and needs sample='patch', not '{sample}'."
+                f'`patches` is {patches}; it must be an integer of at least 1, and needs '
+                f"sample='patch', not '{sample}'."
             )
         self.modalities = tuple(modalities)
         self.splits_file = splits_file
