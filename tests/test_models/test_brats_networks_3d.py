@@ -101,7 +101,21 @@ def test_a_loss_that_monai_lacks_and_weights_of_voxels_are_refused():
     with pytest.raises(ValueError, match=r"monai\.losses has no 'DiceCE'.*'DiceCELoss'"):
         MonaiLoss('DiceCE')
     with pytest.raises(ValueError, match=r'takes no weights of voxels'):
-        MonaiLoss('DiceLoss')(torch.zeros(1, 2, 2, 2), torch.zeros(1, 2, 2), weight=torch.ones(1, 2, 2))
+        MonaiLoss('DiceLoss', softmax=True)(
+            torch.zeros(1, 2, 2, 2), torch.zeros(1, 2, 2), weight=torch.ones(1, 2, 2)
+        )
+
+
+@pytest.mark.parametrize('name', ['DiceLoss', 'DiceCELoss', 'GeneralizedDiceLoss', 'TverskyLoss'])
+def test_a_loss_that_would_take_logits_for_probabilities_is_refused(name):
+    with pytest.raises(ValueError, match=rf'`loss_decode`: {name} would take the logits.*`softmax=True`'):
+        MonaiLoss(name, to_onehot_y=True)
+    logits, labels = torch.zeros(1, 2, 4, 4), torch.zeros(1, 4, 4, dtype=torch.long)
+    with pytest.raises(
+        ValueError, match=rf'`loss_decode`: {name} compares the 2 channels.*`to_onehot_y=True`'
+    ):
+        MonaiLoss(name, softmax=True)(logits, labels)
+    assert MonaiLoss(name, sigmoid=True)(logits[:, :1], labels).isfinite()  # of one channel
 
 
 @pytest.mark.parametrize('shape', [(5, 8, 13), (11, 9, 20), (3, 4, 5)])
