@@ -219,12 +219,18 @@ def _note_unexplained(result: Found, unexplained: list[Path]) -> None:
         result.notes.append(
             f'{len(unlabelled)} of {len(result.cases)} cases have no segmentation, e.g. {min(unlabelled)}.'
         )
+    folders = defaultdict(set)
+    for case in result.cases:
+        for file in case.files.values():
+            folders[file.parent].add(case.case)
     for path in unexplained:
         stem = ENDING.sub('', path.name)
         owner = max((case for case in unlabelled if stem.startswith(case)), key=len, default=None)
+        if owner is None and len(folders[path.parent]) == 1:  # named otherwise, in the folder of a case
+            owner = next((case for case in folders[path.parent] if case in unlabelled), None)
         if owner is None:
             continue
-        rest = stem[len(owner) :]
+        rest = stem.removeprefix(owner)
         if not rest or (MAYBE_LABELS.search(rest) and 'brain' not in rest.lower()):
             expected = NAMINGS[unlabelled[owner].naming].file_name(owner, 'seg')
             result.notes.append(
