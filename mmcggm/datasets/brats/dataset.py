@@ -48,6 +48,9 @@ class BraTSDataset(BaseDataset):
         splits_file: A file to take instead of the store's ``splits.json``, such as that of a fold.
         **kwargs: Of :class:`mmengine.dataset.BaseDataset`.
 
+    Attributes:
+        cases (dict[str, bool]): Of each case of its splits, by id, whether it has a segmentation.
+
     Raises:
         FileNotFoundError: If the store, its ``splits.json`` or a case in it is missing.
         ValueError: If an argument or ``splits.json`` does not fit the store.
@@ -110,6 +113,7 @@ class BraTSDataset(BaseDataset):
         path = self._splits_path
         splits = read_splits(path)
         cases = [(self._open(case, split), split) for split in self.splits for case in splits[split]]
+        self.cases = {stored.case: stored.has_seg for stored, _ in cases}
         self._follow_labels([stored for stored, _ in cases])
         self._report_missing([stored for stored, _ in cases])
         items = [item for stored, split in cases for item in self._items(stored, split)]
@@ -202,11 +206,17 @@ class BraTSDataset(BaseDataset):
         """Say how many cases lack which sequences."""
         lacking = [[m for m, there in stored.holds(self.modalities).items() if not there] for stored in cases]
         counts = [(m, sum(m in own for own in lacking)) for m in self.modalities]
+        nowhere = [modality for modality, count in counts if count == len(cases)]
+        advice = (
+            f' None has {", ".join(nowhere)}, so nothing is learned of it here: unless the network knows it '
+            "from elsewhere, leave it out of `modalities` and of the model's encoders."
+        )
         if any(lacking):
             print_log(
                 f'{sum(map(bool, lacking))} of {len(cases)} cases in {self.data_root} lack sequences ('
                 + ', '.join(f'{modality}: {count}' for modality, count in counts if count)
-                + '), which are absent in training and prediction.',
+                + '), which are absent in training and prediction.'
+                + (advice if nowhere else ''),
                 'current',
                 logging.WARNING,
             )
