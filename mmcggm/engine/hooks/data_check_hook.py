@@ -12,12 +12,14 @@ from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from torch import nn
 from torch.utils.data import DataLoader
 
 from mmcggm.datasets import BraTSDataset
 from mmcggm.datasets.brats.splits import UNLABELLED
+from mmcggm.datasets.transforms import LoadBraTSVolume
 from mmcggm.evaluation import BraTSMetric, SliceDiceMetric, SmallRegionThreshold
-from mmcggm.models import MultimodalSegmentor
+from mmcggm.models import MultimodalSegmentor, UNetEncoder
 from mmcggm.registry import HOOKS
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -34,7 +36,7 @@ class DataCheckHook(Hook):
     data set's ``metainfo``. In training, no group of samples, such as a subject, may be in training and
     validation data, nor a row of one file or a brain tumour case, if the splits are named differently; and
     splits that are drawn by fractions must be drawn alike for all three loaders. Brain tumour cases that are
-    scored must have segmentations.
+    scored must have segmentations, and their volumes be padded to what the encoders of a 2D U-Net can take.
 
     A loss of regions needs a segmentor that makes labels of them.
 
@@ -52,6 +54,7 @@ class DataCheckHook(Hook):
             _check_rows(train, val)
             _check_cases(train, val)
             _check_scored(val, runner.val_evaluator, 'val_dataloader')
+            _check_padding(runner.model, val, 'val_dataloader')
             shared: set[str] = getattr(train, 'group_names', set()) & getattr(val, 'group_names', set())
             if shared:
                 raise ValueError(
@@ -139,6 +142,19 @@ def _check_scored(dataset: Any, evaluator: Evaluator, key: str) -> None:
                 f"of `{key}` could score them, such as '{unlabelled[0]}': name other splits than "
                 f"{list(part.splits)}, such as split=['train', 'val', 'test']. To segment them alone, use "
                 '`mmcggm test --format-only --out DIR`.'
+            )
+
+
+def _check_padding(model: nn.Module, dataset: Any, key: str) -> None:
+    """Raise a ValueError if volumes are not padded to what encoders of slices can take."""
+    factors = {module.factor for module in model.modules() if isinstance(module, UNetEncoder)}
+    steps = [step for part in _brats(dataset) for step in part.pipeline.transforms]
+    for factor, step in product(factors, steps):
+        if isinstance(step, LoadBraTSVolume) and step.size_divisor % factor:
+            raise ValueError(
+                f'`size_divisor` of LoadBraTSVolume in `{key}` is {step.size_divisor}, but the encoders '
+                f'of the model need a multiple of {factor}: set `size_divisor={factor}`, also in '
+                '`test_dataloader`.'
             )
 
 

@@ -37,6 +37,7 @@ class UNetEncoder(BaseModule):
             for c_in, c_out in zip((in_channels, *channels[:-1]), channels, strict=True)
         )
         self.pool = nn.MaxPool2d(2)
+        self.factor = 2 ** (len(channels) - 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return the stages' feature maps, level ``l`` at ``(N, channels[l], H / 2^l, W / 2^l)``.
@@ -47,11 +48,11 @@ class UNetEncoder(BaseModule):
         Raises:
             ValueError: If H or W is not divisible by ``2^(stages - 1)``.
         """
-        factor = 2 ** (len(self.stages) - 1)
-        if x.shape[-2] % factor or x.shape[-1] % factor:
+        if x.shape[-2] % self.factor or x.shape[-1] % self.factor:
             raise ValueError(
-                f'UNetEncoder with {len(self.stages)} stages needs height and width divisible by {factor}, '
-                f'got {tuple(x.shape[-2:])}: crop or pad in the pipeline (`size_divisor={factor}`).'
+                f'UNetEncoder with {len(self.stages)} stages needs height and width divisible by '
+                f'{self.factor}, got {tuple(x.shape[-2:])}: crop or pad in the pipeline '
+                f'(`size_divisor={self.factor}`).'
             )
         features = [self.stages[0](x)]
         for stage in self.stages[1:]:

@@ -1,4 +1,5 @@
 import shutil
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,6 +10,7 @@ from mmcggm.datasets import BraTSDataset
 from mmcggm.datasets.brats.label_conventions import CONVENTIONS
 from mmcggm.engine import DataCheckHook
 from mmcggm.evaluation import BraTSMetric
+from mmcggm.registry import TRANSFORMS
 from tests.segmentors import small_unet
 
 
@@ -114,6 +116,18 @@ def test_cases_that_cannot_be_scored_are_named_before_any_is_predicted(brats_sto
         ValueError, match=rf"`{key}_dataloader` could score.*'BraTS-GLI-00004-000'.*--format-only"
     ):
         getattr(DataCheckHook(), f'before_{moment}')(runner)
+
+
+def test_volumes_that_are_not_padded_for_the_network_are_named_before_training(brats_store):
+    runner = runner_of(small_unet(), {})  # of three stages
+    for divisor in (4, 8, 6):
+        step = TRANSFORMS.build(dict(type='LoadBraTSVolume', size_divisor=divisor))
+        dataset = BraTSDataset(str(brats_store), split='val', sample='volume', pipeline=[step])
+        runner.val_dataloader = SimpleNamespace(dataset=dataset)
+        with (
+            nullcontext() if divisor % 4 == 0 else pytest.raises(ValueError, match=r'is 6, .* multiple of 4')
+        ):
+            DataCheckHook().before_train(runner)
 
 
 @pytest.mark.parametrize('key', ['val_dataloader', 'test_dataloader'])
