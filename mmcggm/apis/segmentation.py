@@ -163,9 +163,10 @@ class SegmentationInferencer:
             :mod:`mmcggm.datasets.brats.label_conventions`. Default: found from all segmentations in the
             source; without any, from the names of the files and the classes of the model.
         out_labels: Name of the convention in which segmentations are written. Default: as the cases.
-        allow_missing: Whether a case may lack sequences. In a :class:`~mmcggm.guided.GuidedModel` a missing
-            sequence is zero where it enters fusion, as in training. Other models get an input of 0
-            everywhere, which is both the mean of the brain and the background.
+        allow_missing: Whether a case may lack sequences that the model takes. In a
+            :class:`~mmcggm.guided.GuidedModel` a missing sequence is zero where it enters fusion,
+            as in training. Other models get an input of 0 everywhere, which is both the mean of the
+            brain and the background.
         batch_size: How many slices, or patches of a volume, go through the network at once. Default: as the
             config says.
         options: Overrides of the config's settings.
@@ -213,6 +214,12 @@ class SegmentationInferencer:
                 f'{data.get("type")}: only models of BraTS segment volumes.'
             )
         self.modalities = tuple(data.get('modalities') or MODALITIES)
+        unknown = [modality for modality in self.modalities if modality not in MODALITIES]
+        if unknown:
+            raise ValueError(
+                f'`test_dataloader.dataset.modalities` names {unknown}; cases in files have '
+                f'{list(MODALITIES)}.'
+            )
         with in_scope(self.model.cfg):
             self._pipeline = Compose([TRANSFORMS.build(step) for step in data['pipeline']])
         if allow_missing and isinstance(self.model, GuidedModel):
@@ -283,7 +290,7 @@ class SegmentationInferencer:
             if isinstance(item, Mapping):
                 arrays.append(item)
                 continue
-            part = find_cases(item, self.allow_missing)
+            part = find_cases(item, self.allow_missing, self.modalities)
             held = {*(case.case for case in found.cases), *found.bad}
             twice = sorted(held & {*(case.case for case in part.cases), *part.bad})
             if twice:
@@ -337,8 +344,6 @@ class SegmentationInferencer:
             prepared = CaseInMemory(job.case, reading(job.source, job.convention), job.convention)
         except MemoryError:
             raise CaseError('it needs more memory than there is') from None
-        if not any(prepared.holds(self.modalities).values()):
-            raise CaseError(f'lacks all that the model takes: {", ".join(self.modalities)}')
         item = dict(
             case=job.case,
             prepared_case=prepared,
@@ -372,7 +377,7 @@ class SegmentationInferencer:
         )
 
     def _notes(self, prepared: CaseInMemory) -> Iterator[str]:
-        missing = [modality for modality, there in prepared.holds(MODALITIES).items() if not there]
+        missing = [modality for modality, there in prepared.holds(self.modalities).items() if not there]
         if missing and isinstance(self.model, GuidedModel):
             yield (
                 f'{", ".join(missing)} is missing and counts as absent: its representation is zero, which a '
@@ -413,9 +418,9 @@ class SegmentationInferencer:
         names = [check_case_id(str(item.get('case', f'case_{index}'))) for index, item in enumerate(arrays)]
         self._check_scheme('the arrays', convention)
         for name, item in zip(names, arrays, strict=True):
-            missing = [modality for modality in MODALITIES if modality not in item]
+            missing = [modality for modality in self.modalities if modality not in item]
             unknown = sorted(set(item) - {*MODALITIES, 'affine', 'case', 'seg'})
-            if unknown or len(missing) == len(MODALITIES) or (missing and not self.allow_missing):
+            if unknown or len(missing) == len(self.modalities) or (missing and not self.allow_missing):
                 wrong = f'holds {unknown}' if unknown else f'lacks {missing}'
                 raise CaseError(f'{name} {wrong}; arrays are named {list(MODALITIES)}')
             if 'affine' not in item:

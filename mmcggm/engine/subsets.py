@@ -23,7 +23,9 @@ class SubsetTestLoop(TestLoop):
 
     ``test_cfg = dict(type='SubsetTestLoop')``. The metrics of all modalities together keep their names;
     ``{metric}/{a+b}`` is the metric with modalities ``a`` and ``b`` alone, and ``{metric}/subsets`` the mean
-    over all subsets. What is refused is what :func:`evaluate_subsets` refuses.
+    over all subsets. All modalities together are tested last, so that files that an evaluator writes in each
+    test, such as segmentations, are of them in the end. What is refused is what :func:`evaluate_subsets`
+    refuses.
     """
 
     def run(self) -> dict[str, float]:
@@ -41,7 +43,8 @@ def evaluate_subsets(runner: Runner, metrics: Sequence[str] = ()) -> Results:
     """Test the runner's model with each of the ``2^M − 1`` subsets of its modalities, the largest first.
 
     The representations of the others are zero on their way into fusion, which is what
-    :class:`~mmcggm.balancers.methods.modality_dropout.ModalityDropout` trains for.
+    :class:`~mmcggm.balancers.methods.modality_dropout.ModalityDropout` trains for. All modalities together
+    are tested last, so that what evaluators write in each test is of them in the end.
 
     Args:
         runner: Its ``load_from`` is the checkpoint.
@@ -59,7 +62,7 @@ def evaluate_subsets(runner: Runner, metrics: Sequence[str] = ()) -> Results:
 
 
 def _test_each(model: Any, test: Callable[[], dict[str, Any]], metrics: Sequence[str] = ()) -> Results:
-    """Return what ``test`` gives while the model gets each subset, the largest first."""
+    """Return what ``test`` gives while the model gets each subset, first of the largest, tested last."""
     model = model.module if is_model_wrapper(model) else model
     if not isinstance(model, GuidedModel):
         raise ValueError(
@@ -69,8 +72,9 @@ def _test_each(model: Any, test: Callable[[], dict[str, Any]], metrics: Sequence
     if model.only is not None:
         raise ValueError(f"`model.only` is '{model.only}', so nothing else reaches fusion: take it out.")
     count = len(model.modalities)
-    results = {}
-    for chosen in sorted(coalitions(count)[1:], key=len, reverse=True):
+    complete, *parts = sorted(coalitions(count)[1:], key=len, reverse=True)
+    results: Results = {}
+    for chosen in (*parts, complete):
         subset = tuple(model.modalities[index] for index in sorted(chosen))
         print_log(f'Testing with {", ".join(subset)}.', 'current')
         with model.changing(masking(chosen, count)):
@@ -80,7 +84,7 @@ def _test_each(model: Any, test: Callable[[], dict[str, Any]], metrics: Sequence
             raise ValueError(
                 f'The test evaluator gives no {lacking or "numbers"}; it gives {list(results[subset])}.'
             )
-    return results
+    return {subset: results.pop(subset)} | results
 
 
 def _numbers(metrics: dict[str, Any]) -> dict[str, float]:

@@ -14,6 +14,8 @@ from mmcggm.registry import MODELS
 from mmcggm.utils import import_optional
 from mmcggm.utils.spelling import did_you_mean
 
+ACTIVATIONS = ('softmax', 'sigmoid', 'other_act')  # settings of MONAI's losses that make probabilities
+
 
 @MODELS.register_module()
 class MonaiLoss(nn.Module):
@@ -41,7 +43,8 @@ class MonaiLoss(nn.Module):
 
     Raises:
         ImportError: If MONAI is not installed.
-        ValueError: If MONAI has no such loss, or regions have a loss of labels.
+        ValueError: If MONAI has no such loss, regions have a loss of labels, or a loss of labels has no
+            activation, so that it would take logits for probabilities.
     """
 
     def __init__(
@@ -62,11 +65,18 @@ class MonaiLoss(nn.Module):
             )
         if isinstance(settings.get('weight'), (list, tuple)):
             settings['weight'] = torch.tensor(settings['weight'])
+        known = inspect.signature(kind).parameters
         self.region_map = None if regions is None else RegionMap(regions, 'loss_decode.regions')
         if self.region_map is not None:
             _check_overlap(name, settings)
-            if 'sigmoid' in inspect.signature(kind).parameters:
+            if 'sigmoid' in known:
                 settings['sigmoid'] = True
+        elif 'softmax' in known and not any(map(settings.get, ACTIVATIONS)):
+            raise ValueError(
+                f'`loss_decode`: {name} would take the logits for probabilities: set `softmax=True`, and '
+                '`to_onehot_y=True`. Of a head with one channel it is `sigmoid=True`.'
+            )
+        self.compares_masks = 'to_onehot_y' in known and not settings.get('to_onehot_y')
         self.criterion = kind(**settings)
         # MONAI's losses with a cross-entropy take its binary form of a single channel alone.
         excluding = any(isinstance(module, nn.CrossEntropyLoss) for module in self.criterion.modules())
@@ -91,7 +101,8 @@ class MonaiLoss(nn.Module):
             ignore_index: Of a decode head; no label may have it.
 
         Raises:
-            ValueError: If there are weights of voxels, or other than a channel a region.
+            ValueError: If there are weights of voxels, or labels that are not made masks, or other than a
+                channel a region.
         """
         if weight is not None:
             raise ValueError(
@@ -99,6 +110,11 @@ class MonaiLoss(nn.Module):
                 '`decode_head.sampler`.'
             )
         if self.region_map is None:
+            if self.compares_masks and pred.shape[1] > 1:
+                raise ValueError(
+                    f'`loss_decode`: {type(self.criterion).__name__} compares the {pred.shape[1]} channels '
+                    'of the prediction with masks, not with labels: set `to_onehot_y=True`.'
+                )
             return self.loss_weight * self.criterion(pred, target.unsqueeze(1))
         if pred.shape[1] != len(self.region_map):
             raise ValueError(

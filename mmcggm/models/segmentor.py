@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mmcggm.evaluation import PostProcessing
 from mmcggm.registry import MODELS, POST_PROCESSING
+from mmcggm.utils.sizes import is_count
 from mmcggm.utils.spelling import did_you_mean
 
 from .outputs import RegionOutputs, outputs_of
@@ -31,7 +32,7 @@ class MultimodalSegmentor(EncoderDecoder):
     volumes ``{modality: (N, C, D, H, W)}`` slice by slice. The losses of the decode head say whether its
     channels are labels or regions, from which labels follow, see :mod:`mmcggm.models.outputs`.
 
-    ``test_cfg`` takes, beside mmseg's settings of slices, what holds for volumes:
+    ``test_cfg`` takes ``mode='whole'``, since slices go through the network whole, and for volumes:
 
     - ``slices_per_pass``, the number of slices in one forward pass (default 16);
     - ``flip_axes``, along which of the axes (D, H, W) = (0, 1, 2), of a network of slices 1 and 2, volumes
@@ -51,11 +52,13 @@ class MultimodalSegmentor(EncoderDecoder):
 
     Raises:
         ValueError: If the losses of the decode head do not agree on what its channels mean, or ``test_cfg``
-            has a setting that is not there, axes that cannot be flipped, or corrections of other labels.
+            has a setting that is not there or of another kind, axes that cannot be flipped, or corrections of
+            other labels.
     """
 
+    mode = 'whole'
     per_pass = 'slices_per_pass'
-    settings: tuple[str, ...] = ('mode', 'crop_size', 'stride', 'slices_per_pass', *OF_VOLUMES)
+    settings: tuple[str, ...] = ('mode', 'slices_per_pass', *OF_VOLUMES)
     mirrored: tuple[int, ...] = (1, 2)
 
     def __init__(self, *args, **kwargs) -> None:
@@ -68,9 +71,13 @@ class MultimodalSegmentor(EncoderDecoder):
                     f"`test_cfg` of a {type(self).__name__} has no setting '{name}'."
                     f'{did_you_mean(name, self.settings)} It takes {", ".join(self.settings)}.'
                 )
+        self._check_passes()
         self.flips()  # refuses what cannot be flipped
         self.post_processing: list[PostProcessing] = []
-        for place, step in enumerate((self.test_cfg or {}).get('post_processing') or ()):
+        steps = (self.test_cfg or {}).get('post_processing') or ()
+        if not isinstance(steps, (list, tuple)):
+            raise ValueError(f'`test_cfg.post_processing` must be a list of corrections, got {steps!r}.')
+        for place, step in enumerate(steps):
             key = f'test_cfg.post_processing[{place}]'
             built = POST_PROCESSING.build(step, key=key, kind=PostProcessing)
             if built.region_map.labels > self.outputs.labels:
@@ -92,13 +99,51 @@ class MultimodalSegmentor(EncoderDecoder):
             ValueError: If an axis cannot be flipped, or comes twice.
         """
         axes = (self.test_cfg or {}).get('flip_axes', ())
-        listed = isinstance(axes, (list, tuple))
+        listed = isinstance(axes, (list, tuple)) and all(type(axis) is int for axis in axes)
         if not listed or not set(axes) <= set(self.mirrored) or len(set(axes)) < len(axes):
             raise ValueError(
                 f'`test_cfg.flip_axes` of a {type(self).__name__} must name some of the axes {self.mirrored} '
                 f'of (D, H, W), each once; got {axes!r}.'
             )
         return [chosen for size in range(len(axes) + 1) for chosen in combinations(axes, size)]
+
+    def loss(self, inputs: dict[str, Tensor], data_samples: list[SegDataSample]) -> dict:
+        """Return the losses of slices ``{modality: (N, C, H, W)}``, or patches of volumes.
+
+        Raises:
+            ValueError: If a sample has no labels, or labels of other voxels than its image's. A decode head
+                would stretch what it predicts over them, which is no segmentation.
+        """
+        size = tuple(next(iter(inputs.values())).shape[2:])
+        for sample in data_samples:
+            if 'gt_sem_seg' not in sample:
+                raise ValueError(
+                    f"Case '{sample.get('case', '?')}' has no segmentation, so it cannot train: choose "
+                    "another `split` of `train_dataloader.dataset`, such as ['train', 'val', 'test'], which "
+                    'has no unlabelled cases.'
+                )
+            labels = tuple(sample.gt_sem_seg.data.shape[-len(size) :])
+            if labels != size:
+                raise ValueError(
+                    f"A sample of case '{sample.get('case', '?')}' has an image of {size}, and labels of "
+                    f'{labels}: what crops, pads or resizes in the pipeline must do it to both. Whole '
+                    'volumes (`LoadBraTSVolume`) are cut to the brain, with labels of all: they are for '
+                    'prediction, and `LoadBraTSPatch` is for training.'
+                )
+        return super().loss(inputs, data_samples)
+
+    def _check_passes(self) -> None:
+        """Raise a ValueError if ``test_cfg`` has a mode that is not there, or a pass of nothing."""
+        cfg = self.test_cfg or {}
+        if cfg.get('mode', self.mode) != self.mode:
+            raise ValueError(
+                f"`test_cfg.mode` of a {type(self).__name__} must be '{self.mode}', got {cfg['mode']!r}. "
+                'MultimodalSegmentor takes slices whole, VolumeSegmentor slides a window over volumes.'
+            )
+        if not is_count(cfg.get(self.per_pass, 1)):
+            raise ValueError(
+                f'`test_cfg.{self.per_pass}` must be an integer of at least 1, got {cfg[self.per_pass]!r}.'
+            )
 
     def predict(
         self, inputs: dict[str, Tensor], data_samples: list[SegDataSample] | None = None

@@ -8,7 +8,9 @@ from torch import Tensor
 
 from mmcggm.registry import MODELS
 from mmcggm.utils import import_optional
+from mmcggm.utils.sizes import is_size
 
+from .encoders.unet3d import UNet3DEncoder
 from .segmentor import OF_VOLUMES, MultimodalSegmentor
 
 
@@ -26,9 +28,11 @@ class VolumeSegmentor(MultimodalSegmentor):
 
     Raises:
         ImportError: If MONAI is not installed.
-        ValueError: If ``test_cfg`` has another mode, or no ``patch_size``.
+        ValueError: If ``test_cfg`` has another mode, no ``patch_size`` or one that an encoder cannot take, or
+            an ``overlap`` that is no share.
     """
 
+    mode = 'slide'
     per_pass = 'windows_per_pass'
     settings = ('mode', 'patch_size', 'overlap', 'windows_per_pass', *OF_VOLUMES)
     mirrored = (0, 1, 2)
@@ -36,12 +40,26 @@ class VolumeSegmentor(MultimodalSegmentor):
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         self.sliding_window = import_optional('monai.inferers', extra='brats3d').sliding_window_inference
+
+    def _check_passes(self) -> None:
+        """Raise a ValueError unless ``test_cfg`` describes windows that the network can take."""
         cfg = self.test_cfg or {}
-        if cfg.get('mode') != 'slide' or len(cfg.get('patch_size') or ()) != 3:
+        size, overlap = cfg.get('patch_size'), cfg.get('overlap', 0.5)
+        if cfg.get('mode') != 'slide' or not is_size(size, axes=3):
             raise ValueError(
                 "VolumeSegmentor predicts by a sliding window: it needs `test_cfg=dict(mode='slide', "
                 f'patch_size=(D, H, W), overlap=0.5)`, got {cfg}.'
             )
+        shares = list(overlap) if isinstance(overlap, (list, tuple)) else [overlap]
+        if len(shares) not in (1, 3) or not all(isinstance(s, (int, float)) and 0 <= s < 1 for s in shares):
+            raise ValueError(
+                '`test_cfg.overlap` must be a share of a patch, at least 0 and less than 1, or one for each '
+                f'of (D, H, W), got {overlap!r}.'
+            )
+        for module in self.modules():
+            if isinstance(module, UNet3DEncoder):
+                module.check_size(size)
+        super()._check_passes()
 
     def predict(
         self, inputs: dict[str, Tensor], data_samples: list[SegDataSample] | None = None

@@ -304,6 +304,33 @@ def test_a_missing_sequence_counts_as_absent(model_files, tmp_path, capsys):
     assert 'WARNING In 1 cases t1 is missing and counts as absent' in capsys.readouterr().err
 
 
+def test_a_case_needs_only_the_sequences_that_the_model_takes(model_files, tmp_path):
+    two = ('flair', 't2')
+    cfg = Config.fromfile(model_files[0])
+    cfg.model.encoders = {modality: f'backbone.encoders.{modality}' for modality in two}
+    cfg.model.model.backbone.modalities = cfg.test_dataloader.dataset.modalities = two
+    torch.save(dict(meta={}, state_dict=build(cfg.model).state_dict()), tmp_path / 'two.pth')
+    inferencer = SegmentationInferencer(cfg, tmp_path / 'two.pth', device='cpu')
+    for case, lacking in dict(a=('t1', 't1ce'), b=('t2',)).items():
+        files = write_synthetic_case(tmp_path / 'in', case, with_seg=False)
+        for sequence in lacking:
+            files[sequence].unlink()
+    found, _ = inferencer.find(tmp_path / 'in')
+    assert found.bad == dict(b='lacks b_t2.nii.gz')
+    (read,) = [inferencer.read(job) for job in inferencer.jobs(found.cases)]
+    assert set(read.batch['inputs']) == {*two} and not read.notes
+    arrays = dict(t1=np.ones((4, 4, 4)), affine=np.eye(4))
+    with pytest.raises(CaseError, match=r"lacks \['flair', 't2'\]"):
+        inferencer(arrays, progress=False)
+    inferencer.allow_missing = True
+    assert inferencer.find(tmp_path / 'in')[0].bad == {}
+    with pytest.raises(CaseError, match=r"lacks \['flair', 't2'\]"):
+        inferencer(arrays, progress=False)
+    cfg.test_dataloader.dataset.modalities = ('flair', 'adc')
+    with pytest.raises(ValueError, match=r"`test_dataloader\.dataset\.modalities` names \['adc'\]"):
+        SegmentationInferencer(cfg, tmp_path / 'two.pth', device='cpu')
+
+
 def test_what_is_there_is_kept_unless_it_changed(model_files, tmp_path, capsys):
     source, out = tmp_path / 'in', tmp_path / 'out'
     for index, name in enumerate('ab'):

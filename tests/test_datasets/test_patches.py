@@ -21,7 +21,8 @@ from tests.test_datasets.test_brats.test_volume_store import write_random_case
 
 CASE = 'BraTS2021_00001'
 UNLABELLED = 'BraTS-GLI-00004-000'
-FLIPS = [dict(type='RandFlipd', keys=('img', 'gt_seg_map'), prob=0.5, spatial_axis=axis) for axis in range(3)]
+BOTH = ('img', 'gt_seg_map')
+FLIPS = [dict(type='RandFlipd', keys=BOTH, prob=0.5, spatial_axis=axis) for axis in range(3)]
 
 
 def item(store, case=CASE):
@@ -189,3 +190,46 @@ def test_transforms_of_monai_leave_its_settings_as_they_were():
 def test_transforms_that_monai_lacks_are_named(step, message):
     with pytest.raises(ValueError, match=message):
         MonaiTransforms([step])
+
+
+def sample_with_labels():
+    """Return a patch of two modalities, of which the first shows the labels: 3 around 1."""
+    labels = np.zeros((8, 10, 12), np.uint8)
+    labels[2:6, 2:8, 2:9] = 3
+    labels[3:5, 4:6, 4:6] = 1
+    noise = np.random.default_rng(0).standard_normal(labels.shape)
+    return dict(img=np.stack([labels, noise], axis=-1).astype(np.float32), gt_seg_map=labels)
+
+
+@pytest.mark.parametrize(
+    ('step', 'message'),
+    [
+        (dict(type='RandFlipd', keys='img', prob=1.0), 'RandFlipd moves voxels of img alone'),
+        (dict(type='SpatialPadd', keys='gt_seg_map', spatial_size=(16, 16, 16)), 'of gt_seg_map alone'),
+        (dict(type='RandZoomd', keys=BOTH, prob=1.0, min_zoom=1.3, max_zoom=1.4), "mode 'nearest'"),
+        (dict(type='RandGaussianNoised', keys=BOTH, prob=1.0), "no integers, such as .*`keys='img'`"),
+        (dict(type='ConvertToMultiChannelBasedOnBratsClassesd', keys=BOTH[1]), r'labels \(3, 8, 10, 12\)'),
+        (dict(type='Transposed', keys='img', indices=(0, 3, 2, 1)), r'beside an image of \(12, 10, 8\)'),
+        (dict(type='RepeatChanneld', keys='img', repeats=2), '4 channels of the 2 modalities'),
+        (
+            dict(type='RandCropByPosNegLabeld', keys=BOTH, label_key='gt_seg_map', spatial_size=(4, 4, 4)),
+            'other than one sample.*LoadBraTSPatch',
+        ),
+    ],
+)
+def test_transforms_of_monai_that_tear_image_and_labels_apart_are_refused(step, message):
+    with pytest.raises(ValueError, match=message) as raised:
+        MonaiTransforms([FLIPS[0], step])(sample_with_labels())
+    assert f'`steps[1]` of MonaiTransforms: {step["type"]} ' in str(raised.value)
+
+
+def test_what_moves_voxels_keeps_labels_on_the_image():
+    modes = dict(keys=BOTH, prob=1.0, mode=('nearest', 'nearest'), padding_mode='zeros')
+    steps = [
+        dict(type='RandAffined', rotate_range=(0.3, 0.3, 0.3), **modes),
+        dict(type='RandSimulateLowResolutiond', keys='img', prob=0.0),
+        dict(type='DivisiblePadd', keys=BOTH, k=8),
+    ]
+    results = MonaiTransforms(steps)(sample_with_labels())
+    assert set(np.unique(results['gt_seg_map'])) == {0, 1, 3}
+    np.testing.assert_array_equal(results['img'][..., 0], results['gt_seg_map'])

@@ -14,6 +14,7 @@ from mmcggm.datasets.transforms import (
     PackMultimodalInputs,
     RandomRot90,
 )
+from mmcggm.registry import TRANSFORMS
 from tests.test_datasets.test_brats.test_volume_store import write_random_case
 
 SIX = tuple(f'm{index}' for index in range(6))
@@ -109,6 +110,29 @@ def test_crop_is_the_published_window():
     results = CenterCropOrPad(160)(make_slice(240, 240))
     assert_aligned(results)
     np.testing.assert_array_equal(results['gt_seg_map'], make_slice(240, 240)['gt_seg_map'][40:200, 40:200])
+
+
+@pytest.mark.parametrize(
+    ('transform', 'message'),
+    [
+        (dict(type='CenterCropOrPad', size=[16]), r'`size` of CenterCropOrPad must be \(H, W\).*\[16\]'),
+        (dict(type='CenterCropOrPad', size=0), '`size` of CenterCropOrPad'),
+        (dict(type='CenterCropOrPad', size=(16, 16.0)), '`size` of CenterCropOrPad'),
+        (dict(type='LoadBraTSVolume', size_divisor=0), '`size_divisor` of LoadBraTSVolume'),
+        (dict(type='LoadBraTSPatch', patch_size=64), r'`patch_size` of LoadBraTSPatch must be \(D, H, W\)'),
+        (dict(type='LoadBraTSPatch', patch_size=(64, 64, 0)), '`patch_size` of LoadBraTSPatch'),
+    ],
+)
+def test_sizes_that_are_none_are_refused(transform, message):
+    with pytest.raises(ValueError, match=message):
+        TRANSFORMS.build(transform)
+
+
+@pytest.mark.parametrize('transform', [CenterCropOrPad(2), RandomRot90()])
+def test_transforms_of_slices_refuse_volumes(transform):
+    volume = dict(img=np.zeros((4, 4, 4, 2), np.float32), seg_fields=[])
+    with pytest.raises(ValueError, match=r'is of slices \(H, W, M\), and got \(4, 4, 4, 2\)'):
+        transform(volume)
 
 
 def test_quarter_turns_are_aligned_and_equally_likely():

@@ -5,7 +5,7 @@ import torch
 
 from mmcggm.engine.subsets import evaluate_subsets
 from mmcggm.visualization.subsets_plot import draw_subsets, subsets_table
-from tests.tiny import TinyData, evaluating_runner, tiny_guided
+from tests.tiny import Accuracy, TinyData, evaluating_runner, tiny_guided
 
 SUBSETS = [('left', 'right'), ('left',), ('right',)]
 
@@ -36,6 +36,23 @@ def test_the_loop_of_a_config_has_all_subsets_and_their_mean(tmp_path):
         'accuracy/right': right,
         'accuracy/subsets': pytest.approx((complete + left + right) / 3),
     }
+
+
+def test_what_an_evaluator_writes_in_each_test_is_of_all_modalities_in_the_end(tmp_path):
+    class Writer(Accuracy):
+        def compute_metrics(self, results):
+            (tmp_path / 'written.txt').write_text(str(results))
+            return super().compute_metrics(results)
+
+    settings = dict(test_evaluator=[Writer()])
+    evaluating_runner(tmp_path, **settings).test()
+    expected = (tmp_path / 'written.txt').read_text()
+    for test_cfg, run in (
+        ({}, evaluate_subsets),
+        (dict(type='SubsetTestLoop'), lambda runner: runner.test()),
+    ):
+        run(evaluating_runner(tmp_path, test_cfg=test_cfg, **settings))
+        assert (tmp_path / 'written.txt').read_text() == expected
 
 
 def test_a_model_of_one_modality_is_refused(tmp_path):

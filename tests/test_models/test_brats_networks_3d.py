@@ -24,7 +24,7 @@ def small_unet(strides=(1, 2, 2), deep_supervision=(0.5,), guided=True):
     cfg.model.backbone.fusion.in_channels = cfg.model.backbone.fusion.out_channels = SMALL
     cfg.model.decode_head.update(in_channels=SMALL, strides=strides[1:], deep_supervision=deep_supervision)
     cfg.guide.head.update(in_channels=SMALL[1:], in_index=[1, 2], channels=SMALL[0])
-    cfg.model.test_cfg.patch_size = (8, 8, 8)
+    cfg.model.test_cfg.patch_size = (8 * strides[0],) * 3
     torch.manual_seed(0)
     return build(cfg if guided else cfg.model)
 
@@ -101,7 +101,21 @@ def test_a_loss_that_monai_lacks_and_weights_of_voxels_are_refused():
     with pytest.raises(ValueError, match=r"monai\.losses has no 'DiceCE'.*'DiceCELoss'"):
         MonaiLoss('DiceCE')
     with pytest.raises(ValueError, match=r'takes no weights of voxels'):
-        MonaiLoss('DiceLoss')(torch.zeros(1, 2, 2, 2), torch.zeros(1, 2, 2), weight=torch.ones(1, 2, 2))
+        MonaiLoss('DiceLoss', softmax=True)(
+            torch.zeros(1, 2, 2, 2), torch.zeros(1, 2, 2), weight=torch.ones(1, 2, 2)
+        )
+
+
+@pytest.mark.parametrize('name', ['DiceLoss', 'DiceCELoss', 'GeneralizedDiceLoss', 'TverskyLoss'])
+def test_a_loss_that_would_take_logits_for_probabilities_is_refused(name):
+    with pytest.raises(ValueError, match=rf'`loss_decode`: {name} would take the logits.*`softmax=True`'):
+        MonaiLoss(name, to_onehot_y=True)
+    logits, labels = torch.zeros(1, 2, 4, 4), torch.zeros(1, 4, 4, dtype=torch.long)
+    with pytest.raises(
+        ValueError, match=rf'`loss_decode`: {name} compares the 2 channels.*`to_onehot_y=True`'
+    ):
+        MonaiLoss(name, softmax=True)(logits, labels)
+    assert MonaiLoss(name, sigmoid=True)(logits[:, :1], labels).isfinite()  # of one channel
 
 
 @pytest.mark.parametrize('shape', [(5, 8, 13), (11, 9, 20), (3, 4, 5)])
@@ -176,6 +190,15 @@ def test_settings_that_do_not_fit_are_refused():
     for test_cfg in (dict(mode='whole'), dict(mode='slide', patch_size=(8, 8))):
         with pytest.raises(ValueError, match=r"test_cfg=dict\(mode='slide'"), torch.device('meta'):
             build({**cfg, 'test_cfg': test_cfg})
+    for wrong in (dict(patch_size=64), dict(patch_size=(0, 64, 64)), dict(patch_size=(64.0, 64, 64))):
+        with pytest.raises(ValueError, match=r"test_cfg=dict\(mode='slide'"), torch.device('meta'):
+            build({**cfg, 'test_cfg': {**cfg.test_cfg, **wrong}})
+    for key, values in dict(overlap=(1, -0.1, '0.5', (0.5, 0.5)), windows_per_pass=(0, -1, 1.5)).items():
+        for value in values:
+            with pytest.raises(ValueError, match=rf'`test_cfg\.{key}` must be'), torch.device('meta'):
+                build({**cfg, 'test_cfg': {**cfg.test_cfg, key: value}})
+    with pytest.raises(ValueError, match=r'divisible by 16.*got \(64, 64, 72\)'), torch.device('meta'):
+        build({**cfg, 'test_cfg': {**cfg.test_cfg, 'patch_size': (64, 64, 72)}})
     model = small_unet(guided=False)
     with pytest.raises(ValueError, match=r'takes volumes \(N, C, D, H, W\)'):
         model({m: torch.zeros(1, 1, 8, 8) for m in MODALITIES}, mode='predict')
@@ -187,6 +210,37 @@ def test_settings_that_do_not_fit_are_refused():
     for wrong in (dict(strides=(2,)), dict(deep_supervision=(1.0, 1.0))):
         with pytest.raises(ValueError, match=rf'`decode_head\.{next(iter(wrong))}`'):
             build({**cfg.decode_head, 'in_channels': SMALL, 'strides': (2, 2), **wrong})
+
+
+@pytest.mark.parametrize(
+    ('setting', 'message'),
+    [
+        (dict(strides=(2, 1)), r'`decode_head\.strides` is \[2, 1\].*\(8, 8, 8\), \(4, 4, 4\), \(2, 2, 2\)'),
+        (dict(in_channels=(4, 6, 10)), r'`decode_head\.in_channels` is \[4, 6, 10\].* \[4, 6, 8\] channels'),
+        (dict(in_channels=(4, 6), strides=(2,)), r'`decode_head\.in_channels` is \[4, 6\].* 3 levels'),
+    ],
+)
+def test_a_decoder_of_other_levels_is_refused(setting, message):
+    model = small_unet(deep_supervision=(), guided=False)
+    cfg = Config.fromfile(CONFIGS / 'baseline' / 'brats_unet3d.py').model.decode_head
+    given = {**dict(in_channels=SMALL, strides=(2, 2)), **setting}
+    model.decode_head = build({**cfg, **given, 'deep_supervision': ()})
+    with pytest.raises(ValueError, match=message):
+        model(*patches(count=1), mode='loss')
+
+
+def test_labels_of_other_voxels_than_the_image_are_refused():
+    model = small_unet(guided=False)
+    inputs, _ = patches(count=1)
+    for labels, message in (
+        ((9, 8, 8), r"case 'a'.*\(8, 8, 8\), and labels of \(9, 8, 8\)"),
+        (None, 'no segm'),
+    ):
+        sample = SegDataSample(metainfo=dict(case='a'))
+        if labels is not None:
+            sample.gt_sem_seg = PixelData(data=torch.zeros(labels, dtype=torch.long))
+        with pytest.raises(ValueError, match=message):
+            model(inputs, [sample], mode='loss')
 
 
 def test_a_network_of_monai_takes_all_sequences_as_channels():

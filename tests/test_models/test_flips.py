@@ -155,6 +155,7 @@ def test_axes_that_cannot_be_flipped_and_settings_that_are_not_there_are_refused
         (small_unet_3d(guided=False), (1, 1), r'\(0, 1, 2\)'),
         (small_unet_3d(guided=False), 0, r'\(0, 1, 2\)'),
         (small_unet_3d(guided=False), 'all', r'\(0, 1, 2\)'),
+        (small_unet_3d(guided=False), [[0], [1]], r'\(0, 1, 2\)'),
     ]:
         model.test_cfg.flip_axes = wrong
         with pytest.raises(ValueError, match=rf'`test_cfg\.flip_axes` of a \w+Segmentor must .* {allowed}'):
@@ -168,3 +169,17 @@ def test_a_setting_that_is_not_there_is_named(dims):
         region_unet(dims, test_cfg=dict(flip_axis=(1,)))
     with pytest.raises(ValueError, match=r'`test_cfg\.flip_axes`.* got \(5,\)'):
         region_unet(dims, test_cfg=dict(flip_axes=(5,)))
+
+
+@pytest.mark.parametrize(
+    ('setting', 'message'),
+    [
+        (dict(mode='slide'), r"`test_cfg\.mode` .* must be 'whole', got 'slide'.*VolumeSegmentor slides"),
+        (dict(crop_size=(64, 64)), "has no setting 'crop_size'"),
+        (dict(slices_per_pass=0), r'`test_cfg\.slices_per_pass` must be an integer of at least 1, got 0'),
+        (dict(post_processing=dict(type='KeepLargest')), r'`test_cfg\.post_processing` must be a list'),
+    ],
+)
+def test_what_a_segmentor_of_slices_cannot_do_is_refused_when_it_is_built(setting, message):
+    with pytest.raises(ValueError, match=message):
+        region_unet(2, test_cfg=setting)

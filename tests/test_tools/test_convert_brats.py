@@ -653,7 +653,7 @@ def test_a_folder_that_cannot_be_read_is_bad(tmp_path, monkeypatch, capfd):
 
 @pytest.mark.parametrize(('name', 'expected'), [
     ('labels/a.nii.gz', True), ('a/a_Segmentation.nii.gz', True), ('masks/a-label.nii', True),
-    ('a/a_brain_mask.nii.gz', False), ('a/a_adc.nii.gz', False),
+    ('a/W39_1998.09.19_Segm.nii', True), ('a/a_brain_mask.nii.gz', False), ('a/a_adc.nii.gz', False),
 ])  # fmt: skip
 def test_what_may_be_the_segmentation_that_a_case_lacks_is_named(tmp_path, capfd, name, expected):
     files = write_synthetic_case(tmp_path / 'source', 'a')

@@ -7,6 +7,7 @@ BraTS 2021 and earlier name a case's files ``{case}_{flair,t1,t1ce,t2,seg}``, Br
 import os
 import re
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -115,13 +116,14 @@ class Found:
     notes: list[str] = field(default_factory=list)
 
 
-def find_cases(source: str | Path, allow_missing: bool = False) -> Found:
+def find_cases(source: str | Path, allow_missing: bool = False, needed: Sequence[str] = MODALITIES) -> Found:
     """Find all cases below a folder.
 
     Args:
         source: Searched at any depth; links are followed unless they lead back up, and each folder is read
             once; hidden files and folders are left out.
         allow_missing: Whether a case may lack sequences, though not all.
+        needed: Those of :data:`MODALITIES` that it may lack only then; it may always lack the others.
 
     Raises:
         FileNotFoundError: If there is no such folder, or no case in it.
@@ -146,7 +148,7 @@ def find_cases(source: str | Path, allow_missing: bool = False) -> Found:
 
     for case in sorted(found):
         try:
-            result.cases.append(_assemble(check_case_id(case), found[case], allow_missing))
+            result.cases.append(_assemble(check_case_id(case), found[case], allow_missing, needed))
         except CaseError as error:
             result.bad[printable(case)] = str(error)
     _note_unexplained(result, sorted(unexplained))
@@ -217,12 +219,18 @@ def _note_unexplained(result: Found, unexplained: list[Path]) -> None:
         result.notes.append(
             f'{len(unlabelled)} of {len(result.cases)} cases have no segmentation, e.g. {min(unlabelled)}.'
         )
+    folders = defaultdict(set)
+    for case in result.cases:
+        for file in case.files.values():
+            folders[file.parent].add(case.case)
     for path in unexplained:
         stem = ENDING.sub('', path.name)
         owner = max((case for case in unlabelled if stem.startswith(case)), key=len, default=None)
+        if owner is None and len(folders[path.parent]) == 1:  # named otherwise, in the folder of a case
+            owner = next((case for case in folders[path.parent] if case in unlabelled), None)
         if owner is None:
             continue
-        rest = stem[len(owner) :]
+        rest = stem.removeprefix(owner)
         if not rest or (MAYBE_LABELS.search(rest) and 'brain' not in rest.lower()):
             expected = NAMINGS[unlabelled[owner].naming].file_name(owner, 'seg')
             result.notes.append(
@@ -231,7 +239,9 @@ def _note_unexplained(result: Found, unexplained: list[Path]) -> None:
             )
 
 
-def _assemble(case: str, found: list[tuple[str, str, Path]], allow_missing: bool) -> SourceCase:
+def _assemble(
+    case: str, found: list[tuple[str, str, Path]], allow_missing: bool, needed: Sequence[str]
+) -> SourceCase:
     namings = {naming for naming, _, _ in found}
     if len(namings) > 1:
         folders = sorted({printable(path.parent) for _, _, path in found})
@@ -243,7 +253,7 @@ def _assemble(case: str, found: list[tuple[str, str, Path]], allow_missing: bool
             first, second = map(printable, (files[sequence], path))
             raise CaseError(f'has {sequence} twice: {first} and {second}; keep one of them')
         files[sequence] = path
-    missing = [NAMINGS[naming].file_name(case, modality) for modality in MODALITIES if modality not in files]
-    if len(missing) == len(MODALITIES) or (missing and not allow_missing):
+    missing = [NAMINGS[naming].file_name(case, modality) for modality in needed if modality not in files]
+    if len(missing) == len(needed) or (missing and not allow_missing):
         raise CaseError(f'lacks {", ".join(missing)}')
     return SourceCase(case, naming, {name: files[name] for name in (*MODALITIES, 'seg') if name in files})

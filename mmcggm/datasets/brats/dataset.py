@@ -11,6 +11,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
 from mmcggm.registry import DATASETS
+from mmcggm.utils.sizes import is_count
 
 from .cases import MODALITIES
 from .label_conventions import TUMOUR
@@ -46,6 +47,9 @@ class BraTSDataset(BaseDataset):
         pipeline: Transforms.
         splits_file: A file to take instead of the store's ``splits.json``, such as that of a fold.
         **kwargs: Of :class:`mmengine.dataset.BaseDataset`.
+
+    Attributes:
+        cases (dict[str, bool]): Of each case of its splits, by id, whether it has a segmentation.
 
     Raises:
         FileNotFoundError: If the store, its ``splits.json`` or a case in it is missing.
@@ -83,9 +87,10 @@ class BraTSDataset(BaseDataset):
                 f'`background` is {background}; it must not be negative, and needs '
                 f"sample='tumour_slices', not '{sample}'."
             )
-        if patches < 1 or (patches != 1 and sample != 'patch'):
+        if not is_count(patches) or (patches != 1 and sample != 'patch'):
             raise ValueError(
-                f"`patches` is {patches}; it must be positive, and needs sample='patch', not '{sample}'."
+                f'`patches` is {patches}; it must be an integer of at least 1, and needs '
+                f"sample='patch', not '{sample}'."
             )
         self.modalities = tuple(modalities)
         self.splits_file = splits_file
@@ -108,6 +113,7 @@ class BraTSDataset(BaseDataset):
         path = self._splits_path
         splits = read_splits(path)
         cases = [(self._open(case, split), split) for split in self.splits for case in splits[split]]
+        self.cases = {stored.case: stored.has_seg for stored, _ in cases}
         self._follow_labels([stored for stored, _ in cases])
         self._report_missing([stored for stored, _ in cases])
         items = [item for stored, split in cases for item in self._items(stored, split)]
@@ -200,11 +206,17 @@ class BraTSDataset(BaseDataset):
         """Say how many cases lack which sequences."""
         lacking = [[m for m, there in stored.holds(self.modalities).items() if not there] for stored in cases]
         counts = [(m, sum(m in own for own in lacking)) for m in self.modalities]
+        nowhere = [modality for modality, count in counts if count == len(cases)]
+        advice = (
+            f' None has {", ".join(nowhere)}, so nothing is learned of it here: unless the network knows it '
+            "from elsewhere, leave it out of `modalities` and of the model's encoders."
+        )
         if any(lacking):
             print_log(
                 f'{sum(map(bool, lacking))} of {len(cases)} cases in {self.data_root} lack sequences ('
                 + ', '.join(f'{modality}: {count}' for modality, count in counts if count)
-                + '), which are absent in training and prediction.',
+                + '), which are absent in training and prediction.'
+                + (advice if nowhere else ''),
                 'current',
                 logging.WARNING,
             )

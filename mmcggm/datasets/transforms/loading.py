@@ -7,6 +7,7 @@ from mmcv.transforms import BaseTransform
 
 from mmcggm.datasets.brats.volume_store import StoredCase
 from mmcggm.registry import TRANSFORMS
+from mmcggm.utils.sizes import is_count
 
 
 @TRANSFORMS.register_module()
@@ -42,9 +43,16 @@ class LoadBraTSVolume(BaseTransform):
 
     Args:
         size_divisor: H and W become multiples of it.
+
+    Raises:
+        ValueError: If it is no integer of at least 1.
     """
 
     def __init__(self, size_divisor: int = 16) -> None:
+        if not is_count(size_divisor):
+            raise ValueError(
+                f'`size_divisor` of LoadBraTSVolume must be an integer of at least 1, got {size_divisor!r}.'
+            )
         self.size_divisor = size_divisor
 
     def transform(self, results: dict) -> dict:

@@ -10,6 +10,7 @@ from mmcv.transforms import BaseTransform
 from mmcggm.datasets.brats.prepared_case import Box
 from mmcggm.datasets.brats.volume_store import StoredCase
 from mmcggm.registry import TRANSFORMS
+from mmcggm.utils.sizes import is_size
 
 
 @TRANSFORMS.register_module()
@@ -37,9 +38,11 @@ class LoadBraTSPatch(BaseTransform):
     """
 
     def __init__(self, patch_size: Sequence[int], tumour: float = 0.67) -> None:
+        if not is_size(patch_size, axes=3):
+            raise ValueError(
+                f'`patch_size` of LoadBraTSPatch must be (D, H, W), each at least 1, got {patch_size!r}.'
+            )
         self.patch_size = tuple(patch_size)
-        if len(self.patch_size) != 3 or min(self.patch_size) < 1:
-            raise ValueError(f'`patch_size` of LoadBraTSPatch must be (D, H, W), got {patch_size}.')
         if not 0 <= tumour <= 1:
             raise ValueError(f'`tumour` of LoadBraTSPatch is a share between 0 and 1, got {tumour}.')
         self.tumour = tumour

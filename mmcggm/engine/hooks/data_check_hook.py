@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import combinations
+import os
+from collections.abc import Iterator, Mapping
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
+from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from torch import nn
 from torch.utils.data import DataLoader
 
-from mmcggm.models import MultimodalSegmentor
+from mmcggm.datasets import BraTSDataset
+from mmcggm.datasets.brats.splits import UNLABELLED
+from mmcggm.datasets.transforms import LoadBraTSVolume
+from mmcggm.evaluation import BraTSMetric, SliceDiceMetric, SmallRegionThreshold
+from mmcggm.models import MultimodalSegmentor, UNetEncoder
 from mmcggm.registry import HOOKS
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+SCORING = (BraTSMetric, SliceDiceMetric, SmallRegionThreshold)  # by the segmentations of cases
 DRAWN_BY = dict(splits=None, seed=0, groups=None)  # settings that splits are drawn by, with their defaults
 
 
@@ -26,8 +34,9 @@ class DataCheckHook(Hook):
     ``num_classes`` of each segmentation head, guides' included, must be enough for the ``classes`` of the
     data; of a model of regions the loss compares these. A module with a method ``check_data`` is given the
     data set's ``metainfo``. In training, no group of samples, such as a subject, may be in training and
-    validation data, nor a row of one file, if the splits are named differently; and splits that are drawn by
-    fractions must be drawn alike for all three loaders.
+    validation data, nor a row of one file or a brain tumour case, if the splits are named differently; and
+    splits that are drawn by fractions must be drawn alike for all three loaders. Brain tumour cases that are
+    scored must have segmentations, and their volumes be padded to what the encoders of a 2D U-Net can take.
 
     A loss of regions needs a segmentor that makes labels of them.
 
@@ -43,6 +52,9 @@ class DataCheckHook(Hook):
         if runner.val_loop is not None:
             train, val = runner.train_dataloader.dataset, runner.val_dataloader.dataset
             _check_rows(train, val)
+            _check_cases(train, val)
+            _check_scored(val, runner.val_evaluator, 'val_dataloader')
+            _check_padding(runner.model, val, 'val_dataloader')
             shared: set[str] = getattr(train, 'group_names', set()) & getattr(val, 'group_names', set())
             if shared:
                 raise ValueError(
@@ -54,10 +66,12 @@ class DataCheckHook(Hook):
     def before_val(self, runner: Runner) -> None:
         """Check the validation data."""
         self._check(runner, runner.val_dataloader, 'val_dataloader')
+        _check_scored(runner.val_dataloader.dataset, runner.val_evaluator, 'val_dataloader')
 
     def before_test(self, runner: Runner) -> None:
         """Check the test data."""
         self._check(runner, runner.test_dataloader, 'test_dataloader')
+        _check_scored(runner.test_dataloader.dataset, runner.test_evaluator, 'test_dataloader')
 
     def _check(self, runner: Runner, dataloader: DataLoader, key: str) -> None:
         metainfo = getattr(dataloader.dataset, 'metainfo', {})
@@ -96,6 +110,61 @@ def _check_rows(train: Any, val: Any) -> None:
             f'them {shared[:3].tolist()}: validation would overrate the model. Correct `splits`, or set '
             '`split` of both loaders to one name if that is meant.'
         )
+
+
+def _check_cases(train: Any, val: Any) -> None:
+    """Raise a ValueError if brain tumour cases train and validate in splits that are called differently."""
+    for one, other in product(_brats(train), _brats(val)):
+        shared = one.cases.keys() & other.cases.keys()
+        if _origin(one)[0] == _origin(other)[0] and _origin(one) != _origin(other) and shared:
+            raise ValueError(
+                f'{len(shared)} cases of {one.data_root} are in the splits {list(one.splits)} of '
+                f"`train_dataloader` and {list(other.splits)} of `val_dataloader`, such as '{min(shared)}': "
+                'validation would overrate the model. Correct `split` of one, or set it alike in both if '
+                'that is meant.'
+            )
+
+
+def _origin(dataset: BraTSDataset) -> tuple:
+    """Return what tells which cases of a store are meant, those apart that have no segmentation."""
+    splits_file = dataset.splits_file and os.path.realpath(dataset.splits_file)
+    return os.path.realpath(dataset.data_root), splits_file, {*dataset.splits} - {UNLABELLED}
+
+
+def _check_scored(dataset: Any, evaluator: Evaluator, key: str) -> None:
+    """Raise a ValueError, before any case is predicted, if some are to be scored without a segmentation."""
+    scored = any(isinstance(metric, SCORING) for metric in evaluator.metrics)
+    for part in _brats(dataset) if scored else ():
+        unlabelled = sorted(case for case, has_seg in part.cases.items() if not has_seg)
+        if unlabelled:
+            raise ValueError(
+                f'{len(unlabelled)} cases of {part.data_root} have no segmentation, by which the evaluator '
+                f"of `{key}` could score them, such as '{unlabelled[0]}': name other splits than "
+                f"{list(part.splits)}, such as split=['train', 'val', 'test']. To segment them alone, use "
+                '`mmcggm test --format-only --out DIR`.'
+            )
+
+
+def _check_padding(model: nn.Module, dataset: Any, key: str) -> None:
+    """Raise a ValueError if volumes are not padded to what encoders of slices can take."""
+    factors = {module.factor for module in model.modules() if isinstance(module, UNetEncoder)}
+    steps = [step for part in _brats(dataset) for step in part.pipeline.transforms]
+    for factor, step in product(factors, steps):
+        if isinstance(step, LoadBraTSVolume) and step.size_divisor % factor:
+            raise ValueError(
+                f'`size_divisor` of LoadBraTSVolume in `{key}` is {step.size_divisor}, but the encoders '
+                f'of the model need a multiple of {factor}: set `size_divisor={factor}`, also in '
+                '`test_dataloader`.'
+            )
+
+
+def _brats(dataset: Any) -> Iterator[BraTSDataset]:
+    """Yield the data sets of brain tumours in a data set that may be made of several."""
+    if isinstance(dataset, BraTSDataset):
+        yield dataset
+    for part in (*getattr(dataset, 'datasets', ()), getattr(dataset, 'dataset', None)):
+        if part is not None:
+            yield from _brats(part)
 
 
 def _check_draws(cfg: Mapping[str, Any]) -> None:

@@ -68,14 +68,18 @@ class UNet3DEncoder(BaseModule):
             ValueError: If an axis is not divisible by the product of all strides, or one voxel is left, which
                 instance norm cannot standardise.
         """
-        if any(size % self.factor for size in x.shape[2:]) or set(x.shape[2:]) == {self.factor}:
-            raise ValueError(
-                f'UNet3DEncoder needs patches whose sides are divisible by {self.factor}, the product of '
-                f'its `strides`, and not all equal to it, got {tuple(x.shape[2:])}: '
-                'change `patch_size`, of the pipeline and of `test_cfg`.'
-            )
+        self.check_size(x.shape[2:])
         features = []
         for stage in self.stages:
             x = stage(x)
             features.append(x)
         return tuple(features)
+
+    def check_size(self, size: Sequence[int]) -> None:
+        """Raise a ValueError unless patches of ``size`` (D, H, W) go through all stages."""
+        if any(side % self.factor for side in size) or set(size) == {self.factor}:
+            raise ValueError(
+                f'UNet3DEncoder needs patches whose sides are divisible by {self.factor}, the product of '
+                f'its `strides`, and not all equal to it, got {tuple(size)}: '
+                'change `patch_size`, of the pipeline and of `test_cfg`.'
+            )

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from mmcggm.registry import MODELS
 
+from .levels import check_levels
+
 
 @MODELS.register_module()
 class UNetHead(BaseDecodeHead):
@@ -54,7 +56,12 @@ class UNetHead(BaseDecodeHead):
         )
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Return logits ``(N, num_classes, H, W)`` at the size of the finest level."""
+        """Return logits ``(N, num_classes, H, W)`` at the size of the finest level.
+
+        Raises:
+            ValueError: If the levels are others than those of ``in_channels``.
+        """
+        check_levels(inputs, self.in_channels)
         *skips, x = self._transform_inputs(inputs)
         for block, skip in zip(reversed(self.blocks), reversed(skips), strict=True):
             x = block(skip, x)

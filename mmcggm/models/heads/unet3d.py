@@ -12,6 +12,7 @@ from mmcggm.models.encoders.unet3d import EXTRA, NORM
 from mmcggm.registry import MODELS
 from mmcggm.utils import import_optional
 
+from .levels import check_levels
 from .volume import VolumeHead
 
 
@@ -31,7 +32,8 @@ class UNet3DHead(VolumeHead):
 
     Raises:
         ImportError: If MONAI is not installed.
-        ValueError: If ``strides`` or ``deep_supervision`` do not fit the number of levels.
+        ValueError: If ``strides`` or ``deep_supervision`` do not fit the number of levels, or the levels are
+            others than those of ``in_channels`` and ``strides``.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class UNet3DHead(VolumeHead):
             block(3, coarse, fine, kernel_size=3, stride=1, upsample_kernel_size=stride, norm_name=NORM)
             for (fine, coarse), stride in zip(pairwise(in_channels), strides, strict=True)
         )
+        self.strides = tuple(strides)
         self.deep_supervision = tuple(deep_supervision)
         self.coarse_classifiers = nn.ModuleList(
             nn.Conv3d(width, self.out_channels, kernel_size=1)
@@ -87,6 +90,14 @@ class UNet3DHead(VolumeHead):
 
     def _decoded(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         """Return the decoder's feature maps, from the finest on."""
+        check_levels(inputs, self.in_channels)
+        for stride, (fine, coarse) in zip(self.strides, pairwise(inputs), strict=True):
+            if tuple(fine.shape[2:]) != tuple(stride * side for side in coarse.shape[2:]):
+                raise ValueError(
+                    f'`decode_head.strides` is {list(self.strides)}, but the backbone gives levels of '
+                    f'{[tuple(level.shape[2:]) for level in inputs]}: set it to the strides of the encoders, '
+                    'the first left out.'
+                )
         *skips, x = self._transform_inputs(inputs)
         maps: list[Tensor] = []
         for block, skip in zip(reversed(self.blocks), reversed(skips), strict=True):

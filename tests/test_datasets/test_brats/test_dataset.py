@@ -36,6 +36,8 @@ def test_splits_and_modalities_choose_the_items(brats_store):
     assert len(BraTSDataset(str(brats_store), split=['train', 'val', 'test'])) == len(LABELLED)
     assert len(BraTSDataset(str(brats_store), split='all', sample='volume')) == len(LABELLED) + 1
     assert len(BraTSDataset(str(brats_store), split='all')) == len(LABELLED)
+    cases = BraTSDataset(str(brats_store), split='all', sample='volume').cases
+    assert {case for case, has_seg in cases.items() if has_seg} == {*LABELLED} and len(cases) == 5
 
 
 def test_metainfo_names_classes_and_regions():
@@ -208,7 +210,7 @@ def test_a_path_in_splits_json_is_not_followed(own_store):
         BraTSDataset(str(own_store))
 
 
-def test_what_a_case_lacks_is_zero_and_named(tmp_path, brats_source):
+def test_what_a_case_lacks_is_zero_and_named(tmp_path, brats_source, monkeypatch):
     source, store = shutil.copytree(brats_source, tmp_path / 'source'), tmp_path / 'store'
     next(source.glob('**/BraTS2021_00001_t1.*')).unlink()
     convert_folder(source, store, allow_missing=True, fractions=(1, 0, 0))
@@ -233,5 +235,12 @@ def test_what_a_case_lacks_is_zero_and_named(tmp_path, brats_source):
     there = [volumes[index]['data_samples'].present['t1'] for index in range(len(volumes))]
     assert sum(there) == len(volumes) - 1
 
+    said = []
+    monkeypatch.setattr('mmcggm.datasets.brats.dataset.print_log', lambda message, *_: said.append(message))
+    edit_splits(store, train=['BraTS2021_00001'], val=['BraTS2021_00002'])
+    BraTSDataset(str(store), split='train')
+    assert '1 of 1 cases' in said[0] and 'None has t1, so nothing is learned of it here' in said[0]
+    BraTSDataset(str(store), split='all')
+    assert '1 of 2 cases' in said[1] and 'None has' not in said[1]
     with pytest.raises(ValueError, match=r"names \['t1'\], of which 'BraTS2021_00001' in .* has none"):
         BraTSDataset(str(store), modalities=['t1'])

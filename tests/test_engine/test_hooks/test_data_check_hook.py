@@ -1,10 +1,16 @@
+import shutil
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from mmengine.dataset import ConcatDataset
 
+from mmcggm.datasets import BraTSDataset
 from mmcggm.datasets.brats.label_conventions import CONVENTIONS
 from mmcggm.engine import DataCheckHook
+from mmcggm.evaluation import BraTSMetric
+from mmcggm.registry import TRANSFORMS
 from tests.segmentors import small_unet
 
 
@@ -15,6 +21,8 @@ def runner_of(model, metainfo):
         train_dataloader=loader,
         val_dataloader=loader,
         test_dataloader=loader,
+        val_evaluator=SimpleNamespace(metrics=[]),
+        test_evaluator=SimpleNamespace(metrics=[]),
         val_loop=object(),
         cfg={},
     )
@@ -72,6 +80,54 @@ def test_a_row_in_training_and_validation_is_named():
     set_rows('val', [5, 2])
     with pytest.raises(ValueError, match=r"1 rows of y\.npy are in the splits 'train' and 'val', .*\[2\]"):
         DataCheckHook().before_train(runner)
+
+
+def test_a_brain_tumour_case_in_training_and_validation_is_named(brats_store, tmp_path):
+    def check(train, val):
+        runner = runner_of(small_unet(), {})
+        for name, settings in dict(train=train, val=val).items():
+            dataset = BraTSDataset(**{**dict(data_root=str(brats_store), sample='volume'), **settings})
+            setattr(runner, f'{name}_dataloader', SimpleNamespace(dataset=ConcatDataset([dataset])))
+        DataCheckHook().before_train(runner)
+
+    other = shutil.copy(brats_store / 'splits.json', tmp_path)
+    check(dict(split='train'), dict(split='val'))
+    check(dict(split='all'), dict(split=['test', 'val', 'train']))  # of one set, as is then plain
+    for train, val in [
+        (dict(split='all'), dict(split='val')),
+        (dict(split='val', sample='patch'), dict(split=['test', 'val'])),
+        (dict(split='val'), dict(split='val', splits_file=other)),
+    ]:
+        with pytest.raises(
+            ValueError, match=r'1 cases .* `train_dataloader` and .* `val_dataloader`, such as'
+        ):
+            check(train, val)
+
+
+@pytest.mark.parametrize('moment', ['train', 'val', 'test'])
+def test_cases_that_cannot_be_scored_are_named_before_any_is_predicted(brats_store, moment):
+    runner = runner_of(small_unet(), {})
+    key = 'test' if moment == 'test' else 'val'
+    dataset = BraTSDataset(str(brats_store), split='all', sample='volume')
+    setattr(runner, f'{key}_dataloader', SimpleNamespace(dataset=dataset))
+    getattr(DataCheckHook(), f'before_{moment}')(runner)  # nothing scores
+    setattr(runner, f'{key}_evaluator', SimpleNamespace(metrics=[BraTSMetric()]))
+    with pytest.raises(
+        ValueError, match=rf"`{key}_dataloader` could score.*'BraTS-GLI-00004-000'.*--format-only"
+    ):
+        getattr(DataCheckHook(), f'before_{moment}')(runner)
+
+
+def test_volumes_that_are_not_padded_for_the_network_are_named_before_training(brats_store):
+    runner = runner_of(small_unet(), {})  # of three stages
+    for divisor in (4, 8, 6):
+        step = TRANSFORMS.build(dict(type='LoadBraTSVolume', size_divisor=divisor))
+        dataset = BraTSDataset(str(brats_store), split='val', sample='volume', pipeline=[step])
+        runner.val_dataloader = SimpleNamespace(dataset=dataset)
+        with (
+            nullcontext() if divisor % 4 == 0 else pytest.raises(ValueError, match=r'is 6, .* multiple of 4')
+        ):
+            DataCheckHook().before_train(runner)
 
 
 @pytest.mark.parametrize('key', ['val_dataloader', 'test_dataloader'])
