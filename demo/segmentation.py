@@ -1,4 +1,4 @@
-"""Segmentation: phantoms of brain tumours made, converted, trained on with CGGM and tested, in ten minutes.
+"""Segmentation: phantoms of brain tumours made, converted, trained on with CGGM and tested, in a few minutes.
 
 Where `make demo` has run, its phantoms are taken.
 """
