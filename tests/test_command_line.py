@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 # Those that measure the project itself.
 NO_COMMANDS = {
     f'analysis_tools/benchmark_{what}.py'
-    for what in ('feature_cache', 'overhead', 'patches', 'reading', 'sequence', 'windows')
+    for what in ('feature_cache', 'overhead', 'patches', 'reading', 'sequence', 'training', 'windows')
 }
 
 

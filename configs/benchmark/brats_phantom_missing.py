@@ -5,7 +5,7 @@ demo's config on the demo's data (``make demo`` makes it), half as wide. ``Dice_
 over all subsets. Nothing is searched, and the end of the training is tested on four whole volumes.
 """
 
-sequences = ('flair', 't1ce', 't1', 't2')
+sequences = ('flair', 't1', 't1ce', 't2')  # as the config of each run has them, whose names MMEngine sorts
 subsets = [[name for place, name in enumerate(sequences) if code >> place & 1] for code in range(1, 15)]
 channels = (8, 16, 32, 64)
 network = {
