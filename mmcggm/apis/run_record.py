@@ -68,7 +68,7 @@ class RunRecord:
                 'there with --overwrite.'
             ) from error
         differing = [key for key, value in self.settings.items() if settings.get(key) != value]
-        if differing:
+        if differing and done:
             raise ValueError(
                 f"'{self.path.parent}' holds results that were made with another "
                 f'{" and another ".join(differing)}: name another folder with --out, or '

@@ -300,6 +300,8 @@ def test_a_missing_sequence_counts_as_absent(model_files, tmp_path, capsys):
         masked = inferencer.segment(inferencer.read(job), probabilities=True)
     np.testing.assert_array_equal(found.training_probabilities, masked.training_probabilities)
     assert not np.array_equal(found.training_probabilities, zero_input.training_probabilities)
+    assert run(model_files, tmp_path / 'in', '--out', tmp_path / 'out') == 2  # nothing is done in that folder
+    assert 'lacks a_t1.nii.gz (`--allow-missing` takes it all the same)' in capsys.readouterr().err
     assert run(model_files, tmp_path / 'in', '--out', tmp_path / 'out', '--allow-missing') == 0
     assert 'WARNING In 1 cases t1 is missing and counts as absent' in capsys.readouterr().err
 
@@ -316,7 +318,7 @@ def test_a_case_needs_only_the_sequences_that_the_model_takes(model_files, tmp_p
         for sequence in lacking:
             files[sequence].unlink()
     found, _ = inferencer.find(tmp_path / 'in')
-    assert found.bad == dict(b='lacks b_t2.nii.gz')
+    assert found.bad == dict(b='lacks b_t2.nii.gz (`--allow-missing` takes it all the same)')
     (read,) = [inferencer.read(job) for job in inferencer.jobs(found.cases)]
     assert set(read.batch['inputs']) == {*two} and not read.notes
     arrays = dict(t1=np.ones((4, 4, 4)), affine=np.eye(4))

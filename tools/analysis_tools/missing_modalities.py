@@ -27,7 +27,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--metrics',
         nargs='+',
-        help='which to show, by their names in the log (default: all; at most 4 drawn)',
+        help='which to show, by their names in the log, the first 4 also in the picture (default: all, '
+        'and in the picture those that are named like the first, such as Dice_WT, Dice_TC and Dice_ET)',
     )
     add_common_arguments(parser)
     return parser.parse_args(argv)
@@ -56,6 +57,7 @@ def main(argv: list[str] | None = None) -> None:
     if not is_main_process():
         return
     metrics = args.metrics or list(next(iter(results.values())))
+    drawn = args.metrics or [name for name in metrics if name.split('_')[0] == metrics[0].split('_')[0]]
     folder = args.out or Path(runner.work_dir)
     folder.mkdir(parents=True, exist_ok=True)
     table = subsets_table(results, metrics)
@@ -63,7 +65,7 @@ def main(argv: list[str] | None = None) -> None:
     for suffix, text in (('json', json.dumps(content, indent=1) + '\n'), ('md', table)):
         with replacing(folder / f'{NAME}.{suffix}') as temporary:
             temporary.write_text(text, encoding='utf-8')
-    save_figure(draw_subsets(results, metrics[:4]), folder / f'{NAME}.png')
+    save_figure(draw_subsets(results, drawn[:4]), folder / f'{NAME}.png')
     print(f'{table}Wrote {folder / NAME}.json, .md and .png')
 
 

@@ -254,6 +254,8 @@ def _assemble(
             raise CaseError(f'has {sequence} twice: {first} and {second}; keep one of them')
         files[sequence] = path
     missing = [NAMINGS[naming].file_name(case, modality) for modality in needed if modality not in files]
-    if len(missing) == len(needed) or (missing and not allow_missing):
+    if len(missing) == len(needed):
         raise CaseError(f'lacks {", ".join(missing)}')
+    if missing and not allow_missing:
+        raise CaseError(f'lacks {", ".join(missing)} (`--allow-missing` takes it all the same)')
     return SourceCase(case, naming, {name: files[name] for name in (*MODALITIES, 'seg') if name in files})
