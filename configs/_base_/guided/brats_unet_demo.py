@@ -3,7 +3,7 @@
 That loss has the Dice of each label, with which few steps tell the labels of small tumours apart.
 """
 
-_base_ = ['./brats_unet.py']
+_base_ = ['./brats_unet.py', '../losses/brats_labels.py']
 
 data_root = 'data/brats_phantom'
 channels = (16, 32, 64, 128)
@@ -17,20 +17,7 @@ model = dict(
             encoder=dict(channels=channels, stem_stride=stem_stride),
             fusion=dict(in_channels=channels, out_channels=channels),
         ),
-        decode_head=dict(
-            in_channels=channels,
-            loss_decode=[
-                dict(
-                    type='MonaiLoss',
-                    name='DiceCELoss',
-                    include_background=False,  # in the Dice
-                    to_onehot_y=True,
-                    softmax=True,
-                    batch=True,
-                    loss_name='loss_dice_ce',
-                )
-            ],
-        ),
+        decode_head=dict(in_channels=channels, loss_decode=[_base_.label_loss]),
     ),
     guide=dict(
         head=dict(in_channels=[channels[level] for level in coarse], in_index=coarse, channels=channels[0])

@@ -12,6 +12,6 @@ model = dict(
         ),
         in_channels=4,
         num_classes=4,
-        loss_decode=_base_.losses,
+        loss_decode=_base_.label_loss,
     ),
 )

@@ -1,20 +1,12 @@
 """A 3D U-Net of MONAI's blocks: a residual encoder a sequence, fused at every level, one decoder."""
 
+_base_ = ['../losses/brats_labels.py']
+
 modalities = ('flair', 't1ce', 't1', 't2')
 channels = (16, 32, 64, 128, 256)
 strides = (1, 2, 2, 2, 2)
 norm_cfg = dict(type='IN3d', affine=True)
 patch_size = (128, 128, 128)
-
-losses = dict(
-    type='MonaiLoss',
-    name='DiceCELoss',
-    include_background=False,  # in the Dice
-    to_onehot_y=True,
-    softmax=True,
-    batch=True,
-    loss_name='loss_dice_ce',
-)
 
 model = dict(
     type='VolumeSegmentor',
@@ -38,7 +30,7 @@ model = dict(
         strides=strides[1:],
         num_classes=4,
         deep_supervision=(0.5, 0.25),
-        loss_decode=losses,
+        loss_decode=_base_.label_loss,
     ),
     test_cfg=dict(mode='slide', patch_size=patch_size, overlap=0.5, windows_per_pass=1),
 )
