@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
 from mmcggm.datasets.brats.cases import Found, printable
 from mmcggm.datasets.brats.nifti import CaseError
 from mmcggm.datasets.brats.survey import Seen, see_labels
+from mmcggm.evaluation.brats.tumour_count import TumourCount
 from mmcggm.utils import import_optional
 from mmcggm.utils.atomic import remove_stale
 from mmcggm.utils.csv_files import write_csv
@@ -57,12 +59,14 @@ class Summary:
         present: Ids of those whose results were there.
         bad: What is wrong with each other case.
         spent: Where the time went.
+        tumours: In how many of the cases that are segmented or there a tumour is predicted.
     """
 
     segmented: list[str] = field(default_factory=list)
     present: list[str] = field(default_factory=list)
     bad: dict[str, str] = field(default_factory=dict)
     spent: Spent = field(default_factory=Spent)
+    tumours: TumourCount = field(default_factory=TumourCount)
 
     @property
     def status(self) -> int:
@@ -126,6 +130,7 @@ def segment_folder(
         wanted = _files(out, job.case, probabilities, overlays)
         if record.is_done(job.case, fingerprint) and all(path.exists() for path in wanted):
             summary.present.append(job.case)
+            summary.tumours.add(np.array([*record.done[job.case]['volumes'].values()]))
         else:
             todo[job] = fingerprint
     if overlays and any('seg' in job.source.files for job in todo):
@@ -135,6 +140,8 @@ def segment_folder(
     for case in summary.bad:
         if (out / f'{case}.nii.gz').exists():
             _say(f'WARNING {out / case}.nii.gz is of what the bad case {case} was before.')
+    if warning := summary.tumours.warning():
+        _say(f'WARNING {warning}')
     return summary
 
 
@@ -179,6 +186,7 @@ def _segment(
                 continue
             with summary.spent.in_model():
                 segmentation = inferencer.segment(case, probabilities)
+            summary.tumours.add(segmentation.training_labels, segmentation.prepared.read_seg())
             write = partial(_write, segmentation, out, record, jobs[job], overlays)
             writing.append((job, writer.submit(write)))
             for note in segmentation.notes:

@@ -62,11 +62,12 @@ class _InterruptibleMixin:
         return built
 
     def register_default_hooks(self, hooks: dict[str, Hook | dict] | None = None) -> None:
-        """Register MMEngine's hooks and that which names batches that taught nothing."""
+        """Register hooks: MMEngine's, and those that tell of batches that taught nothing and tests of no tumour."""
         runner: Any = self
         runner.logger.addFilter(_is_news)
         super().register_default_hooks(hooks)  # type: ignore[misc]
         runner.register_hook(dict(type='mmcggm.NonFiniteGradientHook'))
+        runner.register_hook(dict(type='mmcggm.TumourCountHook'))
 
     def train(self) -> nn.Module:
         """Train; a config that names a balancer needs no constructor, no hook, and no type for it."""

@@ -283,6 +283,25 @@ def test_a_bad_case_is_named_and_the_others_are_done(model_files, tmp_path, caps
     assert run(model_files, source, '--out', tmp_path / 'none') == 2
 
 
+def test_a_network_that_sees_background_alone_is_told(model_files, brats_source, tmp_path, capsys, tool):
+    config, trained = model_files
+    stored = torch.load(trained, weights_only=False)
+    for name in ('model.decode_head.conv_seg.weight', 'model.decode_head.conv_seg.bias'):
+        stored['state_dict'][name] = torch.zeros_like(stored['state_dict'][name])
+    stored['state_dict'][name][0] = 9.0
+    torch.save(stored, collapsed := tmp_path / 'collapsed.pth')
+    message = 'Each of 5 cases is predicted as background alone'
+    for _ in range(2):  # segmented, and there
+        assert run((config, collapsed), brats_source, '--out', tmp_path / 'empty') == 0
+        assert message in capsys.readouterr().err
+    assert run(model_files, brats_source, '--out', tmp_path / 'found') == 0
+    assert 'background alone' not in capsys.readouterr().err
+    work = ('--work-dir', tmp_path / 'work', '--format-only', '--out', tmp_path / 'tested')
+    tool('test.py', config, collapsed, *work)
+    (log,) = (tmp_path / 'work').glob('*/*.log')
+    assert log.read_text().count(message) == 1
+
+
 def test_a_missing_sequence_counts_as_absent(model_files, tmp_path, capsys):
     files = write_synthetic_case(tmp_path / 'in', 'a', with_seg=False)
     files['t1'].unlink()

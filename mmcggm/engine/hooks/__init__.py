@@ -9,6 +9,7 @@ from .guide_score_hook import GuideScoreHook
 from .modality_contribution_hook import ModalityContributionHook
 from .nonfinite_gradient_hook import NonFiniteGradientHook
 from .standardisation_hook import StandardisationHook
+from .tumour_count_hook import TumourCountHook
 
 __all__ = [
     'BalancingHook',
@@ -21,4 +22,5 @@ __all__ = [
     'ModalityContributionHook',
     'NonFiniteGradientHook',
     'StandardisationHook',
+    'TumourCountHook',
 ]

@@ -1,0 +1,49 @@
+"""A test in which nothing is segmented in any case says so."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmengine.dist import all_reduce
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mmcggm.evaluation.brats.tumour_count import TumourCount
+from mmcggm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class TumourCountHook(Hook):
+    """Warns after a test if a segmentor predicted each case of all processes as background alone.
+
+    Validations are left out: early in a training this is as it should be, and their Dice tells. Models that
+    predict something else than segmentations are none of its business.
+    """
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        """Begin to count."""
+        self._count = TumourCount()
+
+    def after_test_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Sequence[Any] | None = None,
+    ) -> None:
+        """Count the cases of a batch."""
+        for sample in outputs or ():
+            if (found := getattr(sample, 'pred_sem_seg', None)) is not None:
+                truth = getattr(sample, 'gt_sem_seg', None)
+                self._count.add(found.data, None if truth is None else truth.data)
+
+    def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Warn, by the counts of all processes."""
+        count = self._count
+        total = torch.tensor([count.cases, count.predicted, count.healthy])
+        all_reduce(total)
+        if warning := TumourCount(*total.tolist()).warning():
+            runner.logger.log(logging.WARNING, warning)
