@@ -62,7 +62,7 @@ class _InterruptibleMixin:
         return built
 
     def register_default_hooks(self, hooks: dict[str, Hook | dict] | None = None) -> None:
-        """Register hooks: MMEngine's, and those that tell of batches that taught nothing and tests of no tumour."""
+        """Register MMEngine's hooks, and those that tell of batches that taught nothing and empty tests."""
         runner: Any = self
         runner.logger.addFilter(_is_news)
         super().register_default_hooks(hooks)  # type: ignore[misc]

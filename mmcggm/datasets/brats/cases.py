@@ -1,7 +1,8 @@
 """Cases as the BraTS challenges publish them: how they are named, and finding them in a folder.
 
 BraTS 2021 and earlier name a case's files ``{case}_{flair,t1,t1ce,t2,seg}``, BraTS 2023 and later
-``{case}-{t2f,t1n,t1c,t2w,seg}``, each ``.nii.gz`` or ``.nii``. Modalities bear the names of 2021 here.
+``{case}-{t2f,t1n,t1c,t2w,seg}``, each ``.nii.gz`` or ``.nii``. Collections with the labels of 2021, and the
+radiotherapy challenge of 2024, have other words for some of them. Modalities bear the names of 2021 here.
 """
 
 import os
@@ -14,14 +15,22 @@ from pathlib import Path
 from .nifti import CaseError, check_regular
 
 MODALITIES = ('flair', 't1ce', 't1', 't2')
+SHOWN = 10  # files that may be segmentations
 LONGEST = 200  # bytes of an id, to which file systems that take 255 leave room for what is added
 ENDING = re.compile(r'\.(nii(\.gz)?|mha|mhd|nrrd|mgz|hdr|img)$', re.IGNORECASE)  # of a volume's file
+MACHINE_MADE = re.compile(r'_automated_approx$')  # UPENN-GBM has such segmentations, which nobody corrected
 MAYBE_LABELS = re.compile(r'seg|label|mask|truth|(?<![a-z])gt(?![a-z])|annot|lesion|tumou?r', re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Naming:
-    """How one generation of BraTS names its files."""
+    """How one generation of BraTS names its files.
+
+    Attributes:
+        separator: What stands between a case's id and the word for a sequence.
+        sequences: Sequence by word, in lower case, since upper case counts as well; of several words for one
+            sequence the challenge's own comes first.
+    """
 
     separator: str
     sequences: dict[str, str]
@@ -33,18 +42,28 @@ class Naming:
 
     def parse(self, file_name: str) -> tuple[str, str] | None:
         """Split a file's name into case and sequence; None if it is not named so."""
-        pattern = rf'(.+){self.separator}({"|".join(self.sequences)})\.(?i:nii(?:\.gz)?)'
-        match = re.fullmatch(pattern, file_name, re.DOTALL)
-        return (match[1], self.sequences[match[2]]) if match else None
+        pattern = rf'(.+){self.separator}({"|".join(self.sequences)})\.nii(?:\.gz)?'
+        match = re.fullmatch(pattern, file_name, re.DOTALL | re.IGNORECASE)
+        if match is None or MACHINE_MADE.search(match[1]):
+            return None
+        return match[1], self.sequences[match[2].lower()]
 
 
+COLLECTIONS = dict(
+    t1gd='t1ce',  # UPENN-GBM
+    segm='seg',
+    t1c='t1ce',  # UCSF-PDGM, and BraTS-MEN-RT
+    tumor_segmentation='seg',
+    gtv='seg',  # BraTS-MEN-RT
+)
 NAMINGS = {
-    '2021': Naming('_', dict(flair='flair', t1ce='t1ce', t1='t1', t2='t2', seg='seg')),
+    '2021': Naming('_', dict(flair='flair', t1ce='t1ce', t1='t1', t2='t2', seg='seg', **COLLECTIONS)),
     '2023': Naming('-', dict(t2f='flair', t1c='t1ce', t1n='t1', t2w='t2', seg='seg')),
 }
 EXPECTED = (
-    'Expected one folder a case with files named as BraTS 2021 ({case}_flair, _t1, _t1ce, _t2, _seg) '
-    'or as BraTS 2023 and later ({case}-t2f, -t1n, -t1c, -t2w, -seg), each .nii.gz or .nii.'
+    'Expected one folder a case, and a file a sequence, named as BraTS 2021 ({case}_flair, _t1, _t1ce, _t2, '
+    '_seg), as BraTS 2023 and later ({case}-t2f, -t1n, -t1c, -t2w, -seg), or as UPENN-GBM, UCSF-PDGM or '
+    'BraTS-MEN-RT, each .nii.gz or .nii.'
 )
 
 
@@ -144,7 +163,13 @@ def find_cases(source: str | Path, allow_missing: bool = False, needed: Sequence
             unexplained.append(path)
     if not found:
         unreadable = ''.join(f' {name}: {reason}.' for name, reason in result.bad.items())
-        raise FileNotFoundError(f'{printable(source)} holds no case.{unreadable} {EXPECTED}')
+        others = (
+            f' It holds {len(unexplained)} files of volumes that are named otherwise, e.g. '
+            f'{printable(min(unexplained))}.'
+            if unexplained
+            else ''
+        )
+        raise FileNotFoundError(f'{printable(source)} holds no case.{unreadable}{others} {EXPECTED}')
 
     for case in sorted(found):
         try:
@@ -223,6 +248,7 @@ def _note_unexplained(result: Found, unexplained: list[Path]) -> None:
     for case in result.cases:
         for file in case.files.values():
             folders[file.parent].add(case.case)
+    maybe = []
     for path in unexplained:
         stem = ENDING.sub('', path.name)
         owner = max((case for case in unlabelled if stem.startswith(case)), key=len, default=None)
@@ -233,10 +259,13 @@ def _note_unexplained(result: Found, unexplained: list[Path]) -> None:
         rest = stem.removeprefix(owner)
         if not rest or (MAYBE_LABELS.search(rest) and 'brain' not in rest.lower()):
             expected = NAMINGS[unlabelled[owner].naming].file_name(owner, 'seg')
-            result.notes.append(
+            maybe.append(
                 f'WARNING {owner} has no segmentation, but {printable(path)} may be one: if it is, name it '
                 f'{expected} and convert again.'
             )
+    result.notes += maybe[:SHOWN]
+    if len(maybe) > SHOWN:
+        result.notes.append(f'WARNING The same holds for {len(maybe) - SHOWN} files more.')
 
 
 def _assemble(

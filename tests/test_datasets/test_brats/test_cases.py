@@ -5,6 +5,7 @@ import pytest
 from mmcggm.datasets.brats.case_volumes import read_case
 from mmcggm.datasets.brats.cases import MODALITIES, find_cases
 from mmcggm.datasets.brats.label_conventions import DEFAULTS
+from mmcggm.datasets.brats.patients import patient_of
 from tests.synthetic import write_synthetic_case
 
 
@@ -24,6 +25,38 @@ def test_a_case_is_found_and_read_in_each_naming(tmp_path, naming, extension):
     seg = np.moveaxis(np.asarray(nib.load(files['seg']).dataobj), 2, 0)
     np.testing.assert_array_equal(volumes.seg, np.where(seg == 4, 3, seg))
     assert set(np.unique(volumes.seg)) == {0, 1, 2, 3}
+
+
+COLLECTIONS = {
+    'UPENN-GBM-00001_11': dict(flair='FLAIR', t1ce='T1GD', t1='T1', t2='T2', seg='segm'),
+    'UCSF-PDGM-0429_FU003d': dict(flair='FLAIR', t1ce='T1c', t1='T1', t2='T2', seg='tumor_segmentation'),
+    'BraTS-MEN-RT-0001-1': dict(t1ce='t1c', seg='gtv'),
+}
+
+
+@pytest.mark.parametrize('case', COLLECTIONS)
+def test_a_case_is_found_by_the_words_of_its_collection(tmp_path, case):
+    words = {tmp_path / f'{case}_{word}.nii.gz': name for name, word in COLLECTIONS[case].items()}
+    for path in words:
+        path.touch()
+    others = ('automated_approx_segm', 'T1_bias', 'brain_segmentation', 'T1GD_unstripped')
+    for other in others:
+        (tmp_path / f'{case}_{other}.nii.gz').touch()
+    found = find_cases(tmp_path, allow_missing=True)
+    (only,) = found.cases
+    assert (only.case, only.naming) == (case, '2021')
+    assert {path: name for name, path in only.files.items()} == words
+    assert not found.bad
+    (note,) = found.notes
+    assert note.startswith(f'Left out {len(others)} files')
+    assert patient_of(case) == case.partition('_')[0].removesuffix('-1')
+
+
+def test_files_of_other_names_are_shown_where_there_is_no_case(tmp_path):
+    (tmp_path / 'imagesTr').mkdir()
+    (tmp_path / 'imagesTr' / 'BRATS_001.nii.gz').touch()
+    with pytest.raises(FileNotFoundError, match=r'1 files .* otherwise, e\.g\. .*BRATS_001.*a file a seq'):
+        find_cases(tmp_path)
 
 
 def test_spacing_follows_the_axes_of_the_volume(tmp_path):
