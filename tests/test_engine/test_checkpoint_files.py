@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from mmcggm.engine import CheckpointHook
 from mmcggm.engine.checkpoint_files import newest_checkpoint
 from mmcggm.utils.atomic import temporary_path
 from tests.faults.trainings import begin_training
@@ -137,6 +138,25 @@ def test_misspelt_settings_of_the_hook_are_named(tmp_path, setting, message):
     hooks = dict(checkpoint=dict(type='CheckpointHook', **setting))
     with pytest.raises(ValueError, match=message):
         evaluating_runner(tmp_path, max_epochs=1, default_hooks=hooks).train()
+
+
+@pytest.mark.parametrize(
+    ('metric', 'rule'),
+    [('Dice_mean', 'greater'), ('SliceDice_WT', 'greater'), ('HD95_ET', 'less'), ('micro_F1', 'greater')],
+)
+def test_metrics_of_this_package_say_which_is_better(metric, rule):
+    assert CheckpointHook(save_best=metric).rules == [rule]
+
+
+def test_a_validation_that_gives_no_number_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(Improving, 'compute_metrics', lambda self, results: dict(Dice_ET=float('nan')))
+    checkpoint = dict(**EVERY_EPOCH, save_best='Dice_ET')
+    settings = dict(default_hooks=dict(checkpoint=checkpoint, logger=None), val_evaluator=[Improving()])
+    runner = evaluating_runner(tmp_path, max_epochs=1, **settings)
+    with said(runner) as lines:
+        runner.train()
+    assert any("The validation's Dice_ET is not a number" in line for line in lines)
+    assert not list(tmp_path.glob('best*'))
 
 
 def test_a_folder_of_their_own_is_found_by_last_checkpoint(trained, tmp_path):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import logging
+import math
 from pathlib import Path
 from typing import Any
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook as MMEngineCheckpointHook
+from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from mmcggm.engine.checkpoint_files import LAST, is_local
@@ -26,8 +29,11 @@ class CheckpointHook(MMEngineCheckpointHook):
     the training stands, see :func:`~mmcggm.engine.place.take_place`, and leftovers of a training that was
     killed while it wrote are removed when the next begins.
 
-    It takes the arguments of MMEngine's.
+    It takes the arguments of MMEngine's, and knows of this package's metrics which ``rule`` they need.
     """
+
+    _default_greater_keys = [*MMEngineCheckpointHook._default_greater_keys, 'Dice', 'F1', 'corr']
+    _default_less_keys = [*MMEngineCheckpointHook._default_less_keys, 'HD95', 'MAE']
 
     _place: dict[str, Any] | None = None  # of the checkpoint that is being written, and where it stands
     _validated = False  # whether it is written after a validation
@@ -111,6 +117,14 @@ class CheckpointHook(MMEngineCheckpointHook):
                 f"`default_hooks.checkpoint.save_best`: the validation has no metric '{missing[0]}'; it has "
                 f'{", ".join(sorted(metrics))}.{did_you_mean(missing[0], metrics)}'
             )
+        for key in wanted:
+            if isinstance(score := metrics.get(key), float) and math.isnan(score):
+                print_log(
+                    f"The validation's {key} is not a number, as where no case has what it is of: this "
+                    'checkpoint cannot be the best one (`default_hooks.checkpoint.save_best`).',
+                    'current',
+                    logging.WARNING,
+                )
         # MMEngine deletes the best one so far before it writes its successor, so it is not told of it.
         self._until_written = self._best
         self._best = dict.fromkeys(self._best)
