@@ -12,9 +12,7 @@ gained against its cost are written beside the runs. Exits with 1 if a run faile
 import argparse
 from pathlib import Path
 
-from mmengine.config import DictAction
-
-from mmcggm.utils.launch_arguments import add_engine_arguments
+from mmcggm.utils.launch_arguments import OptionAction, add_engine_arguments
 from mmcggm.utils.processes import wait_passively
 from mmcggm.utils.run_tool import run_tool
 
@@ -37,7 +35,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionAction,
         help="override settings of every run's config: key=value, nested keys with dots",
     )
     args = parser.parse_args()

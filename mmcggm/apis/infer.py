@@ -25,12 +25,10 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import DictAction
-
 from mmcggm.datasets.brats.label_conventions import CONVENTIONS
 from mmcggm.utils.csv_files import write_csv
 from mmcggm.utils.folders import make_writable
-from mmcggm.utils.launch_arguments import add_trust
+from mmcggm.utils.launch_arguments import OptionAction, add_trust
 
 from .inference_model import read_inference_config, tested_data
 from .prediction import KINDS, PredictionInferencer
@@ -66,7 +64,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--overwrite', action='store_true', help='replace results that are there')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, help='override settings of the config: key=value'
+        '--cfg-options', nargs='+', action=OptionAction, help='override settings of the config: key=value'
     )
     add_trust(parser)
     brats = parser.add_argument_group('segmentation')

@@ -3,8 +3,28 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from mmengine.config import DictAction
+
+
+class OptionAction(DictAction):
+    """MMEngine's ``DictAction``, which takes the spaces out of each value, for values that need theirs.
+
+    Those of a single value stay, since it may be a path. In lists they still count for nothing.
+
+    >>> OptionAction._parse_iterable('data/my store')
+    'data/my store'
+    >>> OptionAction._parse_iterable('[1, 2]')
+    [1, 2]
+    """
+
+    @staticmethod
+    def _parse_iterable(val: str) -> Any:
+        single = val.strip('\'" ')
+        if ',' in single or single.startswith(('(', '[')):
+            return DictAction._parse_iterable(val)
+        return DictAction._parse_int_float_bool(single)
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,9 +33,9 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionAction,
         help='override settings of the config: key=value, nested keys with dots; lists as key="[a,b]" or '
-        'key=a,b, nested ones as key="[(a,b),(c,d)]", without white space',
+        'key=a,b, nested ones as key="[(a,b),(c,d)]"',
     )
     add_trust(parser)
     parser.add_argument(
@@ -53,7 +73,7 @@ def add_engine_arguments(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument(
         '--engine-options',
         nargs='+',
-        action=DictAction,
+        action=OptionAction,
         default={},
         help='of submitit: key=value, such as timeout_min=600 slurm_partition=gpu cluster=local',
     )

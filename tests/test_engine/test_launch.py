@@ -38,6 +38,24 @@ def test_amp_keeps_the_balancing(given, expected):
     assert cfg.optim_wrapper.type == expected and cfg.optim_wrapper.balancer.type == 'CGGM'
 
 
+@pytest.mark.parametrize(
+    ('text', 'expected'),
+    [
+        ('data/my store', 'data/my store'),
+        ("'C:/brain tumours (2021)/a b'", 'C:/brain tumours (2021)/a b'),
+        (' 3 ', 3),
+        ('true', True),
+        ('[1, 2]', [1, 2]),
+        ('(1, [a, b])', (1, ['a', 'b'])),
+        ('a, b', ['a', 'b']),
+    ],
+)
+def test_options_keep_the_spaces_of_a_path(text, expected):
+    parser = argparse.ArgumentParser()
+    add_common_arguments(parser)
+    assert parser.parse_args(['--cfg-options', f'a.b={text}']).cfg_options == {'a.b': expected}
+
+
 def test_amp_refuses_a_wrapper_that_it_does_not_know():
     with pytest.raises(ValueError, match=r"--amp knows .*'MyOptimWrapper'"):
         enable_amp(Config(dict(optim_wrapper=dict(type='MyOptimWrapper'))))

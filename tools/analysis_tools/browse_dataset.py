@@ -14,7 +14,7 @@ from mmcggm.utils.run_tool import run_tool
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    from mmengine.config import DictAction
+    from mmcggm.utils.launch_arguments import OptionAction
 
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -26,7 +26,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--split', choices=('train', 'val', 'test'), default='train', help='default: train')
     parser.add_argument('--number', type=int, default=8, help='of samples, spread over the set (default: 8)')
     parser.add_argument('--seed', type=int, help='of what is random in the transforms')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='as of tools/train.py')
+    parser.add_argument('--cfg-options', nargs='+', action=OptionAction, help='as of tools/train.py')
     args = parser.parse_args(argv)
     if args.number < 1:
         parser.error('--number must be at least 1')

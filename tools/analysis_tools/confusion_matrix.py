@@ -11,7 +11,7 @@ from mmcggm.utils.run_tool import run_tool
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    from mmengine.config import DictAction
+    from mmcggm.utils.launch_arguments import OptionAction
 
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -25,7 +25,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--device', default=None, help='where the model runs (default: a GPU if there is one)'
     )
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='as of tools/test.py')
+    parser.add_argument('--cfg-options', nargs='+', action=OptionAction, help='as of tools/test.py')
     add_trust(parser)
     return parser.parse_args(argv)
 

@@ -13,14 +13,14 @@ from mmcggm.utils.run_tool import run_tool
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    from mmengine.config import DictAction
+    from mmcggm.utils.launch_arguments import OptionAction
 
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('config', help='path of the config')
     parser.add_argument('--depth', type=int, default=4, help='of the table of modules (default: 4)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='as of tools/train.py')
+    parser.add_argument('--cfg-options', nargs='+', action=OptionAction, help='as of tools/train.py')
     return parser.parse_args(argv)
 
 

@@ -15,8 +15,7 @@ from collections import defaultdict
 from pathlib import Path
 from statistics import mean
 
-from mmengine.config import DictAction
-
+from mmcggm.utils.launch_arguments import OptionAction
 from mmcggm.utils.processes import wait_passively
 from mmcggm.utils.run_tool import run_tool
 
@@ -35,7 +34,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--work-dir', type=Path, help='folder of the runs (default: work_dirs/benchmark/NAME)'
     )
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='as of tools/benchmark.py')
+    parser.add_argument('--cfg-options', nargs='+', action=OptionAction, help='as of tools/benchmark.py')
     args = parser.parse_args()
     if args.jobs < 1:
         parser.error('--jobs must be at least 1')

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
 from tqdm import tqdm
@@ -36,7 +36,7 @@ from mmcggm.registry import MODELS
 from mmcggm.utils import import_optional
 from mmcggm.utils.atomic import replacing
 from mmcggm.utils.checkpoints import read_checkpoint
-from mmcggm.utils.launch_arguments import add_trust
+from mmcggm.utils.launch_arguments import OptionAction, add_trust
 from mmcggm.utils.run_tool import run_tool
 
 
@@ -52,7 +52,7 @@ def parse_args() -> argparse.Namespace:
         '--device', default='cuda' if torch.cuda.is_available() else 'cpu', help='where the model runs'
     )
     parser.add_argument('--json', type=Path, help='also write the accuracies here')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='as of tools/test.py')
+    parser.add_argument('--cfg-options', nargs='+', action=OptionAction, help='as of tools/test.py')
     add_trust(parser)
     args = parser.parse_args()
     if args.c <= 0 or args.max_iter < 1:

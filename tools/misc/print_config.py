@@ -2,15 +2,14 @@
 
 import argparse
 
-from mmengine.config import DictAction
-
+from mmcggm.utils.launch_arguments import OptionAction
 from mmcggm.utils.run_tool import run_tool
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description='Print a config with all that it inherits')
     parser.add_argument('config', help='path of the config')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='as of tools/train.py')
+    parser.add_argument('--cfg-options', nargs='+', action=OptionAction, help='as of tools/train.py')
     args = parser.parse_args(argv)
     from mmcggm.benchmark import known_settings
     from mmcggm.engine.settings import read_config
