@@ -352,6 +352,13 @@ def test_a_case_needs_only_the_sequences_that_the_model_takes(model_files, tmp_p
         SegmentationInferencer(cfg, tmp_path / 'two.pth', device='cpu')
 
 
+def test_results_beside_the_input_are_no_misnamed_references(model_files, tmp_path, capsys):
+    write_synthetic_case(tmp_path, 'a', with_seg=False)
+    for _ in range(2):
+        assert run(model_files, tmp_path, '--out', tmp_path) == 0
+        assert 'may be one' not in capsys.readouterr().err
+
+
 def test_what_is_there_is_kept_unless_it_changed(model_files, tmp_path, capsys):
     source, out = tmp_path / 'in', tmp_path / 'out'
     for index, name in enumerate('ab'):

@@ -453,6 +453,31 @@ def test_labels_near_integers_are_integers(tmp_path):
     np.testing.assert_array_equal(seg, np.moveaxis(np.where(expected == 4, 3, expected), 2, 0))
 
 
+def test_labels_that_were_saved_as_scaled_integers_are_read_and_written(tmp_path):
+    files = write_synthetic_case(tmp_path / 'source', 'a', '2021')
+    image = nib.load(files['seg'])
+    expected = np.array(image.dataobj)
+    scaled = nib.Nifti1Image(expected.astype(np.float64), image.affine)
+    scaled.header.set_data_dtype(np.uint8)
+    scaled.to_filename(files['seg'])
+    assert abs(nib.load(files['seg']).get_fdata() - expected).max() > 1e-3  # 2 is 1.992 now
+    convert_folder(tmp_path / 'source', tmp_path / 'store')
+    stored = StoredCase(case_path(tmp_path / 'store', 'a'))
+    np.testing.assert_array_equal(stored.read_seg(), np.moveaxis(np.where(expected == 4, 3, expected), 2, 0))
+    stored.write_nifti(stored.read_seg(), tmp_path / 'back.nii.gz')
+    np.testing.assert_array_equal(nib.load(tmp_path / 'back.nii.gz').get_fdata(), expected)
+
+
+def test_names_in_splits_that_the_store_has_not_are_said(tmp_path, capfd):
+    source, store = make_set(tmp_path / 'source', *'abc'), tmp_path / 'store'
+    convert_folder(source, store)
+    path = store / 'splits.json'
+    path.write_text('\ufeff' + path.read_text().replace('"a"', '"a "'))  # as an editor saves it
+    _, said = run_folder(source, store, capfd)
+    assert "names 1 cases that the store does not hold, which a training refuses: 'a '" in said
+    assert where(store)['a']  # joined anew
+
+
 @pytest.mark.parametrize('codes', ['RAS', 'LIA', 'PSR', 'SRP'])
 def test_any_orientation_is_stored_alike_and_written_back_as_it_was(tmp_path, codes):
     store, orientation = tmp_path / 'store', nib.orientations.axcodes2ornt(codes)

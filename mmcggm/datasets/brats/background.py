@@ -126,6 +126,9 @@ def normalise(image: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, floa
     for name, source, target in zip(names, image, result, strict=True):
         values = source[brain]
         if values.min() == values.max():
-            raise CaseError(f'{name} is constant inside the brain')
+            raise CaseError(
+                f'{name} is constant inside the brain; if it was never taken, remove its file and take the '
+                'case with `--allow-missing`'
+            )
         target[brain] = (values - values.mean(dtype=np.float64)) / values.std(dtype=np.float64)
     return result, float(brain.mean())

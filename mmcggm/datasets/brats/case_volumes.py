@@ -8,10 +8,11 @@ import nibabel as nib
 import numpy as np
 
 from .cases import MODALITIES, SourceCase
-from .label_conventions import LabelConvention, as_labels
+from .label_conventions import LABEL_TOLERANCE, LabelConvention, as_labels
 from .nifti import CaseError, Volume, read_nifti
 
 AFFINE_TOLERANCE = 1e-3  # mm; headers of one case differ by rounding
+MOST_OFF = 0.05  # of a label from its integer
 
 
 @dataclass(frozen=True)
@@ -98,9 +99,14 @@ def read_labels(path: Path) -> np.ndarray:
 
 
 def disk_labels(volume: Volume) -> np.ndarray:
-    """Return the labels on disk of a segmentation, uint8 (X, Y, Z)."""
+    """Return the labels on disk of a segmentation, uint8 (X, Y, Z).
+
+    Labels that were saved as real numbers in a file of integers lie at multiples of its slope, up to half of
+    it off.
+    """
+    slope = volume.header.get_slope_inter()[0] or 0.0
     try:
-        return as_labels(volume.array, volume.name)
+        return as_labels(volume.array, volume.name, min(max(LABEL_TOLERANCE, abs(slope) * 0.51), MOST_OFF))
     except ValueError as error:
         raise CaseError(str(error)) from error
 

@@ -128,11 +128,13 @@ class Found:
         cases: Those with four sequences, or with some where others may be missing, in order of their ids.
         bad: What is wrong with each other case, and with each folder that cannot be read, by name.
         notes: Sentences on what was passed over.
+        maybe_labels: Sentences on files that may be segmentations which cases lack.
     """
 
     cases: list[SourceCase] = field(default_factory=list)
     bad: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    maybe_labels: list[str] = field(default_factory=list)
 
 
 def find_cases(source: str | Path, allow_missing: bool = False, needed: Sequence[str] = MODALITIES) -> Found:
@@ -161,6 +163,8 @@ def find_cases(source: str | Path, allow_missing: bool = False, needed: Sequence
                 break
         else:
             unexplained.append(path)
+    for case in [case for case, files in found.items() if all(_is_stray(case, *file) for file in files)]:
+        unexplained += [path for _, _, path in found.pop(case)]
     if not found:
         unreadable = ''.join(f' {name}: {reason}.' for name, reason in result.bad.items())
         others = (
@@ -178,6 +182,12 @@ def find_cases(source: str | Path, allow_missing: bool = False, needed: Sequence
             result.bad[printable(case)] = str(error)
     _note_unexplained(result, sorted(unexplained))
     return result
+
+
+def _is_stray(case: str, naming: str, sequence: str, path: Path) -> bool:
+    """Return whether a file is a segmentation by the word of a collection: alone, it makes no case."""
+    own = NAMINGS[naming].file_name(case, 'seg').removesuffix('.nii.gz')
+    return sequence == 'seg' and not path.name.lower().startswith(f'{own}.nii'.lower())
 
 
 def find_segmentations(source: str | Path) -> dict[str, list[Path]]:
@@ -263,9 +273,9 @@ def _note_unexplained(result: Found, unexplained: list[Path]) -> None:
                 f'WARNING {owner} has no segmentation, but {printable(path)} may be one: if it is, name it '
                 f'{expected} and convert again.'
             )
-    result.notes += maybe[:SHOWN]
+    result.maybe_labels += maybe[:SHOWN]
     if len(maybe) > SHOWN:
-        result.notes.append(f'WARNING The same holds for {len(maybe) - SHOWN} files more.')
+        result.maybe_labels.append(f'WARNING The same holds for {len(maybe) - SHOWN} files more.')
 
 
 def _assemble(

@@ -2,7 +2,7 @@
 
 import sys
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
@@ -21,7 +21,7 @@ from .label_conventions import LabelConvention, get_convention
 from .nifti import CaseError
 from .patients import Patients, equal_scans
 from .processes import run_each
-from .splits import SPLITS, check_fractions, read_splits, report_empty, update_splits
+from .splits import KEYS, SPLITS, check_fractions, read_splits, report_empty, update_splits
 from .survey import decide, missing_labels, see_case
 from .volume_store import StoredCase, case_path, reason_of, write_case
 
@@ -149,7 +149,7 @@ def convert_folder(
     # Before the long work; a store is made only for a set that is understood.
     make_writable(store if store.exists() else next(p for p in store.parents if p.exists()), '--out')
     patients.check([case.case for case in found.cases])
-    for note in found.notes:
+    for note in [*found.notes, *found.maybe_labels]:
         _say(note)
     outcomes = [_said(Outcome(case, 'bad', reason)) for case, reason in found.bad.items()]
 
@@ -279,6 +279,12 @@ def split_store(
     )
     _say(f'Patients: {patients.describe(names)}')
     splits = read_splits(store / 'splits.json')
+    unknown = {case for key in KEYS for case in splits[key]} - {*names, *removed}
+    if unknown:
+        _say(
+            f'WARNING splits.json names {len(unknown)} cases that the store does not hold, which a training '
+            f'refuses: {_some(map(repr, unknown))}. Correct their names or take them out.'
+        )
     without = {case.case for case in stored if not case.has_seg} & {
         case for key in SPLITS for case in splits[key]
     }
@@ -319,6 +325,6 @@ def _say(message: str) -> None:
     tqdm.write(printable(message), file=sys.stderr)
 
 
-def _some(cases: Collection[str]) -> str:
+def _some(cases: Iterable[str]) -> str:
     names = sorted(cases)
     return ', '.join(names[:5]) + (f' and {len(names) - 5} more' if len(names) > 5 else '')

@@ -184,12 +184,13 @@ def present_labels(labels: np.ndarray) -> list[int]:
     return background + np.flatnonzero(np.bincount(tumour)).tolist()
 
 
-def as_labels(array: np.ndarray, name: str) -> np.ndarray:
-    """Return a segmentation's values as uint8; values within 0.001 of an integer are that integer.
+def as_labels(array: np.ndarray, name: str, tolerance: float = LABEL_TOLERANCE) -> np.ndarray:
+    """Return a segmentation's values as uint8; values next to an integer are that integer.
 
     Args:
         array: Finite real numbers.
         name: Of the file, for the error.
+        tolerance: How far from an integer they may be.
 
     Raises:
         ValueError: If a value is not an integer from 0 to 255.
@@ -197,8 +198,8 @@ def as_labels(array: np.ndarray, name: str) -> np.ndarray:
     if array.dtype == np.uint8:
         return array
     whole = array if array.dtype.kind in 'iu' else np.rint(array)
-    if whole.size and (whole.min() < 0 or whole.max() > 255 or abs(array - whole).max() > LABEL_TOLERANCE):
-        strange = array[(whole < 0) | (whole > 255) | (abs(array - whole) > LABEL_TOLERANCE)]
+    if whole.size and (whole.min() < 0 or whole.max() > 255 or abs(array - whole).max() > tolerance):
+        strange = array[(whole < 0) | (whole > 255) | (abs(array - whole) > tolerance)]
         raise ValueError(
             f'{name} holds labels {np.unique(strange)[:5].tolist()}; a label is an integer from 0 to 255'
         )

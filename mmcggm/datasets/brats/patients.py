@@ -174,14 +174,17 @@ def equal_scans(scans: Mapping[str, str]) -> list[list[str]]:
 
 
 def read_patient_table(path: str | Path) -> dict[str, str]:
-    """Read a CSV file with the columns ``case`` and ``patient``.
+    """Read a CSV file with the columns ``case`` and ``patient``, parted by commas, semicolons or tabs.
 
     Raises:
         ValueError: If it cannot be read, lacks a column or a value, or names a case twice.
     """
     try:
         with open(path, encoding='utf-8-sig', newline='') as file:
-            rows = list(csv.DictReader(file))
+            header = file.readline()
+            file.seek(0)
+            parts = max(',;\t', key=header.count)
+            rows = list(csv.DictReader(file, delimiter=parts))
     except (OSError, ValueError, csv.Error) as error:
         raise ValueError(f'--patients {path} cannot be read: {error}.') from error
     table: dict[str, str] = {}

@@ -113,7 +113,7 @@ def read_splits(path: str | Path, patients: Patients | None = None) -> dict:
     """
     path = Path(path)
     try:
-        content = json.loads(path.read_text(encoding='utf-8'))
+        content = json.loads(path.read_text(encoding='utf-8-sig'))  # some editors begin with a mark
     except FileNotFoundError:
         raise FileNotFoundError(
             f'{path} does not exist; `mmcggm convert brats` writes it once all cases are good.'

@@ -84,9 +84,11 @@ def test_a_bad_pattern_is_named(pattern, message):
         Patients(pattern)
 
 
-def test_a_table_tells_the_patient(tmp_path):
+@pytest.mark.parametrize(('parts', 'end'), [(',', '\n'), (';', '\r\n'), ('\t', '\n')])
+def test_a_table_tells_the_patient(tmp_path, parts, end):
     path = tmp_path / 'patients.csv'
-    path.write_text('\ufeffpatient,case\np,a\np,b\nq,c\n', encoding='utf-8')
+    text = '\ufeffpatient,case\np,a\np,b\nq,c\n'.replace(',', parts).replace('\n', end)
+    path.write_bytes(text.encode())
     patients = Patients(table=read_patient_table(path))
     assert patients.groups('abc') == {'p': ['a', 'b'], 'q': ['c']}
     with pytest.raises(ValueError, match=r"table of --patients names no patient of 1 cases, e\.g\. 'd'"):
