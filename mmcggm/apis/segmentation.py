@@ -17,7 +17,7 @@ from mmengine.dataset import pseudo_collate
 from tqdm import tqdm
 
 from mmcggm.datasets.brats.background import FULL
-from mmcggm.datasets.brats.case_volumes import join_volumes, read_case
+from mmcggm.datasets.brats.case_volumes import OTHER_SIZE, has_usual_size, join_volumes, read_case
 from mmcggm.datasets.brats.cases import MODALITIES, Found, SourceCase, check_case_id, find_cases
 from mmcggm.datasets.brats.label_conventions import (
     CONVENTIONS,
@@ -395,6 +395,8 @@ class SegmentationInferencer:
             )
         if prepared.oblique:
             yield "the axes lie oblique: each counts as the patient's axis next to it, nothing is resampled"
+        if not has_usual_size(prepared.spacing):
+            yield OTHER_SIZE
 
     def _convention_without_labels(self, naming: str) -> LabelConvention:
         """Return how segmentations are written of cases that have none: as the naming's challenge does."""

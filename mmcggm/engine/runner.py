@@ -14,7 +14,7 @@ from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel
 from mmengine.runner import BaseLoop, CheckpointLoader, FlexibleRunner, Runner
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset
 
 from mmcggm.guided.weights import WRAPPER, load_weights, weights_for
 from mmcggm.registry import RUNNERS
@@ -47,7 +47,11 @@ class _InterruptibleMixin:
     _TRAIN_LOOPS = ('EpochBasedTrainLoop', 'IterBasedTrainLoop')
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
-        """Build the loop; MMEngine's own two are replaced by those of this package."""
+        """Build the loop; MMEngine's own two are replaced by those of this package.
+
+        Raises:
+            ValueError: If there is no batch to train on.
+        """
         if isinstance(loop, BaseLoop):
             return loop
         loop = copy.deepcopy(loop)
@@ -58,6 +62,13 @@ class _InterruptibleMixin:
         if name in self._TRAIN_LOOPS:
             loop['type'] = f'mmcggm.{name}'
         built = super().build_train_loop(loop)  # type: ignore[misc]
+        data = built.dataloader
+        drops = getattr(data, 'drop_last', False) and not isinstance(data.dataset, IterableDataset)
+        if drops and not len(data):
+            raise ValueError(
+                f'`train_dataloader.drop_last` leaves no batch of the {len(data.dataset)} samples: take a '
+                'smaller `batch_size`.'
+            )
         built.dataloader = resumable(built.dataloader, self.seed)  # type: ignore[attr-defined]
         return built
 

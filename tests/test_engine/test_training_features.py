@@ -67,6 +67,13 @@ def test_a_remainder_of_accumulation_is_an_update(tmp_path):
     assert runner.optim_wrapper.balancer.state_dict()['updates'] == 2
 
 
+def test_a_training_of_no_batch_is_refused(tmp_path):
+    runner = tiny_runner(tmp_path)
+    runner._train_dataloader.update(dataset=TinyData(15), drop_last=True)
+    with pytest.raises(ValueError, match=r'`train_dataloader\.drop_last` leaves no batch of the 15'):
+        runner.train()
+
+
 def test_moving_average_of_the_weights(tmp_path):
     evaluation = dict(
         dataset=TinyData(), batch_size=16, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False),

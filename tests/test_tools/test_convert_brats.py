@@ -510,9 +510,11 @@ def test_what_is_unusual_of_volumes_is_said(tmp_path, capfd):
     write_synthetic_case(tmp_path / 'source', 'oblique', affine=affine)
     for path in write_synthetic_case(tmp_path / 'source', 'full', seed=1).values():
         rewrite(path, lambda array: array[10:20, 12:28, 8:16], affine=LPS)
+    write_synthetic_case(tmp_path / 'source', 'large', seed=2, affine=LPS @ np.diag([1, 1, 5, 1]))
     _, said = run_folder(tmp_path / 'source', tmp_path / 'store', capfd)
     assert re.search('In 1 cases the axes lie oblique.*: oblique', said)
     assert re.search('In 1 cases nearly the whole box counts as brain.*: full', said)
+    assert re.search('In 1 cases the voxels are not of 1 mm.*nothing is resampled.*: large', said)
 
 
 def test_one_image_under_two_sequences_is_said(tmp_path, capfd):

@@ -1,6 +1,6 @@
 """What a case's files hold, once they are known to describe one head."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,11 @@ from .nifti import CaseError, Volume, read_nifti
 
 AFFINE_TOLERANCE = 1e-3  # mm; headers of one case differ by rounding
 MOST_OFF = 0.05  # of a label from its integer
+USUAL_SIZE = 0.9, 1.1  # mm, of the edges of voxels
+OTHER_SIZE = (
+    'the voxels are not of 1 mm, as those of BraTS are: nothing is resampled, and a network that learnt from '
+    'voxels of another size sees a tumour of another size'
+)
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,11 @@ class CaseVolumes:
     spacing: tuple[float, float, float]
     header: bytes
     oblique: bool
+
+
+def has_usual_size(spacing: Sequence[float]) -> bool:
+    """Return whether voxels, of edges in mm, are about as large as those of BraTS."""
+    return all(USUAL_SIZE[0] <= edge <= USUAL_SIZE[1] for edge in spacing)
 
 
 def read_case(case: SourceCase, convention: LabelConvention) -> CaseVolumes:

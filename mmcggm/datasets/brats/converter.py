@@ -15,7 +15,7 @@ from mmcggm.utils.atomic import remove_stale
 from mmcggm.utils.folders import make_writable
 
 from .background import FULL, normalise
-from .case_volumes import read_case
+from .case_volumes import OTHER_SIZE, has_usual_size, read_case
 from .cases import MODALITIES, SourceCase, find_cases, printable
 from .label_conventions import LabelConvention, get_convention
 from .nifti import CaseError
@@ -83,6 +83,8 @@ def convert_case(case: SourceCase, store: Path, convention: LabelConvention) -> 
         notes.append(
             "the axes lie oblique: each counts as the patient's axis next to it, nothing is resampled"
         )
+    if not has_usual_size(volumes.spacing):
+        notes.append(OTHER_SIZE)
     return Outcome(case.case, 'converted', missing=case.missing, notes=tuple(notes))
 
 

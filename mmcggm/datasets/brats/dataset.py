@@ -15,7 +15,7 @@ from mmcggm.utils.sizes import is_count
 
 from .cases import MODALITIES
 from .label_conventions import TUMOUR
-from .splits import KEYS, SPLITS, read_splits
+from .splits import KEYS, SPLITS, UNLABELLED, read_splits
 from .volume_store import StoredCase, case_path
 
 SAMPLES = ('random_tumour_slice', 'tumour_slices', 'all_slices', 'volume', 'patch')
@@ -167,7 +167,9 @@ class BraTSDataset(BaseDataset):
         if not stored.has_seg:
             raise ValueError(
                 f"{self._splits_path} names case '{case}' in '{split}', but it has no segmentation, "
-                f"which sample='{self.sample}' needs. Move it to 'unlabelled', or choose another `split`."
+                f"which sample='{self.sample}' needs. "
+                + ('Choose' if split == UNLABELLED else f"Move it to '{UNLABELLED}', or choose")
+                + ' another `split`.'
             )
         if self.sample == 'patch':
             return [dict(item) for _ in range(self.patches)]

@@ -8,6 +8,7 @@ from itertools import combinations, product
 from typing import Any
 
 import numpy as np
+from mmengine.dataset import InfiniteSampler
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -37,6 +38,7 @@ class DataCheckHook(Hook):
     validation data, nor a row of one file or a brain tumour case, if the splits are named differently; and
     splits that are drawn by fractions must be drawn alike for all three loaders. Brain tumour cases that are
     scored must have segmentations, and their volumes be padded to what the encoders of a 2D U-Net can take.
+    And no batch may be of one sample, where a batch norm follows a pool over the whole image.
 
     A loss of regions needs a segmentor that makes labels of them.
 
@@ -49,6 +51,7 @@ class DataCheckHook(Hook):
         """Check the training data, and the groups in them."""
         self._check(runner, runner.train_dataloader, 'train_dataloader')
         _check_draws(runner.cfg)
+        _check_batches(runner.model, runner.train_dataloader)
         if runner.val_loop is not None:
             train, val = runner.train_dataloader.dataset, runner.val_dataloader.dataset
             _check_rows(train, val)
@@ -96,6 +99,36 @@ class DataCheckHook(Hook):
                     'in the config of the decode head and of the guide, and `class_weight`, if there '
                     'is one, to as many.'
                 )
+
+
+def _check_batches(model: nn.Module, dataloader: DataLoader) -> None:
+    """Raise a ValueError if a batch is of one sample, of which a norm of pooled values would see one."""
+    if _smallest_batch(dataloader) != 1:
+        return
+    for name, module in model.named_modules():
+        if not isinstance(module, nn.Sequential) or not len(module):
+            continue
+        pooled = isinstance(module[0], nn.AdaptiveAvgPool2d) and module[0].output_size in (1, (1, 1))
+        norms = [part for part in module.modules() if isinstance(part, nn.BatchNorm2d)]
+        if pooled and any(norm.training for norm in norms):
+            raise ValueError(
+                f'A batch of `train_dataloader` has one sample, of which the batch norm of {name} would see '
+                'one value, its mean: set `train_dataloader.drop_last=True`, or another `batch_size`.'
+            )
+
+
+def _smallest_batch(dataloader: DataLoader) -> int | None:
+    """Return how many samples the smallest batch of an epoch has, where that can be told."""
+    batches: Any = getattr(dataloader, 'batch_sampler', None)
+    sampler: Any = getattr(batches, 'sampler', None)
+    while hasattr(sampler, 'inner'):
+        sampler = sampler.inner
+    if getattr(batches, 'batch_size', None) is None or sampler is None:
+        return None
+    if isinstance(sampler, InfiniteSampler) or not hasattr(sampler, '__len__'):  # its length is the data's
+        return batches.batch_size
+    rest = len(sampler) % batches.batch_size
+    return batches.batch_size if batches.drop_last or not rest else rest
 
 
 def _check_rows(train: Any, val: Any) -> None:

@@ -4,7 +4,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from mmengine.dataset import ConcatDataset
+from mmengine.dataset import ConcatDataset, InfiniteSampler
+from torch import nn
+from torch.utils.data import DataLoader
 
 from mmcggm.datasets import BraTSDataset
 from mmcggm.datasets.brats.label_conventions import CONVENTIONS
@@ -128,6 +130,29 @@ def test_volumes_that_are_not_padded_for_the_network_are_named_before_training(b
             nullcontext() if divisor % 4 == 0 else pytest.raises(ValueError, match=r'is 6, .* multiple of 4')
         ):
             DataCheckHook().before_train(runner)
+
+
+@pytest.mark.parametrize(
+    ('samples', 'settings', 'message'),
+    [
+        (
+            9,
+            dict(batch_size=4),
+            r'one sample.*batch norm of model\.pool .*`train_dataloader\.drop_last=True`',
+        ),
+        (3, dict(batch_size=1), 'one sample'),
+        (9, dict(batch_size=4, drop_last=True), None),
+        (8, dict(batch_size=4), None),
+        (9, dict(batch_size=4, sampler=InfiniteSampler(range(9))), None),
+    ],
+)
+def test_a_batch_of_one_sample_is_named_where_a_norm_sees_one_value_of_it(samples, settings, message):
+    runner = runner_of(small_unet(), {})
+    runner.train_dataloader = DataLoader(range(samples), **settings)
+    DataCheckHook().before_train(runner)  # instance norms take a single sample
+    runner.model.model.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2))
+    with pytest.raises(ValueError, match=message) if message else nullcontext():
+        DataCheckHook().before_train(runner)
 
 
 @pytest.mark.parametrize('key', ['val_dataloader', 'test_dataloader'])
