@@ -28,6 +28,7 @@ from mmcggm.datasets.brats.label_conventions import (
 from mmcggm.datasets.brats.nifti import CaseError, volume_of_array
 from mmcggm.datasets.brats.prepared_case import CaseInMemory
 from mmcggm.datasets.brats.survey import Seen, decide, see_labels
+from mmcggm.evaluation.brats.tumour_count import NOT_FINITE
 from mmcggm.guided import GuidedModel
 from mmcggm.guided.ensemble import set_ensemble
 from mmcggm.models.outputs import Outputs
@@ -373,7 +374,7 @@ class SegmentationInferencer:
             training_labels=sample.pred_sem_seg.data.cpu().numpy(),
             training_probabilities=sample.probabilities.cpu().numpy() if probabilities else None,
             convention=convention,
-            notes=read.notes,
+            notes=read.notes if sample.get('finite', True) else (*read.notes, NOT_FINITE),
         )
 
     def _notes(self, prepared: CaseInMemory) -> Iterator[str]:

@@ -159,7 +159,8 @@ class MultimodalSegmentor(EncoderDecoder):
         Returns:
             The samples with ``pred_sem_seg``. For a volume: uint8 labels ``(D, H, W)`` in full
             size, background outside the crop; where they are asked for, ``probabilities`` as well, float32
-            ``(K, D, H, W)``, of the labels or regions.
+            ``(K, D, H, W)``, of the labels or regions. Metainfo ``finite`` says whether these are numbers
+            everywhere: NaN counts as background.
 
         Raises:
             ValueError: If an ensemble gets slices, or volumes of a batch lack different modalities.
@@ -178,6 +179,7 @@ class MultimodalSegmentor(EncoderDecoder):
         for index, sample in enumerate(data_samples):
             volume = {modality: volumes[index] for modality, volumes in inputs.items()}
             probabilities = self.volume_probabilities(volume).unsqueeze(0)
+            sample.set_metainfo(dict(finite=bool(probabilities.isfinite().all())))
             labels = self.outputs.label_map(probabilities)
             box = sample.metainfo.get('crop_box')
             if box is not None:

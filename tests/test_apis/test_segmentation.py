@@ -1,5 +1,6 @@
 """Segmenting cases without a store: as testing them does, in any orientation, from files or arrays."""
 
+import re
 import runpy
 import shutil
 from itertools import permutations, product
@@ -300,6 +301,15 @@ def test_a_network_that_sees_background_alone_is_told(model_files, brats_source,
     tool('test.py', config, collapsed, *work)
     (log,) = (tmp_path / 'work').glob('*/*.log')
     assert log.read_text().count(message) == 1
+
+
+def test_weights_that_are_no_numbers_are_told(model_files, brats_source, tmp_path, capsys):
+    config, trained = model_files
+    stored = torch.load(trained, weights_only=False)
+    stored['state_dict']['model.decode_head.conv_seg.bias'][2] = float('nan')
+    torch.save(stored, diverged := tmp_path / 'diverged.pth')
+    assert run((config, diverged), brats_source, '--out', tmp_path / 'out') == 0
+    assert re.search('WARNING In 5 cases the network gives NaN, which counts as', capsys.readouterr().err)
 
 
 def test_a_missing_sequence_counts_as_absent(model_files, tmp_path, capsys):

@@ -38,7 +38,8 @@ class DataCheckHook(Hook):
     validation data, nor a row of one file or a brain tumour case, if the splits are named differently; and
     splits that are drawn by fractions must be drawn alike for all three loaders. Brain tumour cases that are
     scored must have segmentations, and their volumes be padded to what the encoders of a 2D U-Net can take.
-    And no batch may be of one sample, where a batch norm follows a pool over the whole image.
+    And no batch may be of one sample, where a batch norm follows a pool over the whole image. In a test, labels
+    must make the same regions as in the data that the checkpoint says it is of.
 
     A loss of regions needs a segmentor that makes labels of them.
 
@@ -47,8 +48,17 @@ class DataCheckHook(Hook):
             setting.
     """
 
+    _learned: Mapping[str, Any] | None = None  # metainfo of the data that a loaded checkpoint is of
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Remember what a checkpoint says of the data that it learnt from."""
+        meta = checkpoint.get('meta')
+        known = meta.get('dataset_meta') if isinstance(meta, Mapping) else None
+        self._learned = known if isinstance(known, Mapping) else None
+
     def before_train(self, runner: Runner) -> None:
         """Check the training data, and the groups in them."""
+        self._learned = None  # what is tested then is what was trained
         self._check(runner, runner.train_dataloader, 'train_dataloader')
         _check_draws(runner.cfg)
         _check_batches(runner.model, runner.train_dataloader)
@@ -74,6 +84,7 @@ class DataCheckHook(Hook):
     def before_test(self, runner: Runner) -> None:
         """Check the test data."""
         self._check(runner, runner.test_dataloader, 'test_dataloader')
+        _check_meanings(self._learned or {}, getattr(runner.test_dataloader.dataset, 'metainfo', {}))
         _check_scored(runner.test_dataloader.dataset, runner.test_evaluator, 'test_dataloader')
 
     def _check(self, runner: Runner, dataloader: DataLoader, key: str) -> None:
@@ -99,6 +110,25 @@ class DataCheckHook(Hook):
                     'in the config of the decode head and of the guide, and `class_weight`, if there '
                     'is one, to as many.'
                 )
+
+
+def _check_meanings(learned: Mapping[str, Any], tested: Mapping[str, Any]) -> None:
+    """Raise a ValueError if labels make other regions in the tested data than in those of the checkpoint."""
+    before, now = (_sorted_regions(data) for data in (learned, tested))
+    if before and now and before != now:
+        raise ValueError(
+            f'The checkpoint has learnt {list(learned.get("classes", ()))} with the regions {before}, but '
+            f'the data of `test_dataloader` have {list(tested.get("classes", ()))} with {now}: one number '
+            'means two tissues. If they have the labels of the checkpoint after all, say so with `metainfo`, '
+            'its `classes` and `regions`, in `test_dataloader.dataset`.'
+        )
+
+
+def _sorted_regions(metainfo: Mapping[str, Any]) -> dict[str, list[int]]:
+    regions = metainfo.get('regions')
+    if not isinstance(regions, Mapping):
+        return {}
+    return {region: sorted(labels) for region, labels in regions.items()}
 
 
 def _check_batches(model: nn.Module, dataloader: DataLoader) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import astuple
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from mmcggm.registry import HOOKS
 
 @HOOKS.register_module()
 class TumourCountHook(Hook):
-    """Warns after a test if a segmentor predicted each case of all processes as background alone.
+    """Warns after a test if a segmentor predicted each case of all processes as background alone, or NaN.
 
     Validations are left out: early in a training this is as it should be, and their Dice tells. Models that
     predict something else than segmentations are none of its business.
@@ -38,12 +39,13 @@ class TumourCountHook(Hook):
         for sample in outputs or ():
             if (found := getattr(sample, 'pred_sem_seg', None)) is not None:
                 truth = getattr(sample, 'gt_sem_seg', None)
-                self._count.add(found.data, None if truth is None else truth.data)
+                finite = getattr(sample, 'finite', True)
+                self._count.add(found.data, None if truth is None else truth.data, finite)
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Warn, by the counts of all processes."""
         count = self._count
-        total = torch.tensor([count.cases, count.predicted, count.healthy])
+        total = torch.tensor(astuple(count))
         all_reduce(total)
         if warning := TumourCount(*total.tolist()).warning():
             runner.logger.log(logging.WARNING, warning)

@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+NOT_FINITE = (
+    'the network gives NaN, which counts as background: its weights hold such values, as after a training '
+    'that diverged, or numbers overflow in half precision'
+)
+
 
 @dataclass
 class TumourCount:
@@ -14,25 +19,31 @@ class TumourCount:
         cases: How many were counted.
         predicted: In how many of them a voxel is predicted as something else than background.
         healthy: How many have a reference that holds background alone.
+        not_finite: For how many the network gives NaN.
     """
 
     cases: int = 0
     predicted: int = 0
     healthy: int = 0
+    not_finite: int = 0
 
-    def add(self, labels: Any, reference: Any = None) -> None:
+    def add(self, labels: Any, reference: Any = None, finite: bool = True) -> None:
         """Count a case.
 
         Args:
             labels: The predicted training labels, an array or a tensor of any shape.
             reference: The true ones, where they are known.
+            finite: Whether the probabilities that they come from are numbers.
         """
         self.cases += 1
         self.predicted += bool(labels.any())
         self.healthy += reference is not None and not bool(reference.any())
+        self.not_finite += not finite
 
     def warning(self) -> str | None:
-        """Return what to say if every case is predicted as background alone, though not all are healthy."""
+        """Return what to say of NaN, or if every case is background alone, though not all are healthy."""
+        if self.not_finite:
+            return f'In {self.not_finite} of {self.cases} cases {NOT_FINITE}.'
         if self.predicted or self.healthy == self.cases:
             return None
         which = f'Each of {self.cases} cases' if self.cases > 1 else 'The only case'

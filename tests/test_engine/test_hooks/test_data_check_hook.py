@@ -155,6 +155,21 @@ def test_a_batch_of_one_sample_is_named_where_a_norm_sees_one_value_of_it(sample
         DataCheckHook().before_train(runner)
 
 
+def test_labels_that_mean_something_else_than_the_checkpoints_are_refused():
+    runner, hook = runner_of(small_unet(), CONVENTIONS['gli2023'].scheme.metainfo), DataCheckHook()
+    for name, message in [('gli2023', None), ('ped2023', None), ('ped2024', 'one number means two tissues')]:
+        meta = dict(dataset_meta=CONVENTIONS[name].scheme.metainfo)
+        hook.after_load_checkpoint(runner, dict(meta=meta))
+        with pytest.raises(ValueError, match=message) if message else nullcontext():
+            hook.before_test(runner)
+    hook.before_train(runner)  # a training that begins with these weights learns the labels of its data
+    hook.before_test(runner)
+    hook.after_load_checkpoint(
+        runner, dict(meta=dict(dataset_meta=None))
+    )  # of no data set, as far as it says
+    hook.before_test(runner)
+
+
 @pytest.mark.parametrize('key', ['val_dataloader', 'test_dataloader'])
 @pytest.mark.parametrize(
     'changed', [dict(seed=1), dict(splits=dict(train=0.7, test=0.3)), dict(groups='subject.npy')]

@@ -10,7 +10,7 @@ from mmcggm.engine.hooks import TumourCountHook
 NOTHING, TUMOUR = torch.zeros(1, 4, 4), torch.eye(4).unsqueeze(0)
 
 
-def warnings_of(*cases):
+def warnings_of(*cases, finite=True):
     """Return what a test says of pairs of prediction and reference; None is none."""
     said = []
     runner = SimpleNamespace(logger=SimpleNamespace(log=lambda level, text: said.append(text)))
@@ -19,7 +19,7 @@ def warnings_of(*cases):
     for index, case in enumerate(cases):
         fields = dict(zip(('pred_sem_seg', 'gt_sem_seg'), case, strict=True))
         sample = {k: SimpleNamespace(data=labels) for k, labels in fields.items() if labels is not None}
-        hook.after_test_iter(runner, index, None, [SimpleNamespace(**sample)])
+        hook.after_test_iter(runner, index, None, [SimpleNamespace(finite=finite, **sample)])
     hook.after_test_epoch(runner, {})
     return said
 
@@ -37,3 +37,8 @@ def test_a_tumour_in_a_case_and_healthy_cases_are_as_they_should_be():
     assert not warnings_of((NOTHING, NOTHING), (NOTHING, NOTHING))
     assert not warnings_of((None, None))  # no segmentor
     assert not warnings_of()
+
+
+def test_predictions_that_are_no_numbers_are_told():
+    (text,) = warnings_of((NOTHING, TUMOUR), (TUMOUR, TUMOUR), finite=False)
+    assert text.startswith('In 2 of 2 cases the network gives NaN')
