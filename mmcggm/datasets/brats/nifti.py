@@ -31,6 +31,7 @@ MAX_ORIGIN = 1e4  # mm
 MIN_VOLUME = 0.5  # of a voxel, as a share of the box with its edges: less is skewed beyond a scanner's tilt
 SAME_SIZE = 0.01  # share by which sform and qform may differ in voxel size
 OBLIQUE = math.radians(1)
+GZIP = b'\x1f\x8b'
 HEADERS = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
 UNREADABLE = (
     OSError,
@@ -151,8 +152,20 @@ def _opened(path: Path) -> Iterator[tuple[io.BufferedIOBase, int]]:
     except CaseError:
         raise
     except UNREADABLE as error:
-        reason = 'it needs more memory than there is' if isinstance(error, MemoryError) else error
+        reason: object = error
+        if isinstance(error, MemoryError):
+            reason = 'it needs more memory than there is'
+        elif isinstance(error, gzip.BadGzipFile) and not _begins_with(path, GZIP):
+            reason = (
+                'it is not compressed, though its name says so: it may be a plain .nii, the pointer of Git '
+                'LFS, or the page of a download that failed'
+            )
         raise CaseError(f'{path.name} cannot be read: {reason}') from error
+
+
+def _begins_with(path: Path, magic: bytes) -> bool:
+    with path.open('rb') as file:
+        return file.read(len(magic)) == magic
 
 
 def check_regular(path: Path) -> None:

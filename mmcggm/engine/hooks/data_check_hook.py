@@ -38,8 +38,8 @@ class DataCheckHook(Hook):
     validation data, nor a row of one file or a brain tumour case, if the splits are named differently; and
     splits that are drawn by fractions must be drawn alike for all three loaders. Brain tumour cases that are
     scored must have segmentations, and their volumes be padded to what the encoders of a 2D U-Net can take.
-    And no batch may be of one sample, where a batch norm follows a pool over the whole image. In a test, labels
-    must make the same regions as in the data that the checkpoint says it is of.
+    And no batch may be of one sample, where a batch norm follows a pool over the whole image. In a test,
+    labels must make the same regions as in the data that the checkpoint says it is of.
 
     A loss of regions needs a segmentor that makes labels of them.
 

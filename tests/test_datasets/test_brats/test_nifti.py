@@ -188,6 +188,20 @@ def test_a_compressed_file_is_read_to_its_end(tmp_path, kind):
             read_nifti(path)
 
 
+@pytest.mark.parametrize(
+    'content', [b'version https://git-lfs.github.com/spec/v1', b'<html>', b'\x5c\x01\0\0']
+)
+def test_a_file_that_only_its_name_says_is_compressed_is_told(tmp_path, content):
+    (tmp_path / 'a.nii.gz').write_bytes(content)
+    with pytest.raises(CaseError, match=r'a\.nii\.gz cannot be read: it is not compressed.*Git LFS'):
+        read_nifti(tmp_path / 'a.nii.gz')
+    path = save(tmp_path / 'b.nii.gz')
+    path.write_bytes(path.read_bytes() + b'x')  # more than a whole member
+    with pytest.raises(CaseError) as error:
+        read_nifti(path)
+    assert 'LFS' not in str(error.value)
+
+
 @pytest.mark.parametrize('change', [lambda content: content + b'x', lambda content: content[:-1]])
 def test_a_plain_file_has_the_size_that_its_header_names(tmp_path, change):
     path = save(tmp_path / 'a.nii')
