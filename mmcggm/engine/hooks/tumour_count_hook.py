@@ -33,10 +33,10 @@ class TumourCountHook(Hook):
         runner: Runner,
         batch_idx: int,
         data_batch: Any = None,
-        outputs: Sequence[Any] | None = None,
+        outputs: Any = None,
     ) -> None:
-        """Count the cases of a batch."""
-        for sample in outputs or ():
+        """Count the cases of a batch; what a model of another kind gives may be anything."""
+        for sample in outputs if isinstance(outputs, Sequence) else ():
             if (found := getattr(sample, 'pred_sem_seg', None)) is not None:
                 truth = getattr(sample, 'gt_sem_seg', None)
                 finite = getattr(sample, 'finite', True)

@@ -39,6 +39,14 @@ def test_a_tumour_in_a_case_and_healthy_cases_are_as_they_should_be():
     assert not warnings_of()
 
 
+def test_what_other_models_give_is_none_of_its_business():
+    hook = TumourCountHook()
+    hook.before_test_epoch(None)
+    for outputs in (torch.zeros(2, 3), dict(pred=torch.zeros(2)), [dict(pred_label=1)], None):
+        hook.after_test_iter(None, 0, None, outputs)
+    hook.after_test_epoch(None, {})
+
+
 def test_predictions_that_are_no_numbers_are_told():
     (text,) = warnings_of((NOTHING, TUMOUR), (TUMOUR, TUMOUR), finite=False)
     assert text.startswith('In 2 of 2 cases the network gives NaN')
