@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from mmcggm.utils.atomic import remove_stale
+from mmcggm.utils.counted import counted
 from mmcggm.utils.folders import make_writable
 
 from .background import FULL, normalise
@@ -226,8 +227,8 @@ def _finish(
     gone = held - {outcome.case for outcome in outcomes}
     if gone and not prune:
         _say(
-            f'WARNING The store holds {len(gone)} cases that the source has not: {_some(gone)}. They stay; '
-            'if they were withdrawn, --prune takes them out of the store and its splits.'
+            f'WARNING The store holds {counted(len(gone), "case")} that the source has not: {_some(gone)}. '
+            'Nothing is deleted; if they were withdrawn, --prune takes them out of the store and its splits.'
         )
     if bad and not skip_bad:
         if gone and prune:
@@ -284,7 +285,7 @@ def split_store(
     }
     if without:
         _say(
-            f'WARNING splits.json names {len(without)} cases to train or test with that have no '
+            f'WARNING splits.json names {counted(len(without), "case")} to train or test with but without a '
             f"segmentation any more: {_some(without)}. Move them to 'unlabelled'."
         )
     warning = report_empty(splits, fractions, patients)
@@ -299,7 +300,7 @@ def _say_notes(outcomes: Sequence[Outcome]) -> None:
         for note in outcome.notes:
             about[note].append(outcome.case)
     for note, cases in about.items():
-        _say(f'WARNING In {len(cases)} cases {note}: {_some(cases)}.')
+        _say(f'WARNING In {counted(len(cases), "case")} {note}: {_some(cases)}.')
 
 
 def _say_missing(outcomes: Sequence[Outcome]) -> None:
