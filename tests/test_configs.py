@@ -8,6 +8,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
+from mmcggm.engine.saved_config import save_config
 from mmcggm.engine.settings import read_config
 from mmcggm.registry import DATASETS, METRICS, MODELS
 
@@ -59,8 +60,10 @@ def test_method_is_that_of_the_folder(cfg):
 @pytest.mark.parametrize('path', sorted(BASELINE.glob('*.py')), ids=name)
 def test_what_is_saved_beside_a_training_says_the_same(path, tmp_path):
     cfg = read_config(path)
-    cfg.dump(tmp_path / 'saved.py')
-    assert read_config(tmp_path / 'saved.py').to_dict() == cfg.to_dict()
+    save_config(cfg, tmp_path / 'saved.py')
+    assert repr(read_config(tmp_path / 'saved.py').to_dict()) == repr(cfg.to_dict())  # the order, too
+    cfg.dump(tmp_path / 'sorted.py')
+    assert read_config(tmp_path / 'sorted.py').to_dict() == cfg.to_dict()
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=name)

@@ -71,6 +71,7 @@ def main() -> int:
         to_markdown,
         write_tables,
     )
+    from mmcggm.utils.counted import counted
 
     cfg = read_config(args.config, args.cfg_options)
     work_dir = args.work_dir or Path('work_dirs', 'folds', *default_work_dir(args.config, cfg).parts[1:])
@@ -84,7 +85,7 @@ def main() -> int:
         rows = summarise(scores, complete=not failed)
         write_tables(rows, scores, work_dir)
         print(to_markdown(rows), end='')
-        print(f'Segmentations of {len(scores)} cases: {work_dir / SEGMENTATIONS}')
+        print(f'Segmentations of {counted(len(scores), "case")}: {work_dir / SEGMENTATIONS}')
     if failed:
         print(f'{len(failed)} of {len(runs)} folds failed; the same command repeats them.')
     return 1 if failed else 0

@@ -13,6 +13,7 @@ default_hooks = dict(
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=3),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     data_check=dict(type='DataCheckHook'),
+    evaluation_progress=dict(type='EvaluationProgressHook', seconds=30),
 )
 vis_backends = [dict(type='LocalVisBackend')]
 visualizer = dict(type='Visualizer', vis_backends=vis_backends)

@@ -21,6 +21,7 @@ from mmcggm.datasets.brats.survey import Seen, see_labels
 from mmcggm.evaluation.brats.tumour_count import TumourCount
 from mmcggm.utils import import_optional
 from mmcggm.utils.atomic import remove_stale
+from mmcggm.utils.counted import counted
 from mmcggm.utils.csv_files import write_csv
 
 from .run_record import RunRecord
@@ -197,7 +198,8 @@ def _segment(
             _finish(job, written, summary, progress)
     summary.spent.total = time.perf_counter() - begin
     for note, cases in notes.items():
-        _say(f'WARNING In {len(cases)} cases {note}: {", ".join(cases[:5])}{" …" * (len(cases) > 5)}.')
+        some = f'{", ".join(cases[:5])}{" …" * (len(cases) > 5)}'
+        _say(f'WARNING In {counted(len(cases), "case")} {note}: {some}.')
 
 
 def _finish(job: Job, written: Future, summary: Summary, progress: tqdm) -> None:

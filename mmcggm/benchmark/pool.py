@@ -17,6 +17,7 @@ from mmcggm.utils.atomic import replacing
 from .claims import Claims
 from .data import DataFiles, changed_data, write_data
 from .engines import Engine, LocalEngine
+from .progress import Progress
 from .results import BEGUN, CONFIG, FILE, LOG, read_result
 from .training import Training
 
@@ -55,16 +56,22 @@ def run_all(
     _say_what_changed(pending, work_dir)
     failed: dict[T, str] = {}
     interval = 0.1 if sys.stderr.isatty() else 10  # a log file would not want ten lines a second
-    progress = tqdm(
-        total=len(runs), initial=len(runs) - len(pending), desc=name, unit='run', mininterval=interval
+    bar = tqdm(
+        total=len(runs),
+        initial=len(runs) - len(pending),
+        desc=name,
+        unit='run',
+        mininterval=interval,
+        dynamic_ncols=True,
     )
-    with progress, Claims(work_dir) as claims:
+    with bar, Claims(work_dir) as claims:
+        progress = Progress(bar, work_dir)
         for part in ([run for run in pending if not run.after], [run for run in pending if run.after]):
-            for run, reason in _done(part, work_dir, jobs, engine or LocalEngine(), claims):
+            for run, reason in _done(part, work_dir, jobs, engine or LocalEngine(), claims, progress):
                 if reason is not None:
                     failed[run] = reason
                     tqdm.write(f'FAILED {run}: {reason}', file=sys.stderr)
-                progress.update()
+                bar.update()
     for run in pending if files is not None else ():
         if run not in failed and files.digests(run.cfg, again=True) != run.data:
             changed = ', '.join(changed_data(work_dir / run.folder, files.digests(run.cfg)))
@@ -86,7 +93,7 @@ def _say_what_changed(pending: Sequence[T], work_dir: Path) -> None:
 
 
 def _done(
-    runs: Sequence[T], work_dir: Path, jobs: int, engine: Engine, claims: Claims
+    runs: Sequence[T], work_dir: Path, jobs: int, engine: Engine, claims: Claims, progress: Progress
 ) -> Iterator[tuple[T, str | None]]:
     """Yield each run when it is done, here or by another process, with why it failed, or None."""
     waiting = list(runs)
@@ -107,10 +114,11 @@ def _done(
                     elif mine:
                         waiting.remove(run)
                         running[pool.submit(_run, run, work_dir, engine)] = run
-                # Others tell nobody that they have finished; those that wait look.
-                done, _ = wait(running, POLL if waiting else None, FIRST_COMPLETED)
+                # Others tell nobody that they have finished, and logs grow silently: look at them.
+                done, _ = wait(running, POLL, FIRST_COMPLETED)
                 if not running:
                     time.sleep(POLL)
+                progress.show(running.values())
                 for future in done:
                     run = running.pop(future)
                     claims.release(str(run.folder))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.dist import broadcast_object_list, is_main_process
+from mmengine.dist import broadcast_object_list, is_main_process, master_only
 from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel
 from mmengine.runner import BaseLoop, CheckpointLoader, FlexibleRunner, Runner
@@ -26,6 +26,7 @@ from .hooks import BalancingHook
 from .inherited_settings import guided_settings
 from .optim_wrapper import unwrapped
 from .resumable_data import end_workers, resumable
+from .saved_config import save_config
 from .training_state import check_parameter_order, check_training_state, kept_settings
 
 # What MMEngine says in each training although nothing is wrong.
@@ -79,6 +80,13 @@ class _InterruptibleMixin:
         super().register_default_hooks(hooks)  # type: ignore[misc]
         runner.register_hook(dict(type='mmcggm.NonFiniteGradientHook'))
         runner.register_hook(dict(type='mmcggm.TumourCountHook'))
+
+    @master_only
+    def dump_config(self) -> None:
+        """Save the config in the ``work_dir``, under the name of its file."""
+        runner: Any = self
+        name = Path(runner.cfg.filename or f'{runner.timestamp}.py').name
+        save_config(runner.cfg, Path(runner.work_dir, name))
 
     def train(self) -> nn.Module:
         """Train; a config that names a balancer needs no constructor, no hook, and no type for it."""

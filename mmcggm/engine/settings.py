@@ -32,6 +32,8 @@ from mmengine.utils import is_installed
 from mmcggm.utils.carried import carried_config, find_config, inherited_name
 from mmcggm.utils.spelling import did_you_mean
 
+from .saved_config import HEADER
+
 # As of MMEngine's own libraries: a config inherits `mmcggm::cggm/watch.py` of an installed wheel.
 MODULE2PACKAGE.setdefault('mmcggm', 'mmcggm')
 # Read by name, by MMEngine or the runner, beside its arguments; the last two by OpenMMLab's other tools.
@@ -105,7 +107,7 @@ def read_config(
         for name in sorted(file.assigned - file.used - known):
             bases = files[number + 1 :]
             # A base may have variables for those that inherit it, of which this config uses some; and what
-            # MMEngine saves beside a training has those of which the settings were made.
+            # is saved beside a training has those of which the settings were made.
             offered = (number > 0 or file.is_dump) and not any(name in base.assigned for base in bases)
             if not offered or _is_misspelt(name, known):
                 raise SettingError(_explain(f'`{name}` in {file.path}', name, cfg, known, bases))
@@ -266,7 +268,8 @@ class _File:
         assigned: Names that it gives a value at its top level.
         used: Those that it, or a file that inherits it, uses.
         values: The values of those that are written out.
-        is_dump: Whether it is as MMEngine saves configs: all written out, and in order of the names.
+        is_dump: Whether it is the copy that is saved beside a training, by this package or by MMEngine, which
+            writes all out, in order of the names.
     """
 
     path: Path
@@ -294,6 +297,7 @@ class _Tree:
         else:
             tree = ast.parse(text)
             _collect(tree, file)
+            file.is_dump = text.startswith(HEADER) or _is_dump(tree, file.used)
             lazy = Config._is_lazy_import(str(path))
             references |= file.used if lazy else set()
             bases = list(_imported(tree, path) if lazy else _inherited(path))
@@ -320,7 +324,6 @@ def _collect(tree: ast.Module, file: _File) -> None:
                 file.values[targets[0].id] = ast.literal_eval(statement.value)
             except ValueError:
                 continue  # not written out
-    file.is_dump = _is_dump(tree, file.used)
 
 
 def _is_dump(tree: ast.Module, used: set[str]) -> bool:

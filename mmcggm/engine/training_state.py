@@ -66,8 +66,8 @@ def check_parameter_order(model: nn.Module, state: Mapping[str, Any], source: st
             raise CheckpointError(
                 f"'{source}' can't be resumed from: at the place of its parameter '{before}' the model has "
                 f"'{now}', so that each would get the optimizer's state of the other. Take the config that "
-                'the training was begun with, not the copy in its `work_dir`, in which MMEngine sorts all '
-                'names. Or begin a training from the weights: `load_from` in the config.'
+                'the training was begun with, with all names in its order, or begin a training from the '
+                'weights: `load_from` in the config.'
             )
 
 

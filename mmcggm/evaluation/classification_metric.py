@@ -8,19 +8,20 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from prettytable import PrettyTable
 
 from mmcggm.registry import METRICS
 from mmcggm.utils import import_optional
 
+from .scikit_learn_metric import ScikitLearnMetric
+
 SHOWN = 30  # classes; of more, the log has those of the lowest F1
 FIGURES = ('accuracy', 'unweighted_accuracy', 'weighted_F1', 'macro_F1', 'cross_entropy')
 
 
 @METRICS.register_module()
-class ClassificationMetric(BaseMetric):
+class ClassificationMetric(ScikitLearnMetric):
     """Accuracy and F1 over all samples, and precision, recall and F1 of each class as a table in the log.
 
     The figures are those of scikit-learn. A class that no sample has and no prediction names has no F1;
@@ -47,12 +48,6 @@ class ClassificationMetric(BaseMetric):
         ImportError: If scikit-learn is not installed.
     """
 
-    default_prefix = ''  # None makes MMEngine warn about a missing prefix
-
-    def __init__(self, **kwargs) -> None:
-        super().__init__(**kwargs)
-        import_optional('sklearn', extra='data')  # before training, not after its first epoch
-
     def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
         """Note the classes and the cross-entropy of each sample.
 
@@ -73,10 +68,8 @@ class ClassificationMetric(BaseMetric):
             entropy = -prediction.double().log_softmax(dim=0)[int(label)]
             self.results.append((int(prediction.argmax()), int(label), len(prediction), float(entropy)))
 
-    def compute_metrics(self, results: list[tuple[int, int, int, float]]) -> dict[str, float]:
+    def score(self, results: list[tuple[int, int, int, float]]) -> dict[str, float]:
         """Score all samples; print the figures of the classes as a table."""
-        if not results:
-            raise ValueError('ClassificationMetric has no sample to evaluate: the data set is empty.')
         predicted, truth, (num_classes, *_), entropies = map(np.array, zip(*results, strict=True))
         if unusable := int(np.isnan(entropies).sum()):
             print_log(

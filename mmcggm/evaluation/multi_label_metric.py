@@ -7,18 +7,19 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from prettytable import PrettyTable
 
 from mmcggm.registry import METRICS
 from mmcggm.utils import import_optional
 
+from .scikit_learn_metric import ScikitLearnMetric
+
 FIGURES = ('micro_F1', 'macro_F1', 'mAP', 'exact_match')
 
 
 @METRICS.register_module()
-class MultiLabelMetric(BaseMetric):
+class MultiLabelMetric(ScikitLearnMetric):
     """``micro_F1``, ``macro_F1``, ``mAP`` and ``exact_match`` over all samples, and a table of each label in
     the log.
 
@@ -32,12 +33,6 @@ class MultiLabelMetric(BaseMetric):
     Raises:
         ImportError: If scikit-learn is not installed.
     """
-
-    default_prefix = ''  # None makes MMEngine warn about a missing prefix
-
-    def __init__(self, **kwargs) -> None:
-        super().__init__(**kwargs)
-        import_optional('sklearn', extra='data')  # before training, not after its first epoch
 
     def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
         """Keep ``prediction``, logits ``(K,)``, and ``label`` ``(K,)`` of 0 and 1, of each sample.
@@ -55,10 +50,8 @@ class MultiLabelMetric(BaseMetric):
                 )
             self.results.append((prediction.double().numpy(), label.numpy() > 0.5))
 
-    def compute_metrics(self, results: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
+    def score(self, results: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
         """Score all samples; print a table with a row a label."""
-        if not results:
-            raise ValueError('MultiLabelMetric has no sample to evaluate: the data set is empty.')
         logits, truth = (np.stack(values) for values in zip(*results, strict=True))
         unusable = int((~np.isfinite(logits)).any(axis=1).sum())
         if unusable:

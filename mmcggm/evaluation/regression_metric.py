@@ -7,16 +7,17 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from prettytable import PrettyTable
 
 from mmcggm.registry import METRICS
 from mmcggm.utils import import_optional
 
+from .scikit_learn_metric import ScikitLearnMetric
+
 
 @METRICS.register_module()
-class RegressionMetric(BaseMetric):
+class RegressionMetric(ScikitLearnMetric):
     """``MAE``, ``RMSE``, ``R2`` and Pearson's ``Corr`` over all samples: means over the targets, if there
     are more.
 
@@ -29,12 +30,6 @@ class RegressionMetric(BaseMetric):
     Raises:
         ImportError: If scikit-learn is not installed.
     """
-
-    default_prefix = ''  # None makes MMEngine warn about a missing prefix
-
-    def __init__(self, **kwargs) -> None:
-        super().__init__(**kwargs)
-        import_optional('sklearn', extra='data')  # before training, not after its first epoch
 
     def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
         """Keep ``prediction`` ``(D,)`` and ``label``, ``(D,)`` or a scalar, of each sample.
@@ -52,10 +47,8 @@ class RegressionMetric(BaseMetric):
                 )
             self.results.append((prediction.flatten().double().numpy(), label.flatten().double().numpy()))
 
-    def compute_metrics(self, results: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
+    def score(self, results: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
         """Score all samples; print a table with a row a target."""
-        if not results:
-            raise ValueError('RegressionMetric has no sample to evaluate: the data set is empty.')
         predicted, truth = (np.stack(values) for values in zip(*results, strict=True))
         unusable = int((~np.isfinite(predicted)).any(axis=1).sum())
         if unusable:

@@ -7,16 +7,17 @@ import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from prettytable import PrettyTable
 
 from mmcggm.registry import METRICS
 from mmcggm.utils import import_optional
 
+from .scikit_learn_metric import ScikitLearnMetric
+
 
 @METRICS.register_module()
-class SentimentMetric(BaseMetric):
+class SentimentMetric(ScikitLearnMetric):
     """The figures that are reported on CMU-MOSI and CMU-MOSEI, as the toolkit MMSA defines them.
 
     Predictions and labels are sentiments from −3 to 3. Results, with MMSA's names where they differ:
@@ -42,12 +43,6 @@ class SentimentMetric(BaseMetric):
         ImportError: If scikit-learn is not installed.
     """
 
-    default_prefix = ''  # None makes MMEngine warn about a missing prefix
-
-    def __init__(self, **kwargs) -> None:
-        super().__init__(**kwargs)
-        import_optional('sklearn', extra='data')  # before training, not after its first epoch
-
     def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
         """Keep ``prediction`` ``(1,)`` and ``label``, a scalar, of each sample.
 
@@ -64,10 +59,8 @@ class SentimentMetric(BaseMetric):
                 )
             self.results.append(tuple(float(value) for value in pair))
 
-    def compute_metrics(self, results: list[tuple[float, float]]) -> dict[str, float]:
+    def score(self, results: list[tuple[float, float]]) -> dict[str, float]:
         """Compute the figures over all samples; print them as a table."""
-        if not results:
-            raise ValueError('SentimentMetric has no sample to evaluate: the data set is empty.')
         pred, truth = np.array(results, dtype=np.float64).T
         metrics = sentiment_figures(pred, truth)
         if unusable := int((~np.isfinite(pred)).sum()):

@@ -20,6 +20,7 @@ from mmcggm.datasets.brats.label_conventions import get_convention
 from mmcggm.datasets.brats.splits import SPLITS, splits_text
 from mmcggm.datasets.brats.volume_store import StoredCase, case_path
 from mmcggm.utils import import_optional
+from mmcggm.utils.counted import counted
 from mmcggm.utils.folders import make_writable
 
 from .fold_config import fold_config, share_of_validation, store_of, tested_data_sets
@@ -74,8 +75,9 @@ class CrossValidation:
     def describe(self) -> str:
         """Say what was made of the store."""
         sizes = ', '.join(str(len(splits['test'])) for splits in self.splits)
-        patients = len(self.patients.groups(self.cases))
-        text = f'{self.store}: {len(self.cases)} cases of {patients} patients in folds of {sizes}'
+        cases = counted(len(self.cases), 'case')
+        patients = counted(len(self.patients.groups(self.cases)), 'patient')
+        text = f'{self.store}: {cases} of {patients} in folds of {sizes}'
         validating = ', '.join(str(len(splits['val'])) for splits in self.splits)
         text += f'; {validating} others validate.' if self.splits[0]['val'] else '; all others train.'
         if self.left_out:

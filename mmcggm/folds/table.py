@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mmcggm.utils.atomic import replacing
+from mmcggm.utils.counted import counted
 from mmcggm.utils.csv_files import write_csv
 
 from .scores import Row
@@ -53,4 +54,4 @@ def _cell(row: Row, count: int) -> str:
     if math.isnan(row.mean):
         return '–'
     text = f'{row.mean:.{digits}f}' + ('' if math.isnan(row.std) else f' ± {row.std:.{digits}f}')
-    return text if row.cases == count else f'{text} ({row.cases} cases)'
+    return text if row.cases == count else f'{text} ({counted(row.cases, "case")})'

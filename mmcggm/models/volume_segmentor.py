@@ -11,6 +11,7 @@ from mmcggm.utils import import_optional
 from mmcggm.utils.sizes import is_size
 
 from .encoders.unet3d import UNet3DEncoder
+from .heads.monai_network import MonaiNetworkHead
 from .segmentor import OF_VOLUMES, MultimodalSegmentor
 
 
@@ -28,8 +29,8 @@ class VolumeSegmentor(MultimodalSegmentor):
 
     Raises:
         ImportError: If MONAI is not installed.
-        ValueError: If ``test_cfg`` has another mode, no ``patch_size`` or one that an encoder cannot take, or
-            an ``overlap`` that is no share.
+        ValueError: If ``test_cfg`` has another mode, no ``patch_size`` or one that the network cannot take,
+            or an ``overlap`` that is no share.
     """
 
     mode = 'slide'
@@ -57,7 +58,7 @@ class VolumeSegmentor(MultimodalSegmentor):
                 f'of (D, H, W), got {overlap!r}.'
             )
         for module in self.modules():
-            if isinstance(module, UNet3DEncoder):
+            if isinstance(module, (UNet3DEncoder, MonaiNetworkHead)):
                 module.check_size(size)
         super()._check_passes()
 

@@ -332,7 +332,7 @@ def test_a_missing_sequence_counts_as_absent(model_files, tmp_path, capsys):
     assert run(model_files, tmp_path / 'in', '--out', tmp_path / 'out') == 2  # nothing is done in that folder
     assert 'lacks a_t1.nii.gz (`--allow-missing` takes it all the same)' in capsys.readouterr().err
     assert run(model_files, tmp_path / 'in', '--out', tmp_path / 'out', '--allow-missing') == 0
-    assert 'WARNING In 1 cases t1 is missing and counts as absent' in capsys.readouterr().err
+    assert 'WARNING In 1 case t1 is missing and counts as absent' in capsys.readouterr().err
 
 
 def test_a_case_needs_only_the_sequences_that_the_model_takes(model_files, tmp_path):

@@ -263,3 +263,43 @@ def test_a_network_of_monai_takes_all_sequences_as_channels():
     cfg.decode_head.network.type = 'SegRezNet'
     with pytest.raises(ValueError, match=r"`decode_head\.network\.type`.*Did you mean 'SegResNet'"):
         build(cfg)
+
+
+MONAI_UNET = dict(type='UNet', channels=(4, 8, 8), strides=(2, 2), norm='batch')
+DYN_UNET = dict(
+    type='DynUNet', kernel_size=[3, 3, 3], strides=[1, 2, 2], upsample_kernel_size=[2, 2], filters=[4, 8, 8]
+)
+
+
+@pytest.mark.parametrize(
+    ('network', 'size', 'message'),
+    [
+        (MONAI_UNET, (8, 8, 10), r'UNet cannot take patches of \(8, 8, 10\)\. .*`patch_size`'),
+        (DYN_UNET, (10, 8, 8), r'DynUNet cannot take patches of \(10, 8, 8\)'),
+        (dict(type='SwinUNETR', feature_size=12), (48, 32, 32), r'SwinUNETR cannot .*divisible by 2\*\*5'),
+        (
+            {**DYN_UNET, 'deep_supervision': True, 'deep_supr_num': 1},
+            (8, 8, 8),
+            r'but in training it returns \(2, 2, 4, 8, 8, 8\)\. Turn off its deep',
+        ),
+        (dict(type='BasicUNetPlusPlus', features=(4, 4, 4, 4, 4, 4)), (32,) * 3, 'it returns a list'),
+    ],
+    ids=['UNet', 'DynUNet', 'SwinUNETR', 'deep supervision', 'list'],
+)
+def test_what_a_network_of_monai_cannot_take_is_refused_before_training(network, size, message):
+    cfg = Config.fromfile(CONFIGS / 'baseline' / 'brats_segresnet3d.py').model
+    cfg.test_cfg.patch_size = size
+    cfg.decode_head.network = network
+    with pytest.raises(ValueError, match=message):
+        build(cfg)
+
+
+def test_asking_a_network_of_monai_changes_nothing_in_it():
+    cfg = Config.fromfile(CONFIGS / 'baseline' / 'brats_segresnet3d.py').model
+    cfg.test_cfg.patch_size, cfg.decode_head.network = (8, 8, 8), MONAI_UNET
+    head = build(cfg).decode_head
+    before = {key: value.clone() for key, value in head.network.state_dict().items()}
+    head.check_size((16, 8, 8))
+    assert head.network.training and all(module.training for module in head.network.modules())
+    assert all(torch.equal(value, before[key]) for key, value in head.network.state_dict().items())
+    assert head((torch.zeros(2, 4, 16, 8, 8),)).shape == (2, 4, 16, 8, 8)

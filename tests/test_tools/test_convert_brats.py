@@ -309,7 +309,7 @@ def test_a_changed_source_is_converted_again(tmp_path, capfd):
     assert statuses(convert_folder(source, store)) == {'a': 'converted', 'b': 'converted'}
     assert not StoredCase(case_path(store, 'a')).has_seg
     assert re.search(
-        '1 cases to train or test with that have no segmentation any more: a', capfd.readouterr().err
+        '1 case to train or test with but without a segmentation any more: a', capfd.readouterr().err
     )
     assert statuses(convert_folder(source, store)) == {'a': 'present', 'b': 'present'}
     assert (store / 'splits.json').read_text() == splits
@@ -474,7 +474,7 @@ def test_names_in_splits_that_the_store_has_not_are_said(tmp_path, capfd):
     path = store / 'splits.json'
     path.write_text('\ufeff' + path.read_text().replace('"a"', '"a "'))  # as an editor saves it
     _, said = run_folder(source, store, capfd)
-    assert "names 1 cases that the store does not hold, which a training refuses: 'a '" in said
+    assert "names 1 case that the store has not, which a training refuses: 'a '" in said
     assert where(store)['a']  # joined anew
 
 
@@ -512,9 +512,9 @@ def test_what_is_unusual_of_volumes_is_said(tmp_path, capfd):
         rewrite(path, lambda array: array[10:20, 12:28, 8:16], affine=LPS)
     write_synthetic_case(tmp_path / 'source', 'large', seed=2, affine=LPS @ np.diag([1, 1, 5, 1]))
     _, said = run_folder(tmp_path / 'source', tmp_path / 'store', capfd)
-    assert re.search('In 1 cases the axes lie oblique.*: oblique', said)
-    assert re.search('In 1 cases nearly the whole box counts as brain.*: full', said)
-    assert re.search('In 1 cases the voxels are not of 1 mm.*nothing is resampled.*: large', said)
+    assert re.search('In 1 case the axes lie oblique.*: oblique', said)
+    assert re.search('In 1 case nearly the whole box counts as brain.*: full', said)
+    assert re.search('In 1 case the voxels are not of 1 mm.*nothing is resampled.*: large', said)
 
 
 def test_one_image_under_two_sequences_is_said(tmp_path, capfd):
@@ -556,10 +556,10 @@ def test_a_case_that_became_bad_leaves_the_store_and_its_splits(tmp_path, capfd)
     status, said = run_folder(source, store, capfd)
     assert status == dict(a='present', b='bad', d='present', e='present') and where(store) == before
     assert re.search(r'still holds what 1 bad cases were before: b\..*--skip-bad', said)
-    assert re.search(r'holds 1 cases that the source has not: c\..*--prune', said)
+    assert re.search(r'holds 1 case that the source has not: c\..*--prune', said)
     _, said = run_folder(source, store, capfd, skip_bad=True)
     assert (
-        'Removed from the store and its splits: b.' in said and '1 cases that the source has not: c.' in said
+        'Removed from the store and its splits: b.' in said and '1 case that the source has not: c.' in said
     )
     assert where(store) == {case: split for case, split in before.items() if case != 'b'}
     assert sorted(path.stem for path in (store / 'cases').iterdir()) == list('acde')

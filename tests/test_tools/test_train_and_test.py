@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 
 ROOT = Path(__file__).parents[2]
 CONFIG = """
@@ -68,6 +70,9 @@ def trained(config, tmp_path_factory) -> Path:
     """The work_dir of a training of two epochs."""
     work_dir = tmp_path_factory.mktemp('work')
     run(sys.executable, 'tools/train.py', config, '--work-dir', work_dir)
+    for name in (config.name, 'epoch_2.pth'):  # before others train there
+        (work_dir / 'kept').mkdir(exist_ok=True)
+        shutil.copy(work_dir / name, work_dir / 'kept')
     return work_dir
 
 
@@ -83,6 +88,17 @@ def test_resume_goes_on_with_mixed_precision(trained, config):
     records = scalars(trained)
     assert 'resumed epoch: 2' in log and 'Epoch(train) [3]' in log and 'Epoch(train) [2]' not in log
     assert len(records) == 1 and {f'balance/B/{m}' for m in ('flair', 't1ce', 't1', 't2')} < set(records[0])
+
+
+def test_a_training_goes_on_with_the_copy_of_its_config(trained, tmp_path):
+    kept = trained / 'kept'
+    resume = ('--work-dir', tmp_path, '--resume', trained / 'epoch_1.pth')
+    assert 'resumed epoch: 1' in run(sys.executable, 'tools/train.py', kept / 'tiny.py', *resume)
+    whole, resumed = (
+        torch.load(folder / 'epoch_2.pth', weights_only=True)['state_dict'] for folder in (kept, tmp_path)
+    )
+    assert list(whole) == list(resumed)
+    assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
 
 
 def test_two_processes_train_and_test(config, tmp_path):

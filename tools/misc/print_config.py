@@ -12,9 +12,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--cfg-options', nargs='+', action=OptionAction, help='as of tools/train.py')
     args = parser.parse_args(argv)
     from mmcggm.benchmark import known_settings
+    from mmcggm.engine.saved_config import config_text
     from mmcggm.engine.settings import read_config
 
-    print(read_config(args.config, args.cfg_options, known=known_settings).pretty_text)
+    print(config_text(read_config(args.config, args.cfg_options, known=known_settings)), end='')
     return 0
 
 

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mmcggm.utils.counted import counted
+
 from .nifti import CaseError, check_regular
 
 MODALITIES = ('flair', 't1ce', 't1', 't2')
@@ -168,7 +170,7 @@ def find_cases(source: str | Path, allow_missing: bool = False, needed: Sequence
     if not found:
         unreadable = ''.join(f' {name}: {reason}.' for name, reason in result.bad.items())
         others = (
-            f' It holds {len(unexplained)} files of volumes that are named otherwise, e.g. '
+            f' It holds {counted(len(unexplained), "file")} of volumes, named otherwise, e.g. '
             f'{printable(min(unexplained))}.'
             if unexplained
             else ''

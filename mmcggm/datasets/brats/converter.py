@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from mmcggm.utils.atomic import remove_stale
+from mmcggm.utils.counted import counted
 from mmcggm.utils.folders import make_writable
 
 from .background import FULL, normalise
@@ -228,8 +229,8 @@ def _finish(
     gone = held - {outcome.case for outcome in outcomes}
     if gone and not prune:
         _say(
-            f'WARNING The store holds {len(gone)} cases that the source has not: {_some(gone)}. They stay; '
-            'if they were withdrawn, --prune takes them out of the store and its splits.'
+            f'WARNING The store holds {counted(len(gone), "case")} that the source has not: {_some(gone)}. '
+            'Nothing is deleted; if they were withdrawn, --prune takes them out of the store and its splits.'
         )
     if bad and not skip_bad:
         if gone and prune:
@@ -284,15 +285,15 @@ def split_store(
     unknown = {case for key in KEYS for case in splits[key]} - {*names, *removed}
     if unknown:
         _say(
-            f'WARNING splits.json names {len(unknown)} cases that the store does not hold, which a training '
-            f'refuses: {_some(map(repr, unknown))}. Correct their names or take them out.'
+            f'WARNING splits.json names {counted(len(unknown), "case")} that the store has not, which a '
+            f'training refuses: {_some(map(repr, unknown))}. Correct their names or take them out.'
         )
     without = {case.case for case in stored if not case.has_seg} & {
         case for key in SPLITS for case in splits[key]
     }
     if without:
         _say(
-            f'WARNING splits.json names {len(without)} cases to train or test with that have no '
+            f'WARNING splits.json names {counted(len(without), "case")} to train or test with but without a '
             f"segmentation any more: {_some(without)}. Move them to 'unlabelled'."
         )
     warning = report_empty(splits, fractions, patients)
@@ -307,7 +308,7 @@ def _say_notes(outcomes: Sequence[Outcome]) -> None:
         for note in outcome.notes:
             about[note].append(outcome.case)
     for note, cases in about.items():
-        _say(f'WARNING In {len(cases)} cases {note}: {_some(cases)}.')
+        _say(f'WARNING In {counted(len(cases), "case")} {note}: {_some(cases)}.')
 
 
 def _say_missing(outcomes: Sequence[Outcome]) -> None:

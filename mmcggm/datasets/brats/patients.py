@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from mmcggm.utils.counted import counted
+
 MANY = 20  # cases of a patient, from which on the names rather count patients than visits
 
 # What follows the patient's own id in the names of many collections; the first that fits is used.
@@ -102,11 +104,11 @@ class Patients:
         groups = self.groups(cases)
         how = 'pattern' if self.pattern else 'table' if self.table is not None else 'names'
         several = {patient: members for patient, members in groups.items() if len(members) > 1}
-        text = f'{len(groups)} in {len(cases)} cases, told by their {how}'
+        text = f'{len(groups)} in {counted(len(cases), "case")}, told by their {how}'
         if not several:
             return f'{text}: each case is a patient of its own.'
         shown = '; '.join(f'{patient} = {_some(members)}' for patient, members in [*several.items()][:3])
-        text += f'; {len(several)} have several cases, e.g. {shown}.'
+        text += f'; {len(several)} of them with several cases, e.g. {shown}.'
         largest, count = Counter(map(self._named, cases)).most_common(1)[0]
         if count > MANY and how == 'names':
             text += (

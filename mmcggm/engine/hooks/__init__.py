@@ -4,6 +4,7 @@ from .balancing_hook import BalancingHook, CGGMHook
 from .checkpoint_hook import CheckpointHook
 from .data_check_hook import DataCheckHook
 from .ensemble_hook import EnsembleHook
+from .evaluation_progress_hook import EvaluationProgressHook
 from .gradient_stats_hook import GradientStatsHook
 from .guide_score_hook import GuideScoreHook
 from .modality_contribution_hook import ModalityContributionHook
@@ -17,6 +18,7 @@ __all__ = [
     'CheckpointHook',
     'DataCheckHook',
     'EnsembleHook',
+    'EvaluationProgressHook',
     'GradientStatsHook',
     'GuideScoreHook',
     'ModalityContributionHook',

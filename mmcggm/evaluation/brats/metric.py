@@ -11,6 +11,7 @@ from prettytable import PrettyTable
 
 from mmcggm.registry import METRICS
 from mmcggm.utils import import_optional
+from mmcggm.utils.counted import counted
 from mmcggm.utils.csv_files import write_csv
 
 from .regions import REGIONS, get_rule, region_scores
@@ -86,7 +87,9 @@ class BraTSMetric(BaseMetric):
             metrics[f'{name}_mean'] = _mean(means[~np.isnan(means)])
         table.add_divider()
         table.add_row(['mean', '', f'{metrics["Dice_mean"]:.4f}', f'{metrics["HD95_mean"]:.2f}'])
-        print_log(f'Mean ± standard deviation over {len(results)} cases\n{table}', logger='current')
+        print_log(
+            f'Mean ± standard deviation over {counted(len(results), "case")}\n{table}', logger='current'
+        )
         return metrics
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mmcggm.datasets.brats.region_map import is_any_of
 from mmcggm.registry import METRICS
+from mmcggm.utils.counted import counted
 
 from .regions import REGIONS
 from .volumes import labelled_volumes
@@ -89,7 +90,9 @@ class SliceDiceMetric(BaseMetric):
             table.add_row([region, int(slices), f'{metrics[f"SliceDice_{region}"]:.4f}'])
         table.add_divider()
         table.add_row(['mean', '', f'{metrics["SliceDice_mean"]:.4f}'])
-        print_log(f'Mean over the tumour slices of {len(results)} cases\n{table}', logger='current')
+        print_log(
+            f'Mean over the tumour slices of {counted(len(results), "case")}\n{table}', logger='current'
+        )
         return metrics
 
 

@@ -14,6 +14,7 @@ from prettytable import PrettyTable
 from mmcggm.datasets.brats.label_conventions import CONVENTIONS
 from mmcggm.datasets.brats.region_map import is_any_of
 from mmcggm.registry import METRICS
+from mmcggm.utils.counted import counted
 
 from .post_processing import ReplaceSmall, volume_of
 from .regions import Rule, get_rule
@@ -84,7 +85,7 @@ class SmallRegionThreshold(BaseMetric):
             f"labels='{self._convention()}')"
         )
         advice = f'Set `test_cfg.post_processing = [{step}]`.' if limit else 'Replace nothing.'
-        print_log(f'{len(results)} cases; the best limits\n{table}\n{advice}', logger='current')
+        print_log(f'{counted(len(results), "case")}; the best limits\n{table}\n{advice}', logger='current')
         return {
             f'{self.region}_below_mm3': limit,
             'Dice_mean_as_predicted': before,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from mmcggm.models.encoders.unet3d import EXTRA
@@ -53,3 +54,34 @@ class MonaiNetworkHead(VolumeHead):
     def forward(self, inputs: tuple[Tensor]) -> Tensor:
         """Return logits ``(N, num_classes, D, H, W)`` of volumes ``(N, in_channels, D, H, W)``."""
         return self.network(self._transform_inputs(inputs))
+
+    def check_size(self, size: Sequence[int]) -> None:
+        """Raise a ValueError unless the network makes one tensor of logits of patches of ``size`` (D, H, W).
+
+        It is asked on PyTorch's meta device, which computes shapes alone.
+        """
+        name, was_training = type(self.network).__name__, self.network.training
+        state = {**dict(self.network.named_parameters()), **dict(self.network.named_buffers())}
+        state = {key: torch.empty_like(value, device='meta') for key, value in state.items()}
+        patches = torch.empty(2, self.in_channels, *size, device='meta')
+        wanted = (2, self.out_channels, *size)
+        for training in (True, False):  # deep supervision returns more in training
+            try:
+                logits = torch.func.functional_call(self.network.train(training), state, patches)
+            except NotImplementedError:  # an operator that the meta device does not know, which tells nothing
+                continue
+            except (RuntimeError, ValueError, AssertionError) as error:
+                raise ValueError(
+                    f'`decode_head.network`: {name} cannot take patches of {tuple(size)}. Most networks '
+                    'halve their sides several times: change `patch_size`, of the pipeline and of '
+                    f'`test_cfg`. {error}'
+                ) from error
+            finally:
+                self.network.train(was_training)
+            made = tuple(logits.shape) if isinstance(logits, Tensor) else f'a {type(logits).__name__}'
+            if made != wanted:
+                raise ValueError(
+                    f'`decode_head.network`: {name} must return one tensor of logits, {wanted} of two '
+                    f'patches of {tuple(size)}, but {"in training " * training}it returns {made}. Turn off '
+                    'its deep supervision, or take another network.'
+                )

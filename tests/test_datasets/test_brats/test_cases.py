@@ -55,7 +55,7 @@ def test_a_case_is_found_by_the_words_of_its_collection(tmp_path, case):
 def test_files_of_other_names_are_shown_where_there_is_no_case(tmp_path):
     (tmp_path / 'imagesTr').mkdir()
     (tmp_path / 'imagesTr' / 'BRATS_001.nii.gz').touch()
-    with pytest.raises(FileNotFoundError, match=r'1 files .* otherwise, e\.g\. .*BRATS_001.*a file a seq'):
+    with pytest.raises(FileNotFoundError, match=r'1 file of .* otherwise, e\.g\. .*BRATS_001.*a file a seq'):
         find_cases(tmp_path)
 
 

@@ -65,7 +65,7 @@ def test_many_cases_of_a_patient_by_their_names_are_a_warning():
 
 def test_the_summary_counts_patients_and_shows_some():
     text = Patients().describe(['sub-001_ses-01', 'sub-001_ses-02', 'sub-002_ses-01'])
-    assert text.startswith('2 in 3 cases, told by their names; 1 have several cases')
+    assert text.startswith('2 in 3 cases, told by their names; 1 of them with several cases')
     assert 'sub-001 = sub-001_ses-01, sub-001_ses-02' in text
     assert Patients().describe(['a', 'b']).endswith('each case is a patient of its own.')
 
