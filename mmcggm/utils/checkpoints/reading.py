@@ -15,16 +15,13 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from mmcggm.utils.file_kind import no_content
 from mmcggm.utils.spelling import close_to, one_of
 
 from .stand_ins import NotDataError, plain, stand_ins
 
 ASKED_FOR = re.compile(r'GLOBAL (\S+)')  # how PyTorch names what it refuses
 AGAIN = 'Copy or download it again, or take an earlier one.'
-NO_CHECKPOINTS = {  # by how a file begins
-    b'<': 'is a web page, not a checkpoint: what it was downloaded from is no link to the file itself.',
-    b'version https://git-lfs': 'stands for a file in Git LFS: get the file itself by `git lfs pull`.',
-}
 
 
 class CheckpointError(ValueError):
@@ -134,13 +131,9 @@ def _check_kind(path: str) -> None:
     if not os.path.exists(path):
         hint = one_of(_checkpoints_like(Path(path)))
         raise FileNotFoundError(f"There is no checkpoint '{path}'.{hint}")
-    with open(path, 'rb') as file:
-        head = file.read(64).lstrip()
-    if not head:
-        raise CheckpointError(f"'{path}' is empty. {AGAIN}")
-    for start, what in NO_CHECKPOINTS.items():
-        if head.startswith(start):
-            raise CheckpointError(f"'{path}' {what}")
+    what = no_content(path)
+    if what is not None:
+        raise CheckpointError(f"'{path}' {what}")
 
 
 def check_archive(path: str | os.PathLike[str]) -> None:
