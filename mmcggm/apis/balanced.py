@@ -32,13 +32,14 @@ from .task_of import TARGET, Target, find_in, task_of
 Encoders = Mapping[str, str | Sequence[str] | dict] | str
 Head = str | Mapping[str, str] | None
 _AS_BALANCE_SAYS = object()
+DISTRIBUTED = ('DistributedDataParallel', 'FullyShardedDataParallel', 'FSDPModule')
 
 
 class Balanced:
     """The balancing of one training; :func:`balance` makes it.
 
     Attributes:
-        model: The model, with its guides.
+        model: The model, with its guides; of one that ``torch.compile`` has made, what it was made of.
         balancer: The method; None before :meth:`prepare`.
         clock: How far the training is. A loop that knows better than ``updates`` may move it.
         updates: How many updates the training has, or None.
@@ -60,6 +61,7 @@ class Balanced:
         only: str | None,
         control: bool,
     ) -> None:
+        model = _plain(model)
         if hasattr(model, GUIDES):
             raise ValueError('The model is balanced already: call `remove()` of what `balance` returned.')
         if isinstance(encoders, str):
@@ -426,6 +428,23 @@ class Balanced:
             self._control.step()
         if self.updates is not None:
             self.clock.progress = min(1.0, self.clock.progress + 1 / self.updates)
+
+
+def _plain(model: nn.Module) -> nn.Module:
+    """Return what ``torch.compile`` has wrapped, which goes on to work.
+
+    Raises:
+        ValueError: If the model is wrapped for several processes, whose wrapper would not know the guides.
+    """
+    model = getattr(model, '_orig_mod', model)
+    kinds = {kind.__name__ for kind in type(model).__mro__}
+    wrapper = next((name for name in DISTRIBUTED if name in kinds), None)
+    if wrapper is not None:
+        raise ValueError(
+            f'The model is wrapped by {wrapper} already, so that no process would get the gradients that the '
+            'guides have in others: call `mmcggm.balance` on the model itself, and wrap it afterwards.'
+        )
+    return model
 
 
 def _check(model: nn.Module, encoders: Sequence[ModalityEncoder], heads: Heads, only: str | None) -> None:

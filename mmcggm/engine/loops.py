@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from mmengine.dataset import InfiniteSampler
 from mmengine.dist import get_world_size
 from mmengine.runner import EpochBasedTrainLoop as MMEngineEpochBasedTrainLoop
 from mmengine.runner import IterBasedTrainLoop as MMEngineIterBasedTrainLoop
@@ -15,6 +16,37 @@ from mmcggm.registry import LOOPS
 
 from .place import pass_length, restore_process, restore_seeds
 from .resumable_data import begin_pass, placed_sampler, skip_batches
+
+
+def check_batches(loader: DataLoader, key: str, in_passes: bool = True) -> None:
+    """Raise a ValueError unless a loader yields a batch, and ends if passes through it are counted.
+
+    Args:
+        loader: The loader.
+        key: That of its config.
+        in_passes: Whether what uses it waits for its end.
+    """
+    sampler = placed_sampler(loader)
+    if in_passes and isinstance(loader.sampler if sampler is None else sampler.inner, InfiniteSampler):
+        raise ValueError(
+            f'`{key}.sampler` is an InfiniteSampler, whose samples never end, so that this loop would wait '
+            "for ever: take dict(type='DefaultSampler', shuffle=True), or an IterBasedTrainLoop."
+        )
+    try:
+        batches, samples = len(loader), len(loader.dataset)  # type: ignore[arg-type]
+    except TypeError:  # an iterable, which has no length
+        return
+    if not batches:
+        processes = f' for each of {get_world_size()} processes' if get_world_size() > 1 else ''
+        reason = (
+            f'`batch_size` is {loader.batch_size} and `drop_last` leaves out what fills no batch'
+            if samples and loader.drop_last
+            else 'its data set is empty'
+        )
+        raise ValueError(
+            f'`{key}` yields no batch of its {samples} samples{processes}, since {reason}: nothing would be '
+            'trained or measured. Take smaller batches, `drop_last=False`, or more samples.'
+        )
 
 
 class _ResumedLoop:
@@ -76,7 +108,12 @@ class EpochBasedTrainLoop(_ResumedLoop, MMEngineEpochBasedTrainLoop):
     inside = 0  # batches of the epoch that were trained, the one that is being trained among them
 
     def run(self) -> nn.Module:
-        """Train."""
+        """Train.
+
+        Raises:
+            ValueError: If the loader yields no batch, or never ends.
+        """
+        check_batches(self.dataloader, 'train_dataloader')
         self.runner.call_hook('before_train')
         self._check_place()
         self._begin = 0
@@ -140,7 +177,12 @@ class IterBasedTrainLoop(_ResumedLoop, MMEngineIterBasedTrainLoop):
     """
 
     def run(self) -> nn.Module:
-        """Train."""
+        """Train.
+
+        Raises:
+            ValueError: If the loader yields no batch.
+        """
+        check_batches(self.dataloader, 'train_dataloader', in_passes=False)
         self.runner.call_hook('before_train')
         self.runner.call_hook('before_train_epoch')  # the whole training is one, for hooks
         self._check_place()

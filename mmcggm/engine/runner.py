@@ -24,6 +24,7 @@ from .balanced_type import balances
 from .checkpoint_files import is_local, newest_checkpoint, writing_checkpoint
 from .hooks import BalancingHook
 from .inherited_settings import guided_settings
+from .loops import check_batches
 from .optim_wrapper import unwrapped
 from .resumable_data import end_workers, resumable
 from .training_state import check_parameter_order, check_training_state, kept_settings
@@ -59,6 +60,18 @@ class _InterruptibleMixin:
             loop['type'] = f'mmcggm.{name}'
         built = super().build_train_loop(loop)  # type: ignore[misc]
         built.dataloader = resumable(built.dataloader, self.seed)  # type: ignore[attr-defined]
+        return built
+
+    def build_val_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """Build the loop, of a loader that ends."""
+        built = super().build_val_loop(loop)  # type: ignore[misc]
+        check_batches(built.dataloader, 'val_dataloader')
+        return built
+
+    def build_test_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """Build the loop, of a loader that ends."""
+        built = super().build_test_loop(loop)  # type: ignore[misc]
+        check_batches(built.dataloader, 'test_dataloader')
         return built
 
     def register_default_hooks(self, hooks: dict[str, Hook | dict] | None = None) -> None:

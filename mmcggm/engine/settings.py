@@ -240,13 +240,14 @@ def _explain(where: str, name: str, cfg: Config, known: set[str], others: list[_
 
 
 def _leaves(cfg: Config, known: set[str]) -> Iterator[tuple[str, Any]]:
-    """Yield key, with dots, and value of all settings that are neither dicts nor lists of dicts."""
+    """Yield key, with dots, and value of all settings that are no dicts, and what lists of dicts hold."""
 
     def walk(key: str, value: Any) -> Iterator[tuple[str, Any]]:
         parts: Iterable[tuple[Any, Any]] = ()
         if isinstance(value, Mapping):
             parts = value.items()
         elif isinstance(value, list) and any(isinstance(entry, Mapping) for entry in value):
+            yield key, value
             parts = enumerate(value)
         else:
             yield key, value

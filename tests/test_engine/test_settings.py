@@ -19,6 +19,8 @@ train_dataloader = dict(dataset=dict(type='Mine', data_root=data_root))
 test_dataloader = dict(dataset=dict(type='Mine', data_root=data_root))
 optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1))
 env_cfg = dict(cudnn_benchmark=True)
+vis_backends = [dict(type='LocalVisBackend')]
+visualizer = dict(type='Visualizer', vis_backends=vis_backends)
 """
 
 
@@ -48,6 +50,7 @@ INHERITS = "_base_ = ['base.py']\n"
             'Set `train_dataloader.dataset.data_root`, `test_dataloader.dataset.data_root` instead.',
         ),
         ('num_classes = 5', 'Set `model.head.num_classes` instead.'),
+        ('vis_backends = []', 'Set `visualizer.vis_backends` instead.'),
         ('env_cfg = dict(cudnn_benchmrk=False)', "`env_cfg.cudnn_benchmrk`.*Did you mean 'cudnn_benchmark'"),
         ('env_cfg = dict(mp_cfg=dict(start_method="spawn"))', '`env_cfg.mp_cfg.start_method`'),
         ('auto_scale_lr = dict(base=16)', '`auto_scale_lr.base`'),

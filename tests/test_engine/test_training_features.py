@@ -10,8 +10,16 @@ from mmengine.optim import OptimWrapperDict
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from mmcggm.balancers import Clock
-from tests.tiny import Accuracy, TinyData, build_wrapper, tiny_guided, tiny_runner, wrapper_config
+from mmcggm.balancers import CGGM, Clock
+from tests.tiny import (
+    Accuracy,
+    TinyData,
+    build_wrapper,
+    evaluating_runner,
+    tiny_guided,
+    tiny_runner,
+    wrapper_config,
+)
 
 
 def batches(count: int, size: int = 16) -> list[dict]:
@@ -155,6 +163,42 @@ def test_compiling_the_whole_model_is_refused_before_training(tmp_path):
     runner = tiny_runner(tmp_path, cfg=dict(compile=True))
     with pytest.raises(ValueError, match=r'cannot differentiate twice.*encoder.compile\(\)'):
         runner.train()
+
+
+def test_only_a_direction_term_differentiates_twice():
+    assert CGGM(lam=0.1).needs.second_derivatives and CGGM(lam=[(0, 0.0), (1, 0.1)]).needs.second_derivatives
+    assert (
+        not CGGM(lam=0.0).needs.second_derivatives
+        and not CGGM(lam=0.1, direction='weight').needs.second_derivatives
+    )
+
+
+LOADER = dict(batch_size=16, num_workers=0, collate_fn=default_collate)
+ORDERED = dict(type='DefaultSampler', shuffle=False)
+WITHOUT_BATCHES = {
+    'too few': (dict(sampler=ORDERED, dataset=TinyData(15), drop_last=True), 'of its 15 samples.*`drop_'),
+    'empty': (dict(sampler=ORDERED, dataset=TinyData(0)), 'its data set is empty'),
+    'endless': (dict(sampler=dict(type='InfiniteSampler'), dataset=TinyData()), 'is an InfiniteSampler'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('kind', WITHOUT_BATCHES)
+@pytest.mark.parametrize('phase', ['train', 'val', 'test'])
+def test_a_loader_without_batches_is_refused(tmp_path, kind, phase):
+    settings, message = WITHOUT_BATCHES[kind]
+    runner = evaluating_runner(tmp_path, **{f'{phase}_dataloader': LOADER | settings})
+    with pytest.raises(ValueError, match=f'`{phase}_dataloader.*{message}'):
+        runner.test() if phase == 'test' else runner.train()
+
+
+def test_iterations_may_have_an_endless_sampler_and_must_have_batches(tmp_path):
+    loop = dict(by_epoch=False, max_iters=3)
+    endless, few = WITHOUT_BATCHES['endless'][0], WITHOUT_BATCHES['too few'][0]
+    runner = tiny_runner(tmp_path, train_cfg=loop, train_dataloader=LOADER | endless)
+    runner.train()
+    assert runner.iter == 3
+    with pytest.raises(ValueError, match='yields no batch'):
+        tiny_runner(tmp_path, train_cfg=loop, train_dataloader=LOADER | few).train()
 
 
 @pytest.mark.parametrize('accumulative_counts', [1, 2])

@@ -95,7 +95,7 @@ def read_data(
 
 
 def weights_of(checkpoint: Mapping[str, Any], source: str) -> Mapping[str, Tensor]:
-    """Return the weights in a checkpoint: its ``state_dict``, or all that it holds.
+    """Return the weights in a checkpoint: its ``state_dict``, its ``model``, or all that it holds.
 
     Args:
         checkpoint: What was read.
@@ -104,13 +104,13 @@ def weights_of(checkpoint: Mapping[str, Any], source: str) -> Mapping[str, Tenso
     Raises:
         CheckpointError: If that is not tensors by name.
     """
-    state = checkpoint.get('state_dict', checkpoint)
-    if isinstance(state, dict) and state and all(_is_weight(*entry) for entry in state.items()):
-        return state
+    for state in (checkpoint.get('state_dict'), checkpoint.get('model'), checkpoint):
+        if isinstance(state, dict) and state and all(_is_weight(*entry) for entry in state.items()):
+            return state
     shown = ', '.join(f'`{name}`' for name in list(checkpoint)[:6]) or 'nothing'
     raise CheckpointError(
-        f"'{source}' holds no weights where they are looked for: neither `state_dict` in it nor the whole is "
-        f'tensors by name. It holds {shown}.'
+        f"'{source}' holds no weights where they are looked for: neither `state_dict` or `model` in it nor "
+        f'the whole is tensors by name. It holds {shown}.'
     )
 
 
