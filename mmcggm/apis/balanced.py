@@ -183,8 +183,8 @@ class Balanced:
 
         Args:
             output: The loss of the model, a scalar; or what the model returned, with its loss as entry or
-                attribute ``loss``. Where gradients accumulate, divide what is returned by the number of
-                micro-batches, not this.
+                attribute ``loss``, or first in a tuple. Where gradients accumulate, divide what is returned
+                by the number of micro-batches, not this.
             scaler: The gradient scaler, if there is one. What is returned is not yet scaled.
             share: The pass's share of the update, where the loss is already divided by the number of
                 micro-batches.

@@ -89,17 +89,21 @@ def _leaf(tensor: Tensor) -> Tensor:
 def loss_of(output: Any) -> Tensor:
     """Return the loss in what a model returned: the scalar itself, or its entry or attribute ``loss``.
 
+    Of a tuple, as transformers' models return, it is the first entry.
+
     Raises:
         ValueError: If there is none.
     """
     if isinstance(output, Mapping):
         found = output.get('loss')
+    elif _is_plain_tuple(output):
+        found = output[0] if output else None
     else:
         found = output if isinstance(output, Tensor) else getattr(output, 'loss', None)
     if not isinstance(found, Tensor) or found.numel() != 1:
         raise ValueError(
             '`balanced.loss` takes the loss of the model, a scalar, or what the model returns with its loss '
-            f"at 'loss', got {describe(output)}."
+            f"at 'loss' or first in a tuple, got {describe(output)}."
         )
     return found.reshape(())
 
@@ -112,6 +116,12 @@ def with_loss(output: Any, loss: Tensor) -> Any:
         changed = copy(output)
         changed['loss'] = loss  # type: ignore[index]
         return changed
+    if _is_plain_tuple(output):
+        return (loss, *output[1:])
     changed = copy(output)
     changed.loss = loss
     return changed
+
+
+def _is_plain_tuple(output: Any) -> bool:
+    return isinstance(output, tuple) and not hasattr(output, '_fields')

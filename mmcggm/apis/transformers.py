@@ -70,9 +70,12 @@ class BalanceCallback(TrainerCallback):
         self._balanced.prepare(kwargs['optimizer'])
         if state.global_step:
             self._resume(_folder(args, state) / STATE)
+        self._watch_no_more()  # after a training that was interrupted
+        # A compiled model would trace what watches it, and be compiled anew in each pass.
+        begin, end = map(torch.compiler.disable, (self._begin_pass, self._end_pass))
         self._handles = [
-            self._balanced.model.register_forward_pre_hook(self._begin_pass, with_kwargs=True),
-            self._balanced.model.register_forward_hook(self._end_pass, with_kwargs=True),
+            self._balanced.model.register_forward_pre_hook(begin, with_kwargs=True),
+            self._balanced.model.register_forward_hook(end, with_kwargs=True),
         ]
 
     def on_step_end(
@@ -103,8 +106,12 @@ class BalanceCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Watch no more."""
+        self._watch_no_more()
+
+    def _watch_no_more(self) -> None:
         for handle in self._handles:
             handle.remove()
+        self._handles, self._watching, self._reached = [], None, False
 
     def _resume(self, saved: Path) -> None:
         """Take up the method's state, or say that there is none."""
