@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import copy
+from functools import partial
 from typing import Any, NoReturn
 
 import torch
@@ -73,16 +74,20 @@ class LoopPass(GuidedPass):
     @property
     def _inputs(self) -> dict[str, Any]:
         if '_leaves' not in self.__dict__:
-            self._leaves = {m: map_tensors(_leaf, value) for m, value in self.found.items()}
+            guides = self.guided.guides
+            self._leaves = {
+                m: map_tensors(partial(_leaf, guides[m]), value) for m, value in self.found.items()
+            }
         return self._leaves
 
 
-def _leaf(tensor: Tensor) -> Tensor:
-    """Return ``tensor`` without its graph; in single precision, unless it is under autocast."""
+def _leaf(guide: nn.Module, tensor: Tensor) -> Tensor:
+    """Return ``tensor`` without its graph; in the precision of its guide, unless it is under autocast."""
     if not tensor.is_floating_point():
         return tensor.detach()
     if not torch.is_autocast_enabled(tensor.device.type):
-        tensor = tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+        kinds = (p.dtype for p in guide.parameters() if p.is_floating_point())
+        tensor = tensor.to(next(kinds, torch.promote_types(tensor.dtype, torch.float32)))
     return tensor.detach().requires_grad_(torch.is_grad_enabled())
 
 

@@ -24,7 +24,7 @@ from .balanced_type import balances
 from .checkpoint_files import is_local, newest_checkpoint, writing_checkpoint
 from .hooks import BalancingHook
 from .inherited_settings import guided_settings
-from .loops import check_batches
+from .loops import EpochBasedTrainLoop, check_batches
 from .optim_wrapper import unwrapped
 from .resumable_data import end_workers, resumable
 from .training_state import check_parameter_order, check_training_state, kept_settings
@@ -235,10 +235,17 @@ class BalancedRunner(_InterruptibleMixin, Runner):
         self._is_resuming = True
         try:
             super().resume(filename, resume_optimizer, resume_param_scheduler, map_location)
-            if self.iter >= self.max_iters:
+            # Epochs are counted, where a loop does, since those of another data set have other lengths.
+            in_epochs = isinstance(self.train_loop, EpochBasedTrainLoop)
+            done, all_of_them = (
+                (self.epoch, f'{self.max_epochs} epochs')
+                if in_epochs
+                else (self.iter, f'{self.max_iters} iterations')
+            )
+            if done >= (self.max_epochs if in_epochs else self.max_iters):
                 self.logger.warning(
-                    f"'{filename}' has all {self.max_iters} iterations behind it, so nothing is left to "
-                    'train. For more, set a larger `train_cfg.max_epochs` or `max_iters`.'
+                    f"'{filename}' has all {all_of_them} behind it, so nothing is left to train. For more, "
+                    f'set a larger `train_cfg.{"max_epochs" if in_epochs else "max_iters"}`.'
                 )
         except (CheckpointError, OSError, torch.OutOfMemoryError):
             raise

@@ -259,3 +259,17 @@ def test_two_hundred_troubled_steps_leave_finite_weights(trouble, tmp_path, capl
     log = next(tmp_path.glob('*/*.log')).read_text()
     if trouble == 'pole':
         assert 'Balancing, since the last log: B at a pole, taken as neutral' in log
+
+
+@pytest.mark.parametrize(('max_epochs', 'expected'), [(3, []), (2, ['has all 2 epochs behind it'])])
+def test_what_is_left_to_train_is_counted_in_epochs_of_any_length(tmp_path, max_epochs, expected):
+    """Four batches an epoch, then two: six in three epochs, of which eight are done already."""
+    tiny_runner(tmp_path, max_epochs=2).train()
+    loader = LOADER | dict(sampler=ORDERED, dataset=TinyData(32))
+    runner = tiny_runner(tmp_path, max_epochs=max_epochs, train_dataloader=loader, resume=True)
+    messages = []
+    runner.logger.warning = messages.append
+    runner.train()
+    assert runner.epoch == max_epochs
+    found = [message for message in messages if 'behind it' in message]
+    assert len(found) == len(expected) and all(part in found[0] for part in expected)
