@@ -86,6 +86,18 @@ def test_a_base_may_offer_what_this_config_does_not_use_but_not_misspell(config)
         read_config(config(INHERITS))
 
 
+@pytest.mark.parametrize('name', ['mine.py', 'base.py'])
+@pytest.mark.parametrize(
+    ('text', 'line'), [('x = dict(\n', 1), ('\ufeffx = 1\n', 1), ('x = 1\n\ty = 2\n', 2)]
+)
+def test_a_file_that_is_no_python_is_named(config, name, text, line):
+    config(INHERITS)
+    path = config(text, name)
+    with pytest.raises(SyntaxError) as error:
+        read_config(path.parent / 'mine.py')
+    assert (error.value.filename, error.value.lineno) == (str(path), line)
+
+
 def test_a_variable_between_two_files_is_found(config):
     config(f"{INHERITS}data_root = '/other'", 'between.py')
     with pytest.raises(SettingError, match=r'`data_root` in .*between\.py has no effect: .*base\.py'):
