@@ -29,8 +29,8 @@ from .sample import representations_of
 from .scaled_update import ScaledUpdate
 from .task_of import TARGET, Target, find_in, task_of
 
-Encoders = Mapping[str, str | Sequence[str] | dict] | str
-Head = str | Mapping[str, str] | None
+Encoders = Mapping[str, str | nn.Module | Sequence[str | nn.Module] | dict] | str
+Head = str | nn.Module | Mapping[str, str | nn.Module] | None
 _AS_BALANCE_SAYS = object()
 DISTRIBUTED = ('DistributedDataParallel', 'FullyShardedDataParallel', 'FSDPModule')
 
@@ -68,9 +68,17 @@ class Balanced:
             children = find_module(model, encoders, 'encoders').named_children()
             encoders = {name: f'{encoders}.{name}' for name, _ in children}
         check_method(method)
-        found = tuple(ModalityEncoder.from_config(*entry) for entry in encoders.items())
+        if not isinstance(encoders, Mapping):
+            raise ValueError(
+                '`encoders` must name the encoder of each modality, such as '
+                f"dict(audio='audio_net', image='image_net'), got {type(encoders).__name__}."
+            )
+        found = tuple(ModalityEncoder.from_config(n, _paths(e, model)) for n, e in encoders.items())
         names = [encoder.modality for encoder in found]
-        heads = Heads.from_config(head, names)
+        odd = [name for name in names if not isinstance(name, str) or not name or '.' in name]
+        if odd:
+            raise ValueError(f'Modalities in `encoders` must have names without dots, got {odd}.')
+        heads = Heads.from_config(_paths(head, model), names)
         _check(model, found, heads, only)
         self.model = model
         self.balancer: Balancer | None = None
@@ -445,6 +453,22 @@ def _plain(model: nn.Module) -> nn.Module:
             'guides have in others: call `mmcggm.balance` on the model itself, and wrap it afterwards.'
         )
     return model
+
+
+def _paths(value: Any, model: nn.Module) -> Any:
+    """Return a setting with the paths of modules that it holds themselves.
+
+    Raises:
+        ValueError: If one is no part of the model.
+    """
+    if isinstance(value, nn.Module):
+        path = next((name for name, module in model.named_modules() if module is value and name), None)
+        if path is None:
+            raise ValueError(f'The {type(value).__name__} that was given is no module of the model.')
+        return path
+    if isinstance(value, Mapping):
+        return {name: _paths(part, model) if name != 'key' else part for name, part in value.items()}
+    return [_paths(part, model) for part in value] if isinstance(value, (list, tuple)) else value
 
 
 def _check(model: nn.Module, encoders: Sequence[ModalityEncoder], heads: Heads, only: str | None) -> None:

@@ -47,7 +47,11 @@ class LoopPass(GuidedPass):
     def take(self, loss: Tensor) -> None:
         """Take the model's loss, a scalar."""
         if not self.found:
-            raise RuntimeError(f'No encoder of {self.modalities} was called inside `balanced.watch`.')
+            raise RuntimeError(
+                f'No encoder of {self.modalities} was called inside `balanced.watch`. If the model calls '
+                'their parts, or their `forward`, name as `representation` a module that it calls.'
+            )
+        self.report_missing(self.guided.reported_missing)
         self._task_loss = loss
         self.check_reach()
         _ = self.guide_losses  # with their graphs, whoever asks for scores first

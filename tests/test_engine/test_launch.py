@@ -1,6 +1,7 @@
 """What the launchers share."""
 
 import argparse
+import logging
 import os
 import subprocess
 import sys
@@ -210,4 +211,10 @@ def test_a_wrapper_for_processes_is_found_without_a_warning(caplog, monkeypatch)
     monkeypatch.setattr(MMLogger.get_current_instance(), 'handlers', [caplog.handler])
     with DefaultScope.overwrite_default_scope('mmcggm'):
         assert MODEL_WRAPPERS.get('MMDistributedDataParallel') is MMDistributedDataParallel
-    assert not caplog.records
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_a_process_that_torchrun_did_not_start_says_so(tmp_path, monkeypatch):
+    monkeypatch.delenv('RANK', raising=False)
+    with pytest.raises(ValueError, match=r"'pytorch' is for processes that torchrun starts.*dist_train\.sh"):
+        build_runner(Config(dict(work_dir=str(tmp_path), launcher='pytorch')))
