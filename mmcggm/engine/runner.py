@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +98,20 @@ class _InterruptibleMixin:
     def build_dataloader(cls, dataloader: DataLoader | dict, *args: Any, **kwargs: Any) -> DataLoader:
         """Build a data loader; one whose workers persist draws no seed from the training's generator.
 
-        It would do so once in a training, and once more whenever that is resumed.
+        It would do so once in a training, and once more whenever that is resumed. Where there are no workers,
+        none persist.
+
+        Raises:
+            ValueError: If the batches have no size.
         """
+        if isinstance(dataloader, Mapping):
+            size = dataloader.get('batch_size', 1)
+            if 'batch_sampler' not in dataloader and (not isinstance(size, int) or size < 1):
+                raise ValueError(
+                    f'`batch_size` of a data loader must be a whole number from 1 on, got {size!r}.'
+                )
+            if not dataloader.get('num_workers'):
+                dataloader = {**dataloader, 'persistent_workers': False}
         built = super().build_dataloader(dataloader, *args, **kwargs)  # type: ignore[misc]
         if built.persistent_workers and built.generator is None:
             built.generator = torch.Generator()

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from mmcggm.datasets import BraTSDataset
 from mmcggm.datasets.brats.splits import UNLABELLED
 from mmcggm.datasets.transforms import LoadBraTSVolume
+from mmcggm.engine.wrapped_data import inner_datasets
 from mmcggm.evaluation import BraTSMetric, SliceDiceMetric, SmallRegionThreshold
 from mmcggm.models import MultimodalSegmentor, UNetEncoder
 from mmcggm.registry import HOOKS
@@ -51,11 +52,12 @@ class DataCheckHook(Hook):
         _check_draws(runner.cfg)
         if runner.val_loop is not None:
             train, val = runner.train_dataloader.dataset, runner.val_dataloader.dataset
-            _check_rows(train, val)
+            for one, other in product(inner_datasets(train), inner_datasets(val)):
+                _check_rows(one, other)
             _check_cases(train, val)
             _check_scored(val, runner.val_evaluator, 'val_dataloader')
             _check_padding(runner.model, val, 'val_dataloader')
-            shared: set[str] = getattr(train, 'group_names', set()) & getattr(val, 'group_names', set())
+            shared = _groups(train) & _groups(val)
             if shared:
                 raise ValueError(
                     f'{len(shared)} groups are in the training and in the validation data, among them '
@@ -96,6 +98,10 @@ class DataCheckHook(Hook):
                     'in the config of the decode head and of the guide, and `class_weight`, if there '
                     'is one, to as many.'
                 )
+
+
+def _groups(dataset: Any) -> set[str]:
+    return {name for part in inner_datasets(dataset) for name in getattr(part, 'group_names', ())}
 
 
 def _check_rows(train: Any, val: Any) -> None:
