@@ -26,7 +26,7 @@ from .loop_scores import Run, loop_scores
 from .magnitude import suited
 from .method import Method, check_method, said_name
 from .sample import representations_of
-from .scaled_update import ScaledUpdate
+from .scaled_update import ScaledUpdate, is_unscaled
 from .task_of import TARGET, Target, find_in, task_of
 
 Encoders = Mapping[str, str | nn.Module | Sequence[str | nn.Module] | dict] | str
@@ -99,6 +99,9 @@ class Balanced:
         self._before: dict[str, Any] = {}  # the method's state before the update was scaled
         self._versions: list[int] = []  # of the encoders' parameters, when the last pass was seen
         self._update: ScaledUpdate | None = None
+        self._optimizer: Optimizer | None = None
+        self._scaler: Any = None  # of gradients, and by what it multiplies losses
+        self._loss_scale: Tensor | None = None
         examples = None if sample is None else representations_of(model, found, sample)
         built = build_guides(model, found, heads, guide or dict(type=AutoGuide), dict(guides or {}), examples)
         like = next(iter(model.parameters()))
@@ -145,6 +148,7 @@ class Balanced:
         balancer.attach(Training(self.modalities, [e.parameters(self.model) for e in encoders], self.clock))
         self._release()
         self._scored, self._new_events = None, NewEvents()
+        self._optimizer, self._scaler = inner, None
         self._control = LoopControl(self._guided, inner) if self._has_control else None
         self.balancer = balancer
         self._handles = [
@@ -210,8 +214,9 @@ class Balanced:
             )
         self._scored = None  # before guides predict anew, so that memory holds this once
         loss = loss_of(output)
-        if scaler is not None and scaler.is_enabled():
-            seen.loss_scale = scaler.scale(torch.ones((), device=loss.device))
+        self._scaler = scaler if scaler is not None and scaler.is_enabled() else None
+        if self._scaler is not None:
+            seen.loss_scale = self._loss_scale = scaler.scale(torch.ones((), device=loss.device))
         seen.take(loss)
         added = self.balancer.see(seen)
         self._scored = seen.kept_for_scores()
@@ -246,7 +251,8 @@ class Balanced:
                 '`balanced.loss(loss).backward()` in the place of `loss.backward()`.'
             )
         self._before = self.balancer.state_dict()
-        self.balancer.finish_update()
+        with self._unscaled():
+            self.balancer.finish_update()
         factors = self.balancer.rate_factors() if self.balancer.active else None
         self._update = None if factors is None else ScaledUpdate(self.balancer.encoders, factors)
         self._unfinished, self.is_scaled = False, True
@@ -371,6 +377,21 @@ class Balanced:
     def guides(self) -> Guides:
         """The guides, by modality."""
         return self._guided.guides
+
+    @contextmanager
+    def _unscaled(self) -> Iterator[None]:
+        """Let the method see gradients as they are without a scaler that has not divided them yet."""
+        if self._scaler is None or is_unscaled(self._scaler, self._optimizer):
+            yield
+            return
+        groups = cast(Optimizer, self._optimizer).param_groups
+        grads = [p.grad for group in groups for p in group['params'] if p.grad is not None]
+        scale = cast(Tensor, self._loss_scale)
+        for grad in grads:
+            grad.div_(scale.to(grad.device))
+        yield
+        for grad in grads:
+            grad.mul_(scale.to(grad.device))
 
     def _warn_of_events(self) -> None:
         for message in self._new_events.since(self.events, 'anything was last read'):

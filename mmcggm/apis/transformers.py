@@ -44,6 +44,7 @@ class BalanceCallback(TrainerCallback):
     def __init__(self, balanced: Balanced) -> None:
         self._balanced = balanced
         self._watching: Any = None
+        self._scaler: Any = None
         self._reached = False  # whether backward passed through the loss of the update's last pass
         self._handles: list[Any] = []
 
@@ -68,6 +69,7 @@ class BalanceCallback(TrainerCallback):
         if self._balanced.updates is None:
             self._balanced.updates = state.max_steps
         self._balanced.prepare(kwargs['optimizer'])
+        self._scaler = getattr(kwargs['optimizer'], 'scaler', None)  # which Accelerate's wrapper holds
         if state.global_step:
             self._resume(_folder(args, state) / STATE)
         self._watch_no_more()  # after a training that was interrupted
@@ -136,7 +138,7 @@ class BalanceCallback(TrainerCallback):
             return None
         watching, self._watching = self._watching, None
         watching.__exit__(None, None, None)
-        loss = self._balanced.loss(loss_of(output), share=_share(kwargs))
+        loss = self._balanced.loss(loss_of(output), scaler=self._scaler, share=_share(kwargs))
         if GradientState().sync_gradients:
             _at_the_end_of_backward(loss, self._scale)
         return with_loss(output, loss)

@@ -259,6 +259,32 @@ def test_under_a_gradient_scaler_it_is_the_same():
         assert torch.allclose(a, b, atol=1e-6)
 
 
+@pytest.mark.parametrize('method', ['MMPareto', 'OGM', dict(PAPER, magnitude='gradient')])
+def test_gradients_that_are_still_scaled_are_balanced_as_others(method):
+    """As with Accelerate, which unscales when it clips, after ``balanced.scale()``."""
+    results = []
+    for scale, unscaled_first in ((None, False), (1024.0, False), (1024.0, True)):
+        model, balanced, _ = plain(method=method)
+        optimizer = balanced.prepare(torch.optim.SGD(model.parameters(), lr=0.05))
+        scaler = torch.amp.GradScaler('cpu', init_scale=scale or 1.0, enabled=scale is not None)
+        for batch in many_batches(MODALITIES, 4):
+            with balanced.watch(batch['label']):
+                loss = nn.functional.cross_entropy(model(**batch), batch['label'])
+            scaler.scale(balanced.loss(loss, scaler=scaler)).backward()
+            if unscaled_first:
+                scaler.unscale_(optimizer)
+            balanced.scale()
+            if not unscaled_first:
+                scaler.unscale_(optimizer)
+            nn.utils.clip_grad_norm_(model.parameters(), 0.5)
+            scaler.step(optimizer)
+            scaler.update()
+            optimizer.zero_grad()
+        results.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
+    for found in results[1:]:
+        torch.testing.assert_close(found, results[0])
+
+
 def test_a_closure_is_balanced_where_it_says_so():
     model, balanced, _ = plain()
     optimizer = balanced.prepare(torch.optim.SGD(model.parameters(), lr=0.05))
