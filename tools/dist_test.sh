@@ -14,6 +14,10 @@ while [ $# -gt 1 ] && ! [[ $1 =~ ^[0-9]+$ ]]; do
 done
 processes=$1
 shift
+if ! [[ $processes =~ ^[1-9][0-9]*$ ]]; then
+    echo "$0: '$processes' is no number of processes from 1 on; it comes before the flags." >&2
+    exit 2
+fi
 if [ "${NNODES:-1}" = 1 ]; then
     meeting=(--standalone --local-addr=127.0.0.1)
 else

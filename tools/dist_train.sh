@@ -10,6 +10,10 @@ if [ $# -lt 2 ]; then
 fi
 config=$1 processes=$2
 shift 2
+if ! [[ $processes =~ ^([1-9][0-9]*|auto|cpu|gpu)$ ]]; then
+    echo "$0: '$processes' is no number of processes from 1 on; it comes before the flags." >&2
+    exit 2
+fi
 if [ "${NNODES:-1}" = 1 ]; then
     meeting=(--standalone --local-addr=127.0.0.1)
 else

@@ -37,7 +37,7 @@ def balance(
         model: Any module.
         encoders: The encoder of each modality, as of :class:`~mmcggm.guided.GuidedModel`: by modality a path
             of a module in the model, a list of paths, or a dict; or one path, whose children are the
-            encoders.
+            encoders. Instead of a path, the module itself.
         head: Path of the last layer of the model's head; a dict of paths by modality, if each has a head of
             its own and their outputs are averaged; or None: then ``guide`` says what guides predict, and
             methods that compare or change the head are refused.

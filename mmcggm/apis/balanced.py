@@ -26,19 +26,20 @@ from .loop_scores import Run, loop_scores
 from .magnitude import suited
 from .method import Method, check_method, said_name
 from .sample import representations_of
-from .scaled_update import ScaledUpdate
+from .scaled_update import ScaledUpdate, is_unscaled
 from .task_of import TARGET, Target, find_in, task_of
 
-Encoders = Mapping[str, str | Sequence[str] | dict] | str
-Head = str | Mapping[str, str] | None
+Encoders = Mapping[str, str | nn.Module | Sequence[str | nn.Module] | dict] | str
+Head = str | nn.Module | Mapping[str, str | nn.Module] | None
 _AS_BALANCE_SAYS = object()
+DISTRIBUTED = ('DistributedDataParallel', 'FullyShardedDataParallel', 'FSDPModule')
 
 
 class Balanced:
     """The balancing of one training; :func:`balance` makes it.
 
     Attributes:
-        model: The model, with its guides.
+        model: The model, with its guides; of one that ``torch.compile`` has made, what it was made of.
         balancer: The method; None before :meth:`prepare`.
         clock: How far the training is. A loop that knows better than ``updates`` may move it.
         updates: How many updates the training has, or None.
@@ -60,15 +61,24 @@ class Balanced:
         only: str | None,
         control: bool,
     ) -> None:
+        model = _plain(model)
         if hasattr(model, GUIDES):
             raise ValueError('The model is balanced already: call `remove()` of what `balance` returned.')
         if isinstance(encoders, str):
             children = find_module(model, encoders, 'encoders').named_children()
             encoders = {name: f'{encoders}.{name}' for name, _ in children}
         check_method(method)
-        found = tuple(ModalityEncoder.from_config(*entry) for entry in encoders.items())
+        if not isinstance(encoders, Mapping):
+            raise ValueError(
+                '`encoders` must name the encoder of each modality, such as '
+                f"dict(audio='audio_net', image='image_net'), got {type(encoders).__name__}."
+            )
+        found = tuple(ModalityEncoder.from_config(n, _paths(e, model)) for n, e in encoders.items())
         names = [encoder.modality for encoder in found]
-        heads = Heads.from_config(head, names)
+        odd = [name for name in names if not isinstance(name, str) or not name or '.' in name]
+        if odd:
+            raise ValueError(f'Modalities in `encoders` must have names without dots, got {odd}.')
+        heads = Heads.from_config(_paths(head, model), names)
         _check(model, found, heads, only)
         self.model = model
         self.balancer: Balancer | None = None
@@ -89,6 +99,9 @@ class Balanced:
         self._before: dict[str, Any] = {}  # the method's state before the update was scaled
         self._versions: list[int] = []  # of the encoders' parameters, when the last pass was seen
         self._update: ScaledUpdate | None = None
+        self._optimizer: Optimizer | None = None
+        self._scaler: Any = None  # of gradients, and by what it multiplies losses
+        self._loss_scale: Tensor | None = None
         examples = None if sample is None else representations_of(model, found, sample)
         built = build_guides(model, found, heads, guide or dict(type=AutoGuide), dict(guides or {}), examples)
         like = next(iter(model.parameters()))
@@ -135,6 +148,7 @@ class Balanced:
         balancer.attach(Training(self.modalities, [e.parameters(self.model) for e in encoders], self.clock))
         self._release()
         self._scored, self._new_events = None, NewEvents()
+        self._optimizer, self._scaler = inner, None
         self._control = LoopControl(self._guided, inner) if self._has_control else None
         self.balancer = balancer
         self._handles = [
@@ -181,8 +195,8 @@ class Balanced:
 
         Args:
             output: The loss of the model, a scalar; or what the model returned, with its loss as entry or
-                attribute ``loss``. Where gradients accumulate, divide what is returned by the number of
-                micro-batches, not this.
+                attribute ``loss``, or first in a tuple. Where gradients accumulate, divide what is returned
+                by the number of micro-batches, not this.
             scaler: The gradient scaler, if there is one. What is returned is not yet scaled.
             share: The pass's share of the update, where the loss is already divided by the number of
                 micro-batches.
@@ -200,8 +214,9 @@ class Balanced:
             )
         self._scored = None  # before guides predict anew, so that memory holds this once
         loss = loss_of(output)
-        if scaler is not None and scaler.is_enabled():
-            seen.loss_scale = scaler.scale(torch.ones((), device=loss.device))
+        self._scaler = scaler if scaler is not None and scaler.is_enabled() else None
+        if self._scaler is not None:
+            seen.loss_scale = self._loss_scale = scaler.scale(torch.ones((), device=loss.device))
         seen.take(loss)
         added = self.balancer.see(seen)
         self._scored = seen.kept_for_scores()
@@ -236,7 +251,8 @@ class Balanced:
                 '`balanced.loss(loss).backward()` in the place of `loss.backward()`.'
             )
         self._before = self.balancer.state_dict()
-        self.balancer.finish_update()
+        with self._unscaled():
+            self.balancer.finish_update()
         factors = self.balancer.rate_factors() if self.balancer.active else None
         self._update = None if factors is None else ScaledUpdate(self.balancer.encoders, factors)
         self._unfinished, self.is_scaled = False, True
@@ -362,6 +378,21 @@ class Balanced:
         """The guides, by modality."""
         return self._guided.guides
 
+    @contextmanager
+    def _unscaled(self) -> Iterator[None]:
+        """Let the method see gradients as they are without a scaler that has not divided them yet."""
+        if self._scaler is None or is_unscaled(self._scaler, self._optimizer):
+            yield
+            return
+        groups = cast(Optimizer, self._optimizer).param_groups
+        grads = [p.grad for group in groups for p in group['params'] if p.grad is not None]
+        scale = cast(Tensor, self._loss_scale)
+        for grad in grads:
+            grad.div_(scale.to(grad.device))
+        yield
+        for grad in grads:
+            grad.mul_(scale.to(grad.device))
+
     def _warn_of_events(self) -> None:
         for message in self._new_events.since(self.events, 'anything was last read'):
             warn(message)
@@ -426,6 +457,39 @@ class Balanced:
             self._control.step()
         if self.updates is not None:
             self.clock.progress = min(1.0, self.clock.progress + 1 / self.updates)
+
+
+def _plain(model: nn.Module) -> nn.Module:
+    """Return what ``torch.compile`` has wrapped, which goes on to work.
+
+    Raises:
+        ValueError: If the model is wrapped for several processes, whose wrapper would not know the guides.
+    """
+    model = getattr(model, '_orig_mod', model)
+    kinds = {kind.__name__ for kind in type(model).__mro__}
+    wrapper = next((name for name in DISTRIBUTED if name in kinds), None)
+    if wrapper is not None:
+        raise ValueError(
+            f'The model is wrapped by {wrapper} already, so that no process would get the gradients that the '
+            'guides have in others: call `mmcggm.balance` on the model itself, and wrap it afterwards.'
+        )
+    return model
+
+
+def _paths(value: Any, model: nn.Module) -> Any:
+    """Return a setting with the paths of modules that it holds themselves.
+
+    Raises:
+        ValueError: If one is no part of the model.
+    """
+    if isinstance(value, nn.Module):
+        path = next((name for name, module in model.named_modules() if module is value and name), None)
+        if path is None:
+            raise ValueError(f'The {type(value).__name__} that was given is no module of the model.')
+        return path
+    if isinstance(value, Mapping):
+        return {name: _paths(part, model) if name != 'key' else part for name, part in value.items()}
+    return [_paths(part, model) for part in value] if isinstance(value, (list, tuple)) else value
 
 
 def _check(model: nn.Module, encoders: Sequence[ModalityEncoder], heads: Heads, only: str | None) -> None:

@@ -50,6 +50,7 @@ class LoopGuided:
         self.teachers = Teachers({}, encoders)
         self.fuses_affinely: bool | None = None
         self.reaches: dict[str, bool] = {}
+        self.reported_missing: set[str] = set()
         self._masking = ExitStack()
         self._mask()
 

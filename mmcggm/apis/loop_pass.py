@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import copy
+from functools import partial
 from typing import Any, NoReturn
 
 import torch
@@ -46,7 +47,11 @@ class LoopPass(GuidedPass):
     def take(self, loss: Tensor) -> None:
         """Take the model's loss, a scalar."""
         if not self.found:
-            raise RuntimeError(f'No encoder of {self.modalities} was called inside `balanced.watch`.')
+            raise RuntimeError(
+                f'No encoder of {self.modalities} was called inside `balanced.watch`. If the model calls '
+                'their parts, or their `forward`, name as `representation` a module that it calls.'
+            )
+        self.report_missing(self.guided.reported_missing)
         self._task_loss = loss
         self.check_reach()
         _ = self.guide_losses  # with their graphs, whoever asks for scores first
@@ -73,33 +78,41 @@ class LoopPass(GuidedPass):
     @property
     def _inputs(self) -> dict[str, Any]:
         if '_leaves' not in self.__dict__:
-            self._leaves = {m: map_tensors(_leaf, value) for m, value in self.found.items()}
+            guides = self.guided.guides
+            self._leaves = {
+                m: map_tensors(partial(_leaf, guides[m]), value) for m, value in self.found.items()
+            }
         return self._leaves
 
 
-def _leaf(tensor: Tensor) -> Tensor:
-    """Return ``tensor`` without its graph; in single precision, unless it is under autocast."""
+def _leaf(guide: nn.Module, tensor: Tensor) -> Tensor:
+    """Return ``tensor`` without its graph; in the precision of its guide, unless it is under autocast."""
     if not tensor.is_floating_point():
         return tensor.detach()
     if not torch.is_autocast_enabled(tensor.device.type):
-        tensor = tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+        kinds = (p.dtype for p in guide.parameters() if p.is_floating_point())
+        tensor = tensor.to(next(kinds, torch.promote_types(tensor.dtype, torch.float32)))
     return tensor.detach().requires_grad_(torch.is_grad_enabled())
 
 
 def loss_of(output: Any) -> Tensor:
     """Return the loss in what a model returned: the scalar itself, or its entry or attribute ``loss``.
 
+    Of a tuple, as transformers' models return, it is the first entry.
+
     Raises:
         ValueError: If there is none.
     """
     if isinstance(output, Mapping):
         found = output.get('loss')
+    elif _is_plain_tuple(output):
+        found = output[0] if output else None
     else:
         found = output if isinstance(output, Tensor) else getattr(output, 'loss', None)
     if not isinstance(found, Tensor) or found.numel() != 1:
         raise ValueError(
             '`balanced.loss` takes the loss of the model, a scalar, or what the model returns with its loss '
-            f"at 'loss', got {describe(output)}."
+            f"at 'loss' or first in a tuple, got {describe(output)}."
         )
     return found.reshape(())
 
@@ -112,6 +125,12 @@ def with_loss(output: Any, loss: Tensor) -> Any:
         changed = copy(output)
         changed['loss'] = loss  # type: ignore[index]
         return changed
+    if _is_plain_tuple(output):
+        return (loss, *output[1:])
     changed = copy(output)
     changed.loss = loss
     return changed
+
+
+def _is_plain_tuple(output: Any) -> bool:
+    return isinstance(output, tuple) and not hasattr(output, '_fields')

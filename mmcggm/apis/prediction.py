@@ -339,8 +339,8 @@ class _Column:
 def read_samples(
     path: Path,
     configured: Mapping[str, Source | None],
-    beside: Mapping[str, Source] = {},
-    of_dialogues: bool = False,
+    beside: Mapping[str, Source],
+    of_dialogues: bool,
 ) -> tuple[dict[str, Values], np.ndarray | None]:
     """Read samples from a file of arrays by modality, or from a folder of a file a modality.
 

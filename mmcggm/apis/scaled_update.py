@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.amp.grad_scaler import OptState
+from torch.optim import Optimizer
 
 
 class ScaledUpdate:
@@ -33,3 +36,10 @@ class ScaledUpdate:
         """Scale the update, once the step is taken."""
         for parameter, factor, before in self._held:
             parameter.copy_(torch.lerp(before, parameter, factor.to(parameter)))
+
+
+def is_unscaled(scaler: Any, optimizer: Optimizer | None) -> bool:
+    """Return whether a gradient scaler has divided the gradients of an optimizer, or of one that wraps it."""
+    states = scaler._per_optimizer_states
+    found = [states[id(optimizer)]] if id(optimizer) in states else list(states.values())
+    return any(state['stage'] is not OptState.READY for state in found)

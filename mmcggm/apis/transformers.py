@@ -44,6 +44,7 @@ class BalanceCallback(TrainerCallback):
     def __init__(self, balanced: Balanced) -> None:
         self._balanced = balanced
         self._watching: Any = None
+        self._scaler: Any = None
         self._reached = False  # whether backward passed through the loss of the update's last pass
         self._handles: list[Any] = []
 
@@ -68,11 +69,15 @@ class BalanceCallback(TrainerCallback):
         if self._balanced.updates is None:
             self._balanced.updates = state.max_steps
         self._balanced.prepare(kwargs['optimizer'])
+        self._scaler = getattr(kwargs['optimizer'], 'scaler', None)  # which Accelerate's wrapper holds
         if state.global_step:
             self._resume(_folder(args, state) / STATE)
+        self._watch_no_more()  # after a training that was interrupted
+        # A compiled model would trace what watches it, and be compiled anew in each pass.
+        begin, end = map(torch.compiler.disable, (self._begin_pass, self._end_pass))
         self._handles = [
-            self._balanced.model.register_forward_pre_hook(self._begin_pass, with_kwargs=True),
-            self._balanced.model.register_forward_hook(self._end_pass, with_kwargs=True),
+            self._balanced.model.register_forward_pre_hook(begin, with_kwargs=True),
+            self._balanced.model.register_forward_hook(end, with_kwargs=True),
         ]
 
     def on_step_end(
@@ -103,8 +108,12 @@ class BalanceCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Watch no more."""
+        self._watch_no_more()
+
+    def _watch_no_more(self) -> None:
         for handle in self._handles:
             handle.remove()
+        self._handles, self._watching, self._reached = [], None, False
 
     def _resume(self, saved: Path) -> None:
         """Take up the method's state, or say that there is none."""
@@ -129,7 +138,7 @@ class BalanceCallback(TrainerCallback):
             return None
         watching, self._watching = self._watching, None
         watching.__exit__(None, None, None)
-        loss = self._balanced.loss(loss_of(output), share=_share(kwargs))
+        loss = self._balanced.loss(loss_of(output), scaler=self._scaler, share=_share(kwargs))
         if GradientState().sync_gradients:
             _at_the_end_of_backward(loss, self._scale)
         return with_loss(output, loss)

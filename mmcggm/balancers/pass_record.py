@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 # What is done to each floating point tensor of a representation on its way into fusion.
 Change = Callable[[Tensor], Tensor]
+HIDING = 'CheckpointFunctionBackward'  # the node of activation checkpointing that is reentrant
 
 
 @dataclass(frozen=True)
@@ -182,6 +183,9 @@ class Pass:
             loss: What is differentiated.
             parameters: At which, or at other tensors of its graph; one that it does not depend on gets zero.
             create_graph: Whether the gradients can be differentiated again.
+
+        Raises:
+            RuntimeError: If the parameters are hidden by activation checkpointing.
         """
         if not parameters:
             return []
@@ -192,15 +196,36 @@ class Pass:
             scale,
             retain_graph=True,
             create_graph=create_graph,
-            materialize_grads=True,
+            allow_unused=True,
         )
-        return list(grads) if scale is None else [grad / scale for grad in grads]
+        if all(grad is None for grad in grads) and _has_node(loss, HIDING):
+            raise RuntimeError(
+                'Gradients at an encoder are asked for before backward, but it runs inside of '
+                'torch.utils.checkpoint with use_reentrant=True, which hides its parameters: set '
+                'use_reentrant=False.'
+            )
+        found = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, grads, strict=True)]
+        return found if scale is None else [grad / scale for grad in found]
 
     def _unknown(self, what: str) -> NoReturn:
         raise ValueError(
             f'A balancer asks for {what}, which a {type(self).__name__} does not know. The passes of a '
             'GuidedModel know it; a loop of your own can give a subclass of Pass that answers.'
         )
+
+
+def _has_node(result: Tensor, name: str) -> bool:
+    """Return whether the graph of ``result`` has a node of this name."""
+    waiting, seen = [result.grad_fn], set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        if node.name() == name:
+            return True
+        seen.add(node)
+        waiting += [further for further, _ in node.next_functions]
+    return False
 
 
 class PlainPass(Pass):

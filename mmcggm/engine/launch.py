@@ -93,6 +93,12 @@ def build_runner(cfg: Config) -> Runner:
             f"The launcher '{launcher}' gives each process a GPU, and this machine shows none: ask for GPUs, "
             'or train on its CPUs with tools/dist_train.sh, or torchrun and --launcher pytorch.'
         )
+    if launcher == 'pytorch' and 'RANK' not in os.environ and not dist.is_initialized():
+        raise ValueError(
+            "The launcher 'pytorch' is for processes that torchrun starts, and it has not started this one: "
+            'take tools/dist_train.sh or tools/dist_test.sh, or torchrun. For one process, leave --launcher '
+            'out.'
+        )
     if launcher == 'pytorch' and get_device() == 'cpu':
         seconds = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout')
         dist.init_process_group('gloo', timeout=None if seconds is None else timedelta(seconds=seconds))

@@ -14,7 +14,7 @@ from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch.optim import LBFGS, Optimizer
 
 from mmcggm.balancers import Balancer, Clock, Training, build_balancer
 from mmcggm.balancers.sharding import local_part
@@ -44,6 +44,11 @@ class BalancingMixin(OptimWrapper):
                 "`constructor='GuidedOptimWrapperConstructor'` to `optim_wrapper`, which builds it."
             )
         super().__init__(*args, **kwargs)
+        if isinstance(self.optimizer, LBFGS):
+            raise ValueError(
+                '`optim_wrapper.optimizer` is LBFGS, which evaluates the loss several times a step, and a '
+                'training loop of MMEngine does so once: take another, or balance in a loop of your own.'
+            )
         key = 'optim_wrapper.balancer'
         self.balancer: Balancer | None = None if balancer is None else build_balancer(balancer, key)
         self.guide_optimizer = guide_optimizer

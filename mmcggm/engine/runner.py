@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,18 @@ from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel
 from mmengine.runner import BaseLoop, CheckpointLoader, FlexibleRunner, Runner
 from torch import nn
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader
 
 from mmcggm.guided.weights import WRAPPER, load_weights, weights_for
 from mmcggm.registry import RUNNERS
 from mmcggm.utils.checkpoints import CheckpointError
 
 from .balanced_type import balances
+from .batch_checks import check_batches
 from .checkpoint_files import is_local, newest_checkpoint, writing_checkpoint
 from .hooks import BalancingHook
 from .inherited_settings import guided_settings
+from .loops import EpochBasedTrainLoop
 from .optim_wrapper import unwrapped
 from .resumable_data import end_workers, resumable
 from .saved_config import save_config
@@ -51,7 +53,7 @@ class _InterruptibleMixin:
         """Build the loop; MMEngine's own two are replaced by those of this package.
 
         Raises:
-            ValueError: If there is no batch to train on.
+            ValueError: If there is no batch to train on, or an epoch never ends.
         """
         if isinstance(loop, BaseLoop):
             return loop
@@ -63,14 +65,20 @@ class _InterruptibleMixin:
         if name in self._TRAIN_LOOPS:
             loop['type'] = f'mmcggm.{name}'
         built = super().build_train_loop(loop)  # type: ignore[misc]
-        data = built.dataloader
-        drops = getattr(data, 'drop_last', False) and not isinstance(data.dataset, IterableDataset)
-        if drops and not len(data):
-            raise ValueError(
-                f'`train_dataloader.drop_last` leaves no batch of the {len(data.dataset)} samples: take a '
-                'smaller `batch_size`.'
-            )
+        check_batches(built.dataloader, 'train_dataloader', isinstance(built, EpochBasedTrainLoop))
         built.dataloader = resumable(built.dataloader, self.seed)  # type: ignore[attr-defined]
+        return built
+
+    def build_val_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """Build the loop, of a loader that ends."""
+        built = super().build_val_loop(loop)  # type: ignore[misc]
+        check_batches(built.dataloader, 'val_dataloader')
+        return built
+
+    def build_test_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """Build the loop, of a loader that ends."""
+        built = super().build_test_loop(loop)  # type: ignore[misc]
+        check_batches(built.dataloader, 'test_dataloader')
         return built
 
     def register_default_hooks(self, hooks: dict[str, Hook | dict] | None = None) -> None:
@@ -105,8 +113,20 @@ class _InterruptibleMixin:
     def build_dataloader(cls, dataloader: DataLoader | dict, *args: Any, **kwargs: Any) -> DataLoader:
         """Build a data loader; one whose workers persist draws no seed from the training's generator.
 
-        It would do so once in a training, and once more whenever that is resumed.
+        It would do so once in a training, and once more whenever that is resumed. Where there are no workers,
+        none persist.
+
+        Raises:
+            ValueError: If the batches have no size.
         """
+        if isinstance(dataloader, Mapping):
+            size = dataloader.get('batch_size', 1)
+            if 'batch_sampler' not in dataloader and (not isinstance(size, int) or size < 1):
+                raise ValueError(
+                    f'`batch_size` of a data loader must be a whole number from 1 on, got {size!r}.'
+                )
+            if not dataloader.get('num_workers'):
+                dataloader = {**dataloader, 'persistent_workers': False}
         built = super().build_dataloader(dataloader, *args, **kwargs)  # type: ignore[misc]
         if built.persistent_workers and built.generator is None:
             built.generator = torch.Generator()
@@ -242,10 +262,17 @@ class BalancedRunner(_InterruptibleMixin, Runner):
         self._is_resuming = True
         try:
             super().resume(filename, resume_optimizer, resume_param_scheduler, map_location)
-            if self.iter >= self.max_iters:
+            # Epochs are counted, where a loop does, since those of another data set have other lengths.
+            in_epochs = isinstance(self.train_loop, EpochBasedTrainLoop)
+            done, all_of_them = (
+                (self.epoch, f'{self.max_epochs} epochs')
+                if in_epochs
+                else (self.iter, f'{self.max_iters} iterations')
+            )
+            if done >= (self.max_epochs if in_epochs else self.max_iters):
                 self.logger.warning(
-                    f"'{filename}' has all {self.max_iters} iterations behind it, so nothing is left to "
-                    'train. For more, set a larger `train_cfg.max_epochs` or `max_iters`.'
+                    f"'{filename}' has all {all_of_them} behind it, so nothing is left to train. For more, "
+                    f'set a larger `train_cfg.{"max_epochs" if in_epochs else "max_iters"}`.'
                 )
         except (CheckpointError, OSError, torch.OutOfMemoryError):
             raise

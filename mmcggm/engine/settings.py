@@ -87,13 +87,14 @@ def read_config(
     Raises:
         FileNotFoundError: If there is no such file, or none that it inherits; it says by what name one of
             mmcggm's own is inherited from anywhere.
+        SyntaxError: If a file is not in Python; it names the file and the line.
         SettingError: If nothing reads a setting, or an override changes a variable that was used before.
     """
     path = find_config(path)
     _find_packages()
     try:
         cfg = Config.fromfile(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, SyntaxError):
         _check_bases(path)
         raise
     _drop_scope(cfg, cfg.get('default_scope'))
@@ -242,13 +243,14 @@ def _explain(where: str, name: str, cfg: Config, known: set[str], others: list[_
 
 
 def _leaves(cfg: Config, known: set[str]) -> Iterator[tuple[str, Any]]:
-    """Yield key, with dots, and value of all settings that are neither dicts nor lists of dicts."""
+    """Yield key, with dots, and value of all settings that are no dicts, and what lists of dicts hold."""
 
     def walk(key: str, value: Any) -> Iterator[tuple[str, Any]]:
         parts: Iterable[tuple[Any, Any]] = ()
         if isinstance(value, Mapping):
             parts = value.items()
         elif isinstance(value, list) and any(isinstance(entry, Mapping) for entry in value):
+            yield key, value
             parts = enumerate(value)
         else:
             yield key, value
@@ -333,7 +335,14 @@ def _is_dump(tree: ast.Module, used: set[str]) -> bool:
 
 
 def _check_bases(path: Path) -> None:
-    """Raise a FileNotFoundError if ``path``, or what it inherits, inherits a file that is not there."""
+    """Raise an error that names the file if ``path``, or what it inherits, has a fault that keeps it unread.
+
+    Raises:
+        FileNotFoundError: If a file that is inherited is not there.
+        SyntaxError: If a file is not in Python.
+    """
+    if path.suffix == '.py':
+        ast.parse(path.read_text(encoding='utf-8'), str(path))
     for base in Config._get_base_files(str(path)):
         if '::' in base:  # of an installed library
             scope, _, name = base.partition('::')

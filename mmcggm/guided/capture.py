@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache, partial
+from types import FrameType
 from typing import Any
 
 import torch
+import torch.utils.checkpoint
 from torch import Tensor, nn
 
 from mmcggm.structures.nested import describe, map_part, map_tensors
@@ -14,6 +18,7 @@ from mmcggm.structures.nested import describe, map_part, map_tensors
 from .encoder_paths import ModalityEncoder
 
 Change = Callable[[Tensor], Tensor]
+CHECKPOINTING = torch.utils.checkpoint.__file__
 
 
 @contextmanager
@@ -103,15 +108,26 @@ def _hooked(
                 '[1, -1] for the last state of a GRU.'
             )
         if encoder.source == 'output':
-            handles.append(module.register_forward_hook(_output_hook(encoder, keep, change)))
+            handles.append(module.register_forward_hook(partial(_eager(_read_output), encoder, keep, change)))
         else:
-            hook = _input_hook(encoder, keep, change)
+            hook = partial(_eager(_read_input), encoder, keep, change)
             handles.append(module.register_forward_pre_hook(hook, with_kwargs=True))
     try:
         yield
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _eager(hook: Callable) -> Callable:
+    """Return a hook that a compiled model calls as it is, rather than compiling it anew in each pass."""
+    # Whoever has compiled a model has loaded the compiler, which takes long.
+    return _not_compiled(hook) if 'torch._dynamo' in sys.modules else hook
+
+
+@cache
+def _not_compiled(hook: Callable) -> Callable:
+    return torch.compiler.disable(hook)
 
 
 def _mean(values: Sequence[Any], encoder: ModalityEncoder) -> Tensor:
@@ -124,27 +140,56 @@ def _mean(values: Sequence[Any], encoder: ModalityEncoder) -> Tensor:
     return torch.stack(list(values)).mean(0)
 
 
-def _output_hook(encoder: ModalityEncoder, keep: Callable, change: Change | None) -> Callable:
-    def hook(module: nn.Module, args: tuple, output: Any) -> Any:
-        keep(encoder, output)
-        return None if change is None else map_part(_on_floats(change), output, encoder.steps)
+def _read_output(
+    encoder: ModalityEncoder,
+    keep: Callable,
+    change: Change | None,
+    module: nn.Module,
+    args: tuple,
+    output: Any,
+) -> Any:
+    keep(encoder, output)
+    _refuse_recomputation(encoder, module, change)
+    return None if change is None else map_part(_on_floats(change), output, encoder.steps)
 
-    return hook
+
+def _read_input(
+    encoder: ModalityEncoder,
+    keep: Callable,
+    change: Change | None,
+    module: nn.Module,
+    args: tuple,
+    kwargs: dict,
+) -> tuple[tuple, dict] | None:
+    # By position and by name, unless there is only one.
+    arguments = {**dict(enumerate(args)), **kwargs}
+    name = next(iter(arguments))
+    keep(encoder, arguments[name] if len(arguments) == 1 else arguments)
+    if change is None:
+        return None
+    _refuse_recomputation(encoder, module, change)
+    key = (name, *encoder.steps) if len(arguments) == 1 else encoder.steps
+    arguments = map_part(_on_floats(change), arguments, key)
+    return tuple(arguments[i] for i in range(len(args))), {n: arguments[n] for n in kwargs}
 
 
-def _input_hook(encoder: ModalityEncoder, keep: Callable, change: Change | None) -> Callable:
-    def hook(module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
-        # By position and by name, unless there is only one.
-        arguments = {**dict(enumerate(args)), **kwargs}
-        name = next(iter(arguments))
-        keep(encoder, arguments[name] if len(arguments) == 1 else arguments)
-        if change is None:
-            return None
-        key = (name, *encoder.steps) if len(arguments) == 1 else encoder.steps
-        arguments = map_part(_on_floats(change), arguments, key)
-        return tuple(arguments[i] for i in range(len(args))), {n: arguments[n] for n in kwargs}
+def _refuse_recomputation(encoder: ModalityEncoder, module: nn.Module, change: Change | None) -> None:
+    """Raise a RuntimeError if a representation is changed that backward makes anew, without the change.
 
-    return hook
+    Reentrant checkpoints do so, whose first pass is without gradient. Others keep the graph of that pass.
+    """
+    if change is None or torch.is_grad_enabled() or not module.training:
+        return
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_filename == CHECKPOINTING:
+            raise RuntimeError(
+                f"`encoders.{encoder.modality}`: '{encoder.representation}' runs inside of "
+                'torch.utils.checkpoint with use_reentrant=True, which computes it again in backward, '
+                'without what the method does to it on its way into fusion. Set use_reentrant=False, or '
+                'checkpoint layers within the encoder.'
+            )
+        frame = frame.f_back
 
 
 def _on_floats(change: Change) -> Change:

@@ -134,9 +134,25 @@ def find_module(model: nn.Module, path: str, setting: str) -> nn.Module:
     """
     modules = dict(model.named_modules(remove_duplicate=False))
     if not path or path not in modules:
-        hint = did_you_mean(path, filter(None, modules))
+        hint = _hidden(model, path) or did_you_mean(path, filter(None, modules))
         raise ValueError(f"`{setting}`: {type(model).__name__} has no module '{path}'.{hint}")
     return modules[path]
+
+
+def _hidden(model: nn.Module, path: str) -> str:
+    """Return a sentence on modules in a plain list or dict, which no model trains; else ``''``."""
+    name, kind = path.split('.')[0], None
+    held = vars(model).get(name)
+    if isinstance(held, (list, tuple)):
+        kind = 'ModuleList'
+    elif isinstance(held, dict):
+        kind, held = 'ModuleDict', list(held.values())
+    if kind is None or not any(isinstance(module, nn.Module) for module in held or ()):
+        return ''
+    return (
+        f" Its attribute '{name}' is a plain container, whose modules PyTorch does not see, so that no "
+        f'optimizer would train them: make it an nn.{kind}.'
+    )
 
 
 def check_disjoint(model: nn.Module, encoders: Sequence[ModalityEncoder]) -> None:

@@ -197,7 +197,7 @@ class GuidedModel(BaseModel):
         self._report_unbalanced()
         with seen.watching(changes):
             output = self.model(*args, mode=mode, **kwargs)
-        self._report_missing(seen)
+        seen.report_missing(self._reported_missing)
         self._pass = seen
         return seen.set_losses(output)
 
@@ -312,13 +312,3 @@ class GuidedModel(BaseModel):
             "optimizer=...)`, or type='BalancedAmpOptimWrapper' for mixed precision (with `mmcggm.` before "
             "the type in another library's `default_scope`); without `balancer` the guides only watch."
         )
-
-    def _report_missing(self, seen: GuidedPass) -> None:
-        """Say once of each modality that its representation didn't appear."""
-        for encoder in seen.missing:
-            if encoder.modality not in (*seen.absent, *self._reported_missing):
-                self._reported_missing.add(encoder.modality)
-                warn(
-                    f"'{encoder.representation}' was not called in a forward pass, so the batch counts as "
-                    f"one without '{encoder.modality}'. If none lacks it, name another `representation`."
-                )

@@ -193,6 +193,21 @@ class GuidedPass(Pass):
         path = self.guided.present
         return {m: None if path is None else find_present(self.batch, path, m) for m in self.modalities}
 
+    def report_missing(self, reported: set[str]) -> None:
+        """Say once of each modality that its representation didn't appear.
+
+        Args:
+            reported: The modalities of which it was said; is extended.
+        """
+        for encoder in self.missing:
+            if encoder.modality not in (*self.absent, *reported):
+                reported.add(encoder.modality)
+                warn(
+                    f"'{encoder.representation}' was not called in a forward pass, so the batch counts as "
+                    f"one without '{encoder.modality}'. If none lacks it, the model calls its parts or its "
+                    '`forward`: name as `representation` a module that it calls.'
+                )
+
     @property
     def absent(self) -> list[str]:
         """The modalities that no sample has."""

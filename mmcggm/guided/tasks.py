@@ -199,6 +199,11 @@ class ClassificationTask(TargetTask):
                 f'or probabilities (N, C, *), but a guide predicts {tuple(prediction.shape)} and '
                 f"'{self.target}' holds {target.dtype} of shape {tuple(target.shape)}."
                 + (' Of several labels a sample it is a MultiLabelTask.' if target.ndim == 2 else '')
+                + (
+                    ' One logit for two classes is of a MultiLabelTask.'
+                    if prediction.shape[1:2] == (1,)
+                    else ''
+                )
             )
         return prediction, target if target.is_floating_point() else target.long()
 
@@ -218,8 +223,8 @@ class ClassificationTask(TargetTask):
 class MultiLabelTask(TargetTask):
     """Several labels a sample, each there or not; the score is the F1 of all labels together (micro-F1).
 
-    Predictions are logits ``(N, K)`` or ``(N, K, *)``, targets 0 and 1 in the same shape; dense predictions
-    are resized to it. (Where most labels are absent,
+    Predictions are logits ``(N, K)`` or ``(N, K, *)``, targets 0 and 1 in the same shape, or ``(N,)`` for one
+    label; dense predictions are resized to it. (Where most labels are absent,
     accuracy would call a guide good that says "no" to all.)
 
     Args:
@@ -239,6 +244,8 @@ class MultiLabelTask(TargetTask):
 
     def _matched(self, prediction: Tensor, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
         target = find_target(batch, self.target)
+        if prediction.shape == (*target.shape, 1):
+            target = target.unsqueeze(-1)
         if prediction.ndim < 2 or prediction.shape != target.shape:
             raise ValueError(
                 'MultiLabelTask needs logits (N, K, *) and targets of the same shape, but a guide predicts '

@@ -23,6 +23,7 @@ SHAPES = re.compile(
     r'the shape in current model is torch\.Size\((.*?)\)\.'
 )
 WRAPPER = (r'^module\.', '')  # the prefix of a distributed model's
+COMPILED = '_orig_mod.'  # in names of what torch.compile has wrapped
 
 
 def weights_for(
@@ -44,6 +45,8 @@ def weights_for(
     """
     state = weights_of(checkpoint, source)
     renamed = OrderedDict(state)
+    if not any(COMPILED in name for name in model.state_dict()):
+        revise_keys = ((re.escape(COMPILED), ''), *revise_keys)
     for pattern, replacement in revise_keys:
         renamed = OrderedDict((re.sub(pattern, replacement, name), value) for name, value in renamed.items())
     renamed._metadata = getattr(state, '_metadata', OrderedDict())  # type: ignore[attr-defined]

@@ -259,6 +259,32 @@ def test_under_a_gradient_scaler_it_is_the_same():
         assert torch.allclose(a, b, atol=1e-6)
 
 
+@pytest.mark.parametrize('method', ['MMPareto', 'OGM', dict(PAPER, magnitude='gradient')])
+def test_gradients_that_are_still_scaled_are_balanced_as_others(method):
+    """As with Accelerate, which unscales when it clips, after ``balanced.scale()``."""
+    results = []
+    for scale, unscaled_first in ((None, False), (1024.0, False), (1024.0, True)):
+        model, balanced, _ = plain(method=method)
+        optimizer = balanced.prepare(torch.optim.SGD(model.parameters(), lr=0.05))
+        scaler = torch.amp.GradScaler('cpu', init_scale=scale or 1.0, enabled=scale is not None)
+        for batch in many_batches(MODALITIES, 4):
+            with balanced.watch(batch['label']):
+                loss = nn.functional.cross_entropy(model(**batch), batch['label'])
+            scaler.scale(balanced.loss(loss, scaler=scaler)).backward()
+            if unscaled_first:
+                scaler.unscale_(optimizer)
+            balanced.scale()
+            if not unscaled_first:
+                scaler.unscale_(optimizer)
+            nn.utils.clip_grad_norm_(model.parameters(), 0.5)
+            scaler.step(optimizer)
+            scaler.update()
+            optimizer.zero_grad()
+        results.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
+    for found in results[1:]:
+        torch.testing.assert_close(found, results[0])
+
+
 def test_a_closure_is_balanced_where_it_says_so():
     model, balanced, _ = plain()
     optimizer = balanced.prepare(torch.optim.SGD(model.parameters(), lr=0.05))
@@ -492,6 +518,13 @@ def test_it_trains_under_autocast(loss_inside):
         (dict(encoders=dict(a='encoders.0')), 'at least two modalities'),
         (dict(encoders=dict(a='encoders.0', b='encoders.7')), "has no module 'encoders.7'"),
         (dict(encoders=dict(a='encoders.0', b='encoders.0')), 'share parameters'),
+        (
+            dict(encoders=['encoders.0', 'encoders.1']),
+            '`encoders` must name the encoder of each',
+        ),
+        (dict(encoders={0: 'encoders.0', 1: 'encoders.1'}), r'names without dots, got \[0, 1\]'),
+        (dict(encoders={'a.b': 'encoders.0', '': 'encoders.1'}), r"names without dots, got \['a\.b', ''\]"),
+        (dict(head=nn.Linear(8, 3)), 'The Linear that was given is no module of the model'),
         (dict(head='fc'), "`head`: ManyClassifier has no module 'fc'. Did you mean 'classifier'"),
         (dict(method='cggm'), "Did you mean 'CGGM'"),
         (dict(task='classificaton'), "Did you mean 'classification'"),
@@ -514,6 +547,38 @@ def test_a_wrong_setting_is_named(changes, message):
     settings = dict(encoders=ENCODERS, head='classifier', task='classification')
     with pytest.raises(ValueError, match=message):
         mmcggm.balance(ManyClassifier(MODALITIES), **{**settings, **changes})
+
+
+def test_modules_may_be_given_themselves():
+    model = ManyClassifier(MODALITIES)
+    encoders = dict(a=model.encoders[0], b=[model.encoders[1]], c=dict(modules=model.encoders[2]))
+    balanced = mmcggm.balance(model, encoders, model.classifier, 'classification')
+    found = [encoder.modules for encoder in balanced._guided.encoders]
+    assert found == [(f'encoders.{i}',) for i in range(MODALITIES)]
+    assert balanced._guided.heads.distinct == ['classifier']
+
+
+def test_an_encoder_that_is_never_called_is_said_once(monkeypatch):
+    class Parts(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Sequential(nn.Linear(4, 8)), nn.Linear(4, 8)
+            self.fc = nn.Linear(8, 3)
+
+        def forward(self, x):
+            return self.fc(self.a[0](x) + self.b(x))
+
+    said = []
+    monkeypatch.setattr('mmcggm.guided.guided_pass.warn', said.append)
+    model = Parts()
+    balanced = mmcggm.balance(model, dict(a='a', b='b'), 'fc', 'classification', 'MultiLoss')
+    optimizer = balanced.prepare(torch.optim.SGD(model.parameters(), lr=0.1))
+    for _ in range(3):
+        with balanced.watch(torch.zeros(2, dtype=torch.long)):
+            loss = model(torch.ones(2, 4)).sum()
+        balanced.loss(loss).backward()
+        optimizer.step()
+    assert len(said) == 1 and "'a' was not called" in said[0] and 'name as `representation`' in said[0]
 
 
 def test_what_is_forgotten_is_noticed():

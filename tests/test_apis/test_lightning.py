@@ -175,3 +175,12 @@ def test_what_is_forgotten_is_noticed():
     module.make = lambda parameters: adamw(module.net.parameters())
     with pytest.raises(ValueError, match='has not the parameters of the guides'):
         fit(module, BalanceCallback(module.balanced), double_batches(1))
+
+
+@pytest.mark.parametrize(('precision', 'dtype'), [('bf16-true', torch.bfloat16), ('64-true', torch.float64)])
+def test_a_module_whose_precision_is_changed_takes_its_guides_along(precision, dtype):
+    module = Module(sgd).float()
+    balanced = balanced_fusion(module, 'net.')
+    fit(module, BalanceCallback(balanced, target=1), double_batches(2), precision=precision)
+    assert {p.dtype for p in module.parameters()} == {dtype}
+    assert all(p.isfinite().all() for p in balanced.guides.parameters())

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 from torch.utils.data import IterableDataset
-from transformers import PretrainedConfig, Trainer, TrainingArguments
+from transformers import PretrainedConfig, Trainer, TrainerCallback, TrainingArguments
 from transformers import trainer as transformers_trainer
 
 from mmcggm.apis.transformers import STATE, BalanceCallback
@@ -57,6 +57,13 @@ class OfItems(WithLoss):
         return dict(loss=loss if num_items_in_batch is None else loss / num_items_in_batch, logits=logits)
 
 
+class InTuple(WithLoss):
+    """One that returns a tuple, as with ``return_dict=False``."""
+
+    def forward(self, x, labels=None):
+        return tuple(super().forward(x, labels).values())
+
+
 class OfLogits(WithLoss):
     """One that returns some loss without labels."""
 
@@ -101,10 +108,13 @@ def plainly(batches, name='AdamW', **settings):
     return train_plainly(balanced_fusion(method=METHOD), make, batches, **settings)
 
 
-@pytest.mark.parametrize(('optimizer', 'name'), [('adamw_torch', 'AdamW'), ('sgd', 'SGD')])
-def test_it_moves_as_in_the_plain_loop(tmp_path, optimizer, name):
+@pytest.mark.parametrize(
+    ('optimizer', 'name', 'kind'),
+    [('adamw_torch', 'AdamW', WithLoss), ('sgd', 'SGD', WithLoss), ('sgd', 'SGD', InTuple)],
+)
+def test_it_moves_as_in_the_plain_loop(tmp_path, optimizer, name, kind):
     batches = double_batches(20)
-    model, balanced = of_trainer()
+    model, balanced = of_trainer(kind)
     trainer(tmp_path, model, balanced, batches, optimizer, max_grad_norm=0.5).train()
     assert_same(parameters_of(model), plainly(batches, name, clip=0.5))
     assert balanced.clock.progress == pytest.approx(1.0)
@@ -157,6 +167,23 @@ def test_evaluation_is_not_watched(tmp_path):
     passes = balanced.clock.iteration
     assert task.evaluate(Samples(batches))['eval_loss'] > 0
     assert balanced.clock.iteration == passes == 2
+
+
+class Interrupting(TrainerCallback):
+    def on_step_end(self, args, state, control, **kwargs):
+        raise KeyboardInterrupt
+
+
+def test_a_training_may_begin_after_one_that_was_interrupted(tmp_path):
+    batches = double_batches(4)
+    model, balanced = of_trainer()
+    task = trainer(tmp_path, model, balanced, batches, 'sgd', max_steps=4)
+    task.add_callback(Interrupting())
+    with pytest.raises(KeyboardInterrupt):
+        task.train()
+    task.pop_callback(Interrupting)
+    task.train()
+    assert balanced.clock.iteration == 1 + 4 and not model._forward_hooks
 
 
 @TAKES_LOSS

@@ -113,6 +113,7 @@ SPANS = {
     'cut': ([[1, 0, 3, 4], [1, 2, 0, 0]], [9, 2], [[0, 4], [0, 2]]),
     'missing': ([[0, 0, 0, 0], [1, 2, 0, 0]], [0, 2], [[0, 1], [0, 2]]),
     'whole numbers as floats': ([[1, 2, 0, 0]], [2.0], [[0, 2]]),
+    'in a column': ([[1, 2, 0, 0], [1, 2, 3, 0]], [[2], [3]], [[0, 2], [0, 3]]),
     'objects': ([[1, 2, 0, 0]], np.array([2], dtype=object), [[0, 2]]),
 }
 
@@ -148,7 +149,7 @@ BAD_LENGTHS = {
     'words': ([[1, 2, 0, 0]], ['two'], 'holds no numbers'),
     'numbers as words': ([[1, 2, 0, 0]], ['2'], 'expected integers'),
     'of other samples': ([[1, 2, 0, 0]], [2, 2], r'has shape \(2,\), expected \(1,\)'),
-    'nested': ([[1, 2, 0, 0]], [[2]], r'has shape \(1, 1\)'),
+    'nested': ([[1, 2, 0, 0]], [[2, 2]], r'has shape \(1, 2\)'),
     'none': ([[1, 2, 0, 0]], None, r'has shape \(\)'),
 }
 
@@ -315,6 +316,45 @@ def test_a_file_that_is_no_pickle_is_told_where_it_belongs(tmp_path, name):
     (tmp_path / name).write_bytes(b'1,2')
     with pytest.raises(ValueError, match=r'is no pickle\. FeatureDataset reads such files'):
         convert_pickle(tmp_path / name, tmp_path / 'out.h5')
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        (b'PK\x03\x04', 'is a zip archive, as .npz files'),
+        (b'\x1f\x8b\x08', 'is compressed by gzip'),
+        (b'\x89HDF\r\n\x1a\n', 'is an HDF5 file, and no pickle'),
+        (b'<!DOCTYPE html>', 'is a web page'),
+        (b'version https://git-lfs.github.com/spec/v1\noid', 'stands for a file in Git LFS'),
+        (b'', 'is empty'),
+    ],
+)
+def test_what_is_called_a_pickle_and_is_none_is_named(tmp_path, content, message):
+    (tmp_path / 'data.pkl').write_bytes(content)
+    with pytest.raises(ValueError, match=rf'data\.pkl {message}'):
+        SentimentDataset(str(tmp_path), 'data.pkl')
+
+
+@pytest.mark.parametrize('labels', [['-3', '1.5'], [b'-3', b'1.5'], np.array(['-3', 1.5], dtype=object)])
+def test_labels_may_be_text(tmp_path, labels):
+    items = dataset(tmp_path, dict(train=by_hand(labels=labels)))
+    assert [item['labels'].item() for item in items] == [-3, 1.5]
+
+
+def test_two_labels_that_differ_must_be_told_apart(tmp_path):
+    raw = by_hand(labels=[0, 1], regression_labels=[-2.4, 1.2])
+    with pytest.raises(ValueError, match=r"has both 'labels' and 'regression_labels'.*keys=dict\(labels="):
+        dataset(tmp_path, dict(train=raw))
+    for key, expected in (('labels', [0, 1]), ('regression_labels', [-2.4, 1.2])):
+        found = dataset(tmp_path, dict(train=raw), keys=dict(labels=key))
+        assert [item['labels'].item() for item in found] == pytest.approx(expected)
+        convert_pickle(tmp_path / 'data.pkl', tmp_path / 'data.h5', dict(labels=key))
+        stored = SentimentDataset(str(tmp_path), 'data.h5')
+        assert [item['labels'].item() for item in stored] == pytest.approx(expected)
+        with pytest.raises(ValueError, match='take `labels` out of `keys`'):
+            SentimentDataset(str(tmp_path), 'data.h5', keys=dict(labels=key))
+    same = dataset(tmp_path, dict(train=by_hand(regression_labels=[1.5, -3])))
+    assert [item['labels'].item() for item in same] == [1.5, -3]
 
 
 @pytest.mark.parametrize('data', [[1, 2], dict(), dict(text=[1], labels=[2])])

@@ -1,6 +1,7 @@
 """What the launchers share."""
 
 import argparse
+import logging
 import os
 import subprocess
 import sys
@@ -11,11 +12,13 @@ import pytest
 import torch
 import torch.distributed as dist
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.model import BaseModel, MMDistributedDataParallel
-from mmengine.registry import MODELS
+from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
 from mmcggm.engine.launch import build_runner, default_work_dir, enable_amp, load_config
+from mmcggm.registry import MODEL_WRAPPERS
 from mmcggm.utils.launch_arguments import add_common_arguments
 
 ROOT = Path(__file__).parents[2]
@@ -211,3 +214,25 @@ def test_help_and_wrong_flags_need_no_torch(tool):
     assert found.returncode == 0 and '--cfg-options' in found.stdout
     found = start('torch', tool, OMP_WAIT_POLICY='reached')
     assert found.returncode == 2 and 'the following arguments are required: config' in found.stderr
+
+
+@pytest.mark.parametrize('tool', ['dist_train.sh', 'dist_test.sh'])
+@pytest.mark.parametrize('given', ['0', '--resume', 'two'])
+def test_a_launcher_asks_for_the_number_of_processes(tool, given):
+    arguments = ['config.py', *(['epoch_1.pth'] if tool == 'dist_test.sh' else []), given]
+    command = ['bash', f'tools/{tool}', *arguments, '--work-dir']
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2 and 'is no number of processes from 1 on' in done.stderr
+
+
+def test_a_wrapper_for_processes_is_found_without_a_warning(caplog, monkeypatch):
+    monkeypatch.setattr(MMLogger.get_current_instance(), 'handlers', [caplog.handler])
+    with DefaultScope.overwrite_default_scope('mmcggm'):
+        assert MODEL_WRAPPERS.get('MMDistributedDataParallel') is MMDistributedDataParallel
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_a_process_that_torchrun_did_not_start_says_so(tmp_path, monkeypatch):
+    monkeypatch.delenv('RANK', raising=False)
+    with pytest.raises(ValueError, match=r"'pytorch' is for processes that torchrun starts.*dist_train\.sh"):
+        build_runner(Config(dict(work_dir=str(tmp_path), launcher='pytorch')))

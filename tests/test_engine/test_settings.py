@@ -19,6 +19,8 @@ train_dataloader = dict(dataset=dict(type='Mine', data_root=data_root))
 test_dataloader = dict(dataset=dict(type='Mine', data_root=data_root))
 optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1))
 env_cfg = dict(cudnn_benchmark=True)
+vis_backends = [dict(type='LocalVisBackend')]
+visualizer = dict(type='Visualizer', vis_backends=vis_backends)
 """
 
 
@@ -48,6 +50,7 @@ INHERITS = "_base_ = ['base.py']\n"
             'Set `train_dataloader.dataset.data_root`, `test_dataloader.dataset.data_root` instead.',
         ),
         ('num_classes = 5', 'Set `model.head.num_classes` instead.'),
+        ('vis_backends = []', 'Set `visualizer.vis_backends` instead.'),
         ('env_cfg = dict(cudnn_benchmrk=False)', "`env_cfg.cudnn_benchmrk`.*Did you mean 'cudnn_benchmark'"),
         ('env_cfg = dict(mp_cfg=dict(start_method="spawn"))', '`env_cfg.mp_cfg.start_method`'),
         ('auto_scale_lr = dict(base=16)', '`auto_scale_lr.base`'),
@@ -81,6 +84,18 @@ def test_a_base_may_offer_what_this_config_does_not_use_but_not_misspell(config)
     config(f'{BASE}\noptim_wraper = dict()', 'base.py')
     with pytest.raises(SettingError, match=r'`optim_wraper` in .*base\.py has no effect'):
         read_config(config(INHERITS))
+
+
+@pytest.mark.parametrize('name', ['mine.py', 'base.py'])
+@pytest.mark.parametrize(
+    ('text', 'line'), [('x = dict(\n', 1), ('\ufeffx = 1\n', 1), ('x = 1\n\ty = 2\n', 2)]
+)
+def test_a_file_that_is_no_python_is_named(config, name, text, line):
+    config(INHERITS)
+    path = config(text, name)
+    with pytest.raises(SyntaxError) as error:
+        read_config(path.parent / 'mine.py')
+    assert (error.value.filename, error.value.lineno) == (str(path), line)
 
 
 def test_a_variable_between_two_files_is_found(config):

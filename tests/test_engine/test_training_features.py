@@ -10,8 +10,16 @@ from mmengine.optim import OptimWrapperDict
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from mmcggm.balancers import Clock
-from tests.tiny import Accuracy, TinyData, build_wrapper, tiny_guided, tiny_runner, wrapper_config
+from mmcggm.balancers import CGGM, Clock
+from tests.tiny import (
+    Accuracy,
+    TinyData,
+    build_wrapper,
+    evaluating_runner,
+    tiny_guided,
+    tiny_runner,
+    wrapper_config,
+)
 
 
 def batches(count: int, size: int = 16) -> list[dict]:
@@ -65,13 +73,6 @@ def test_a_remainder_of_accumulation_is_an_update(tmp_path):
     runner = tiny_runner(tmp_path, max_epochs=1, optim_wrapper=wrapper_config(accumulative_counts=3))
     runner.train()  # four batches
     assert runner.optim_wrapper.balancer.state_dict()['updates'] == 2
-
-
-def test_a_training_of_no_batch_is_refused(tmp_path):
-    runner = tiny_runner(tmp_path)
-    runner._train_dataloader.update(dataset=TinyData(15), drop_last=True)
-    with pytest.raises(ValueError, match=r'`train_dataloader\.drop_last` leaves no batch of the 15'):
-        runner.train()
 
 
 def test_moving_average_of_the_weights(tmp_path):
@@ -164,6 +165,42 @@ def test_compiling_the_whole_model_is_refused_before_training(tmp_path):
         runner.train()
 
 
+def test_only_a_direction_term_differentiates_twice():
+    assert CGGM(lam=0.1).needs.second_derivatives and CGGM(lam=[(0, 0.0), (1, 0.1)]).needs.second_derivatives
+    assert (
+        not CGGM(lam=0.0).needs.second_derivatives
+        and not CGGM(lam=0.1, direction='weight').needs.second_derivatives
+    )
+
+
+LOADER = dict(batch_size=16, num_workers=0, collate_fn=default_collate)
+ORDERED = dict(type='DefaultSampler', shuffle=False)
+WITHOUT_BATCHES = {
+    'too few': (dict(sampler=ORDERED, dataset=TinyData(15), drop_last=True), 'of its 15 samples.*`drop_'),
+    'empty': (dict(sampler=ORDERED, dataset=TinyData(0)), 'its data set is empty'),
+    'endless': (dict(sampler=dict(type='InfiniteSampler'), dataset=TinyData()), 'is an InfiniteSampler'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('kind', WITHOUT_BATCHES)
+@pytest.mark.parametrize('phase', ['train', 'val', 'test'])
+def test_a_loader_without_batches_is_refused(tmp_path, kind, phase):
+    settings, message = WITHOUT_BATCHES[kind]
+    runner = evaluating_runner(tmp_path, **{f'{phase}_dataloader': LOADER | settings})
+    with pytest.raises(ValueError, match=f'`{phase}_dataloader.*{message}'):
+        runner.test() if phase == 'test' else runner.train()
+
+
+def test_iterations_may_have_an_endless_sampler_and_must_have_batches(tmp_path):
+    loop = dict(by_epoch=False, max_iters=3)
+    endless, few = WITHOUT_BATCHES['endless'][0], WITHOUT_BATCHES['too few'][0]
+    runner = tiny_runner(tmp_path, train_cfg=loop, train_dataloader=LOADER | endless)
+    runner.train()
+    assert runner.iter == 3
+    with pytest.raises(ValueError, match='yields no batch'):
+        tiny_runner(tmp_path, train_cfg=loop, train_dataloader=LOADER | few).train()
+
+
 @pytest.mark.parametrize('accumulative_counts', [1, 2])
 def test_killed_anywhere_and_resumed_equals_uninterrupted(tmp_path, accumulative_counts):
     """Checkpoints come at updates; a training of 16 steps stops after a random one."""
@@ -222,3 +259,17 @@ def test_two_hundred_troubled_steps_leave_finite_weights(trouble, tmp_path, capl
     log = next(tmp_path.glob('*/*.log')).read_text()
     if trouble == 'pole':
         assert 'Balancing, since the last log: B at a pole, taken as neutral' in log
+
+
+@pytest.mark.parametrize(('max_epochs', 'expected'), [(3, []), (2, ['has all 2 epochs behind it'])])
+def test_what_is_left_to_train_is_counted_in_epochs_of_any_length(tmp_path, max_epochs, expected):
+    """Four batches an epoch, then two: six in three epochs, of which eight are done already."""
+    tiny_runner(tmp_path, max_epochs=2).train()
+    loader = LOADER | dict(sampler=ORDERED, dataset=TinyData(32))
+    runner = tiny_runner(tmp_path, max_epochs=max_epochs, train_dataloader=loader, resume=True)
+    messages = []
+    runner.logger.warning = messages.append
+    runner.train()
+    assert runner.epoch == max_epochs
+    found = [message for message in messages if 'behind it' in message]
+    assert len(found) == len(expected) and all(part in found[0] for part in expected)

@@ -222,7 +222,7 @@ def test_modality_that_a_batch_lacks_has_no_samples_in_it():
 def test_missing_modality_is_reported_once(monkeypatch):
     guided, batch = streams_guided(Streams()), streams_batch()
     messages = []
-    monkeypatch.setattr('mmcggm.guided.guided_model.warn', messages.append)
+    monkeypatch.setattr('mmcggm.guided.guided_pass.warn', messages.append)
     for _ in range(3):
         guided(x0=batch['x0'], target=batch['target'], mode='loss')
         guided.take_pass()

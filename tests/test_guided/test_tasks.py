@@ -139,6 +139,15 @@ def test_shapes_that_do_not_fit_are_named(task, prediction, target, message):
         task.counts(None, torch.zeros(prediction), dict(y=target))
 
 
+def test_one_logit_may_have_targets_without_an_axis_of_labels():
+    task, prediction = MultiLabelTask('target'), torch.tensor([[2.0], [-1.0], [0.5]])
+    flat, column = (dict(target=torch.tensor([1.0, 0.0, 0.0]).view(shape)) for shape in ((3,), (3, 1)))
+    assert task.loss(None, prediction, flat) == task.loss(None, prediction, column)
+    assert torch.equal(task.counts(None, prediction, flat), task.counts(None, prediction, column))
+    with pytest.raises(ValueError, match='One logit for two classes is of a MultiLabelTask'):
+        ClassificationTask('target').loss(None, prediction, flat)
+
+
 @pytest.mark.parametrize('kind', [MultiLabelTask, RegressionTask])
 @pytest.mark.parametrize(
     ('prediction', 'target', 'is_said'),

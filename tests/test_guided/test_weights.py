@@ -44,6 +44,26 @@ def test_stripped_weights_fit_the_guided_and_the_plain_model(told):
     assert len(told) == 1 and "'plain.pth' has no guides" in told[0] and 'initial values' in told[0]
 
 
+def test_weights_of_a_compiled_model_and_of_a_loop_fit(told):
+    guided = tiny_guided()
+    state = other_weights(guided)
+    for rename in (
+        lambda name: f'_orig_mod.{name}',
+        lambda name: f'module._orig_mod.{name}',
+        lambda name: f'_orig_mod.module.{name}',
+        lambda name: name.replace('left_encoder', 'left_encoder._orig_mod'),
+    ):
+        guided.load_state_dict(other_weights(guided))
+        load_weights(guided, dict(model={rename(name): v for name, v in state.items()}, epoch=3), 'a.pth')
+        assert all(torch.equal(value, state[name]) for name, value in guided.state_dict().items())
+    compiled = tiny_guided()
+    compiled.model.left_encoder = torch.nn.Sequential()  # stands for a wrapper, which has the name itself
+    compiled.model.left_encoder.add_module('_orig_mod', nn.Linear(4, 8))
+    own = other_weights(compiled)
+    load_weights(compiled, own, 'b.pth')
+    assert all(torch.equal(value, own[name]) for name, value in compiled.state_dict().items()) and not told
+
+
 @pytest.mark.parametrize('load', [load_state_dict, nn.Module.load_state_dict], ids=['mmengine', 'torch'])
 @pytest.mark.parametrize('prefix', ['', 'inner.'])
 def test_any_loader_gives_a_plain_models_weights_to_a_guided_one(load, prefix):

@@ -55,7 +55,8 @@ def main() -> int:
     lengths = [m for m in inputs if f'{m}_lengths' in shapes]
     if lengths:
         print('    lengths=dict(' + ', '.join(f"{m}='{name}:{m}_lengths'" for m in lengths) + '),')
-    print(f"    labels='{name}:labels',")
+    labels = f"dict(file='{name}', key='labels', names='names')" if 'names' in shapes else f"'{name}:labels'"
+    print(f'    labels={labels},')
     for setting, key in (('groups', 'groups'), ('splits', 'split')):
         if key in shapes:
             print(f"    {setting}='{name}:{key}',")

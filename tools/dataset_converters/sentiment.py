@@ -24,7 +24,7 @@ def parse_args() -> argparse.Namespace:
         nargs='+',
         default=[],
         metavar='MODALITY=KEY',
-        help='what the pickle calls each modality to convert (default: text, audio and vision)',
+        help='what the pickle calls each modality to convert (default: text, audio and vision), and `labels`',
     )
     args = parser.parse_args()
     bad = [pair for pair in args.keys if '=' not in pair]

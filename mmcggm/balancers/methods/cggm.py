@@ -111,7 +111,7 @@ class CGGM(Balancer):
             else BALANCERS.build(progress, key='optim_wrapper.balancer.progress', kind=Progress)
         )
         self.bounds, self.tolerance, self.interval = bounds, tolerance, interval
-        self.needs = _needs(direction, magnitude)
+        self.needs = _needs(direction, magnitude, max(self.lam.values))
         # Of the update under way:
         self._measured: tuple[Tensor, Tensor, Tensor] | None = None  # ε, progress, B
         self._weight_gradient: Tensor | None = None
@@ -203,12 +203,12 @@ class CGGM(Balancer):
         return self._rho() * self.terms
 
 
-def _needs(direction: str, magnitude: str) -> Needs:
+def _needs(direction: str, magnitude: str, lam: float) -> Needs:
     scaled: dict[str, Part] = {'gradient': 'gradients', 'update': 'rates'}
     alone = frozenset({scaled[magnitude]} if magnitude in scaled else ())
     return Needs(
         acts_on=alone | ({'loss'} if direction != 'none' else set()),
         alone_on=alone,
         rates=magnitude == 'update',
-        second_derivatives=direction == 'gradient',
+        second_derivatives=direction == 'gradient' and lam > 0,
     )

@@ -144,6 +144,11 @@ def _are_places(source: Source, found: Read) -> bool:
     names = found.names
     if names is None or found.by_name or source.names:
         return False
+    return only_count(names)
+
+
+def only_count(names: np.ndarray) -> bool:
+    """Return whether names only count rows, from 0 or 1, and so say nothing."""
     return any(np.array_equal(names, (np.arange(len(names)) + start).astype(str)) for start in (0, 1))
 
 

@@ -12,14 +12,14 @@ from tqdm import tqdm
 from mmcggm.utils import import_optional
 from mmcggm.utils.atomic import replacing
 
-from .alignment import aligned, as_column, check_counts, read_setting
+from .alignment import aligned, as_column, check_counts, only_count, read_setting
 from .rows import FeatureRows
 
 if TYPE_CHECKING:
     import h5py
 
 CHUNK = 1 << 22  # numbers that are written in one go
-COLUMNS = ('labels', 'groups', 'split')
+COLUMNS = ('labels', 'groups', 'split', 'names')
 
 
 def convert_features(
@@ -35,7 +35,8 @@ def convert_features(
 
     It holds each modality under its name, float32 ``(N, C)`` or ``(N, L, C)``, not compressed; of sequences
     that differ in length, padded with zeros at the end, also ``{modality}_lengths``; ``labels`` and
-    ``groups`` as their sources have them; and ``split``, the name of each row's split.
+    ``groups`` as their sources have them; ``split``, the name of each row's split; and ``names``, those of
+    the rows where sources have any, by which other files can be matched later.
 
     Args:
         inputs: The source of each modality, see :class:`~mmcggm.datasets.FeatureDataset`.
@@ -71,7 +72,7 @@ def convert_features(
                 file[f'{modality}_lengths'] = np.concatenate([r.lengths(np.arange(len(r))) for r in rows])
         for name in COLUMNS:
             columns = [part[name] for part in parts if name in part]
-            if columns:
+            if len(columns) == len(parts):
                 values = np.concatenate(columns)
                 file[name] = values.tolist() if values.dtype.kind in 'US' else values
         return {name: file[name].shape for name in file}
@@ -92,7 +93,7 @@ def _read(
         for setting, value in settings.items()
         if value is not None
     }
-    values, _ = aligned(read)
+    values, names = aligned(read)
     check_counts({setting: len(rows) for setting, rows in values.items()}, read)
     found: dict[str, Any] = {}
     for modality in inputs:
@@ -108,6 +109,8 @@ def _read(
         found['groups'] = as_column(values['groups'], 'groups', 'row')
     if split is not None:
         found['split'] = np.full(len(values['labels']), split)
+    if names is not None and not only_count(names):
+        found['names'] = names
     return found
 
 

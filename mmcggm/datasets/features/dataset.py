@@ -207,6 +207,27 @@ class FeatureDataset(BatchedDataset):
         samples, so many are taken, in a thousand blocks from all over the split, so that a training starts at
         once: the mean is then off by some 0.003 deviations, which changes nothing.
         """
+        scaler = self._scaler(modality)
+        return scaler.mean_.astype(np.float32), scaler.scale_.astype(np.float32)
+
+    def channel_moments(self, modality: str) -> tuple[int, np.ndarray, np.ndarray]:
+        """Return of how many tokens or vectors mean and variance are, and both by channel, see above."""
+        scaler = self._scaler(modality)
+        return int(scaler.n_samples_seen_), scaler.mean_, scaler.var_
+
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """Return the classes or labels of a sample, as MMEngine's ``ClassBalancedDataset`` asks for them.
+
+        Raises:
+            ValueError: If targets are those of a regression.
+        """
+        label = self._labels[self.rows([idx])[0]]
+        if self.target == 'regression':
+            raise ValueError("A regression has no classes to balance: `target` is 'regression'.")
+        return [int(label)] if self.target == 'class' else label.nonzero().flatten().tolist()
+
+    def _scaler(self, modality: str) -> Any:
+        """Return a StandardScaler that has seen the split."""
         scaler = import_optional('sklearn.preprocessing', 'data').StandardScaler()
         rows = np.asarray(self.data_list)
         if len(rows) > SAMPLED:
@@ -214,7 +235,7 @@ class FeatureDataset(BatchedDataset):
             rows = rows[(starts[:, None] + np.arange(SAMPLED // BLOCKS)).ravel()]
         for tokens in self._rows[modality].tokens(rows):
             scaler.partial_fit(tokens)
-        return scaler.mean_.astype(np.float32), scaler.scale_.astype(np.float32)
+        return scaler
 
     @property
     def _has_own_files(self) -> bool:

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from mmcggm.datasets.readers.text_tables import number
+
 KINDS = ('class', 'multilabel', 'regression')
 
 
@@ -141,11 +143,17 @@ def _names(classes: int | Sequence | None, columns: int) -> tuple[str, ...]:
 
 
 def _numbers(raw: np.ndarray, where: str) -> np.ndarray:
-    if raw.dtype.kind not in 'biuf':
-        raise ValueError(
-            f'{where} holds {raw.ravel()[0].item()!r}, no number. If these are '
-            'names of classes, list them in `classes`.'
-        )
+    """Return float32, also of numbers that are written as text, as many an HDF5 file and pickle has them."""
+    if raw.dtype.kind == 'U':
+        written = [number(text) for text in raw.ravel().tolist()]
+        if None in written:
+            raise ValueError(
+                f'{where} holds {raw.ravel()[written.index(None)].item()!r}, no number. If these are '
+                'names of classes, list them in `classes`.'
+            )
+        raw = np.array(written).reshape(raw.shape)
+    elif raw.dtype.kind not in 'biuf':
+        raise ValueError(f'{where} holds {raw.dtype}, and neither numbers nor text.')
     numbers = np.asarray(raw, np.float32)
     bad = np.flatnonzero(~np.isfinite(numbers.reshape(len(numbers), -1)).all(axis=1))
     if len(bad):

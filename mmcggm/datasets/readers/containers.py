@@ -110,6 +110,8 @@ def as_values(content: Any, source: Source) -> np.ndarray | list:
         return content
     if isinstance(content, (set, frozenset)):
         content = sorted(content, key=str)
+    if _is_table(content):  # as pandas makes of columns of several types
+        return stacked([stacked(row, source) for row in content.tolist()], source)
     if isinstance(content, (list, tuple)) or (isinstance(content, np.ndarray) and content.dtype == object):
         rows = list(content.ravel() if isinstance(content, np.ndarray) and content.ndim > 1 else content)
         return stacked([row_of(row, source) for row in rows], source)
@@ -117,6 +119,15 @@ def as_values(content: Any, source: Source) -> np.ndarray | list:
     raise ValueError(
         f'`{source.setting}` must name an array, but {source} is a {type(content).__name__}: '
         f'{_described(content)}{advice}'
+    )
+
+
+def _is_table(content: Any) -> bool:
+    """Return whether an array of objects holds a number in each cell, and not what MATLAB calls cells."""
+    if not (isinstance(content, np.ndarray) and content.dtype == object and content.ndim == 2):
+        return False
+    return {type(cell) for cell in content.flat} <= {bool, int, float} or all(
+        isinstance(cell, (bool, int, float, np.number, np.bool_)) for cell in content.flat
     )
 
 

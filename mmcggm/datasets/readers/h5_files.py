@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmcggm.utils import import_optional
+from mmcggm.utils.file_kind import no_content
 
 if TYPE_CHECKING:
     import h5py
@@ -27,6 +28,8 @@ def open_h5(path: Path, advice: str = 'Get it again.', locking: bool | None = No
     h5py = import_optional('h5py', EXTRA)
     if not path.is_file():
         raise FileNotFoundError(f"There is no file '{path}'. {advice}")
+    if (what := no_content(path)) is not None:
+        raise ValueError(f'{path} {what}')
     try:
         return h5py.File(path, 'r', locking=locking)
     except PermissionError:

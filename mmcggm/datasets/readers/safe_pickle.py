@@ -14,6 +14,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from mmcggm.utils.file_kind import kind_of, no_content
+
 from .pickled_tensors import PickledTensorError, load_from_bytes, rebuild_tensor
 
 ADVICE = (
@@ -50,6 +52,13 @@ def load_pickle(path: str | Path, start: int = 0) -> Any:
         UnsafePickleError: If the pickle asks for anything else; the message names it. None of it has run.
         ValueError: If the file is no pickle, or not all of one.
     """
+    if start == 0 and (what := no_content(path)) is not None:
+        raise ValueError(f'{path} {what}')
+    if start == 0 and (kind := kind_of(path)) is not None:
+        raise ValueError(
+            f'{path} is {kind}, and no pickle. Call it by the ending of what it is; unpack it, if it is '
+            'compressed.'
+        )
     with open(path, 'rb') as file:
         file.seek(start)
         return load_pickled(file, os.fstat(file.fileno()).st_size, path)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from mmcggm.utils import import_optional
+from mmcggm.utils.file_kind import no_content
 
 from .archive import Archive
 from .containers import as_values, each, pick, some_of, stacked
@@ -43,6 +44,8 @@ def read_source(source: Source) -> Read:
         raise FileNotFoundError(
             f"`{source.setting}`: there is no file '{path}'.{_others(path)}{source.advice}"
         )
+    if (what := no_content(path)) is not None:
+        raise ValueError(f'`{source.setting}`: {path} {what}')
     if path.name.endswith(TABLES):
         table = Table(path, source.header, source.names)
         values = table.pick(source.key)

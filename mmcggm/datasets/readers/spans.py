@@ -37,7 +37,7 @@ def spans_of_lengths(lengths: Any, key: str, modality: str, real: np.ndarray, wh
     others of the split do.
 
     Args:
-        lengths: ``(N,)``.
+        lengths: ``(N,)`` or ``(N, 1)``.
         key: What messages call them.
         modality: What messages call the sequences.
         real: Which rows are not zero, bool ``(N, L)``.
@@ -85,6 +85,7 @@ def spans_of_lengths(lengths: Any, key: str, modality: str, real: np.ndarray, wh
 def _whole_numbers(lengths: Any, key: str, samples: int, where: str) -> np.ndarray:
     try:
         numbers = np.asarray(lengths)
+        numbers = numbers[:, 0] if numbers.shape == (samples, 1) else numbers
         values = numbers.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{where}: '{key}' holds no numbers ({error}).") from error

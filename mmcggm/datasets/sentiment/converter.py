@@ -8,8 +8,6 @@ from pathlib import Path
 from .pickle_file import SentimentSplit, parse_split, read_pickle
 from .store import SUFFIXES, write_store
 
-OTHERS = ('.csv', '.tsv', '.parquet', '.npy', '.npz', '.mat', '.pt', '.pth', '.safetensors', '.h5', '.hdf5')
-
 
 def convert_pickle(
     source: str | Path, target: str | Path, keys: Mapping[str, str] | None = None
@@ -19,7 +17,8 @@ def convert_pickle(
     Args:
         source: The pickle, see :func:`mmcggm.datasets.sentiment.pickle_file.parse_split`.
         target: The ``.h5`` file; replaced if it exists.
-        keys: What the pickle calls each modality. Default: text, audio and vision.
+        keys: What the pickle calls each modality, and the ``labels``. Default: text, audio and vision, and
+            the labels that there are.
 
     Returns:
         The number of samples by split.
@@ -33,12 +32,6 @@ def convert_pickle(
     if target.suffix not in SUFFIXES:
         raise ValueError(
             f"'{target}' must end in one of {list(SUFFIXES)}, by which it is told from a pickle."
-        )
-    if source.suffix in OTHERS:
-        raise ValueError(
-            f"'{source}' is no pickle. FeatureDataset reads such files as they are, see the page 'Your own "
-            "features' of the documentation; "
-            '`mmcggm convert features` makes one file of them.'
         )
     splits = read_pickle(source)
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -36,7 +36,8 @@ class SentimentDataset(BaseDataset):
         ann_file: The file in it: a pickle (``.pkl``) or the converted file (``.h5``).
         split: ``'train'``, ``'valid'`` or ``'test'``.
         modalities: Those to read, any of the file's.
-        keys: What the file calls a modality, for those of another name there: ``dict(text='language')``.
+        keys: What the file calls a modality, for those of another name there: ``dict(text='language')``; and
+            what a pickle calls the ``labels``, if not so or ``regression_labels``, or if it has both.
         channels: Expected C by modality, so that a file with other features is noticed. Default: any.
         padding: ``'end'``: sequences start with their first token that counts, are zero after the last,
             and come with lengths. ``'file'``: as the file has them, at the front or at the end, without
@@ -137,5 +138,8 @@ class SentimentDataset(BaseDataset):
             return read_store(path, self.split, self.keys)
         splits = read_pickle(path)
         if self.split not in splits:
-            raise ValueError(f"{path} has no split '{self.split}'; it has {list(splits)}.")
+            raise ValueError(
+                f"{path} has no split '{self.split}'; it has {list(splits)}. Set `split` of the data set to "
+                'what the file calls it.'
+            )
         return parse_split(splits[self.split], f"{path}, split '{self.split}'", self.keys)

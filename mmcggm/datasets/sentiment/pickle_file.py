@@ -19,6 +19,11 @@ MODALITIES = ('text', 'audio', 'vision')
 AUDIO = ('audio', 'acoustic')  # where −inf is the logarithm of silence
 LABELS = ('labels', 'regression_labels')
 SPLITS = ('train', 'valid', 'test')
+OTHERS = ('.csv', '.tsv', '.parquet', '.npy', '.npz', '.mat', '.pt', '.pth', '.safetensors', '.h5', '.hdf5')
+OTHER_ORDER = (
+    'FeatureDataset reads arrays in any other order, and lists of sequences that differ in length, see the '
+    "page 'Your own features' of the documentation."
+)
 
 
 @dataclass(frozen=True)
@@ -47,9 +52,15 @@ def read_pickle(path: str | Path) -> dict[str, Mapping[str, Any]]:
     named in the log.
 
     Raises:
+        FileNotFoundError: If there is no such file.
         UnsafePickleError: If the pickle would run code.
-        ValueError: If it is damaged, or holds something else.
+        ValueError: If it is damaged, of another kind, or holds something else.
     """
+    if Path(path).suffix in OTHERS:
+        raise ValueError(
+            f"'{path}' is no pickle. FeatureDataset reads such files as they are, see the page 'Your own "
+            "features' of the documentation; `mmcggm convert features` makes one file of them."
+        )
     data = load_pickle(path)
     entries = data if isinstance(data, Mapping) else {}
     splits = {name: value for name, value in entries.items() if _is_split(name, value)}
@@ -57,8 +68,7 @@ def read_pickle(path: str | Path) -> dict[str, Mapping[str, Any]]:
         raise ValueError(
             f'{path} must hold {{split: {{text, audio, vision, labels}}}}, but its value is a '
             f'{type(data).__name__}{f" of {list(data)[:9]}" if isinstance(data, Mapping) else ""}. '
-            "FeatureDataset reads arrays in any other order, see the page 'Your own features' of the "
-            'documentation.'
+            f'{OTHER_ORDER}'
         )
     if len(splits) < len(entries):
         others = [name for name in entries if name not in splits]
@@ -75,15 +85,19 @@ def _is_split(name: object, value: object) -> bool:
 def keys_of(modalities: Sequence[str], keys: Mapping[str, str] | None) -> dict[str, str]:
     """Return what a file calls each modality: its own name, unless ``keys`` has another.
 
+    Where ``keys`` says what the file calls the ``'labels'``, that is among them, too.
+
     Raises:
         ValueError: If ``keys`` names another modality, or there is none.
     """
     if keys is not None and not isinstance(keys, Mapping):
         raise ValueError(f"`keys` must be what the file calls each modality, dict(text='…'), got {keys!r}.")
-    unknown = [modality for modality in keys or {} if modality not in modalities]
+    keys = dict(keys or {})
+    unknown = [name for name in keys if name not in (*modalities, LABELS[0])]
     if unknown or not modalities:
         raise ValueError(f'`keys` names {unknown}, but `modalities` are {list(modalities)}.')
-    return {modality: (keys or {}).get(modality, modality) for modality in modalities}
+    of_labels = {LABELS[0]: keys[LABELS[0]]} if LABELS[0] in keys else {}
+    return {modality: keys.get(modality, modality) for modality in modalities} | of_labels
 
 
 def parse_split(raw: Mapping[str, Any], where: str, keys: Mapping[str, str] | None = None) -> SentimentSplit:
@@ -110,22 +124,25 @@ def parse_split(raw: Mapping[str, Any], where: str, keys: Mapping[str, str] | No
     Args:
         raw: The split's entries.
         where: What messages call it, for example ``"data/mosi.pkl, split 'train'"``.
-        keys: What the entry of each modality is called. Default: text, audio and vision.
+        keys: What the entry of each modality is called, and that of the ``labels``. Default: text, audio and
+            vision, and the labels that there are.
 
     Raises:
-        ValueError: If an entry is missing, has another shape, or holds a value that is not finite.
+        ValueError: If an entry is missing, has another shape, or holds a value that is not finite; or if
+            there are two entries of labels that differ.
     """
-    if keys is None:
-        keys = keys_of(MODALITIES, None)
+    keys = dict(keys or {})
+    if not set(keys) - {LABELS[0]}:
+        keys = keys_of(MODALITIES, keys)
+    key = _label_key(raw, keys.pop(LABELS[0], None), where)
     missing = [name for name in keys.values() if name not in raw]
-    key = next((key for key in LABELS if key in raw), None)
-    if missing or key is None:
+    if missing or key not in raw:
         raise ValueError(
-            f'{where} lacks {missing or "labels or regression_labels"}; it has {list(raw)}. '
+            f'{where} lacks {missing or key or " or ".join(LABELS)}; it has {list(raw)}. '
             'Modalities of other names, or fewer, are set by `modalities` and `keys` of the '
-            'data set, and by --keys of the converter.'
+            'data set, and by --keys of the converter; labels of another name by `keys`, too.'
         )
-    labels = _numbers(raw[key], key, where)
+    labels = _labels(raw[key], key, where)
     if labels.size != len(labels):
         raise ValueError(
             f"{where}: '{key}' has shape {labels.shape}, not one sentiment a "
@@ -148,17 +165,39 @@ def parse_split(raw: Mapping[str, Any], where: str, keys: Mapping[str, str] | No
     return SentimentSplit(features, spans, labels)
 
 
-def _numbers(values: Any, key: str, where: str) -> np.ndarray:
-    """Return float32."""
+def _label_key(raw: Mapping[str, Any], given: str | None, where: str) -> str | None:
+    """Return the key of the labels; None if there are none.
+
+    Raises:
+        ValueError: If nobody says which of two entries they are that differ.
+    """
+    if given is not None:
+        return given
+    found = [key for key in LABELS if key in raw]
+    if len(found) == 2 and not np.array_equal(*(_labels(raw[key], key, where).ravel() for key in found)):
+        raise ValueError(
+            f"{where} has both '{found[0]}' and '{found[1]}', and they differ. Say which are the sentiments: "
+            f"keys=dict(labels='{found[1]}') of the data set, --keys labels={found[1]} of the converter."
+        )
+    return found[-1] if found else None
+
+
+def _labels(values: Any, key: str, where: str) -> np.ndarray:
+    """Return float32, also of numbers that are written as text, as those from a table are."""
+    return _numbers(values, key, where, 'biufOSU')
+
+
+def _numbers(values: Any, key: str, where: str, kinds: str = 'biufO') -> np.ndarray:
+    """Return float32 of numbers whose types are of ``kinds``, as numpy calls them."""
     try:
         numbers = np.asarray(values)
-        if numbers.dtype.kind not in 'biufO':
+        if numbers.dtype.kind not in kinds:
             raise TypeError(f'its type is {numbers.dtype}')
         with np.errstate(over='raise'):
             return numbers.astype(np.float32, copy=False)
     except (TypeError, ValueError, FloatingPointError) as error:
         raise ValueError(
-            f"{where}: '{key}' is no array of numbers that float32 can hold ({error})."
+            f"{where}: '{key}' is no array of numbers that float32 can hold ({error}). {OTHER_ORDER}"
         ) from error
 
 

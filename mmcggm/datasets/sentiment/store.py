@@ -143,13 +143,21 @@ def _read_split(path: Path, file: h5py.File, split: str, keys: Mapping[str, str]
             )
         raise StoreError(f"{path} is not in the format '{FORMAT}'. {ADVICE}")
     if split not in file:
-        raise StoreError(f"{path} has no split '{split}'; it has {list(file)}.")
+        raise StoreError(
+            f"{path} has no split '{split}'; it has {list(file)}. Set `split` of the data set to what the "
+            'file calls it.'
+        )
     if not isinstance(file.get(split, getlink=True), h5py.HardLink):
         raise StoreError(f"{path}: '{split}' is a link, which is not followed. {ADVICE}")
     group = file[split]
     if group.attrs.get('checksum') != _split_checksum(split, group):
         raise StoreError(f"{path} is damaged in split '{split}'. {ADVICE}")
     held = _modalities(group)
+    if keys is not None and 'labels' in keys:
+        raise StoreError(
+            f'{path} has the labels that it was converted with: take `labels` out of `keys`, and say which '
+            'they are by --keys of `mmcggm convert sentiment`.'
+        )
     keys = {modality: modality for modality in held} if keys is None else keys
     missing = [name for name in keys.values() if name not in held]
     if missing:

@@ -148,7 +148,7 @@ class BalancingHook(Hook):
             raise ValueError(
                 '`compile` in the config compiles the whole forward pass, which PyTorch cannot differentiate '
                 "twice, as direction='gradient' needs. Compile the encoders alone (`encoder.compile()`), "
-                "or set `optim_wrapper.balancer.direction` to 'weight' or 'none'."
+                "or set `optim_wrapper.balancer.lam` to 0, or `direction` to 'weight'."
             )
         counts_epochs = self.by_epoch and any(
             isinstance(place, int) and place > 0 for place in (self.begin, self.end)

@@ -8,7 +8,6 @@ from itertools import combinations, product
 from typing import Any
 
 import numpy as np
-from mmengine.dataset import InfiniteSampler
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -19,6 +18,8 @@ from torch.utils.data import DataLoader
 from mmcggm.datasets import BraTSDataset
 from mmcggm.datasets.brats.splits import UNLABELLED
 from mmcggm.datasets.transforms import LoadBraTSVolume
+from mmcggm.engine.batch_checks import check_single_samples
+from mmcggm.engine.wrapped_data import inner_datasets
 from mmcggm.evaluation import BraTSMetric, SliceDiceMetric, SmallRegionThreshold
 from mmcggm.models import MultimodalSegmentor, UNetEncoder
 from mmcggm.registry import HOOKS
@@ -61,14 +62,15 @@ class DataCheckHook(Hook):
         self._learned = None  # what is tested then is what was trained
         self._check(runner, runner.train_dataloader, 'train_dataloader')
         _check_draws(runner.cfg)
-        _check_batches(runner.model, runner.train_dataloader)
+        check_single_samples(runner.model, runner.train_dataloader)
         if runner.val_loop is not None:
             train, val = runner.train_dataloader.dataset, runner.val_dataloader.dataset
-            _check_rows(train, val)
+            for one, other in product(inner_datasets(train), inner_datasets(val)):
+                _check_rows(one, other)
             _check_cases(train, val)
             _check_scored(val, runner.val_evaluator, 'val_dataloader')
             _check_padding(runner.model, val, 'val_dataloader')
-            shared: set[str] = getattr(train, 'group_names', set()) & getattr(val, 'group_names', set())
+            shared = _groups(train) & _groups(val)
             if shared:
                 raise ValueError(
                     f'{len(shared)} groups are in the training and in the validation data, among them '
@@ -131,34 +133,8 @@ def _sorted_regions(metainfo: Mapping[str, Any]) -> dict[str, list[int]]:
     return {region: sorted(labels) for region, labels in regions.items()}
 
 
-def _check_batches(model: nn.Module, dataloader: DataLoader) -> None:
-    """Raise a ValueError if a batch is of one sample, of which a norm of pooled values would see one."""
-    if _smallest_batch(dataloader) != 1:
-        return
-    for name, module in model.named_modules():
-        if not isinstance(module, nn.Sequential) or not len(module):
-            continue
-        pooled = isinstance(module[0], nn.AdaptiveAvgPool2d) and module[0].output_size in (1, (1, 1))
-        norms = [part for part in module.modules() if isinstance(part, nn.BatchNorm2d)]
-        if pooled and any(norm.training for norm in norms):
-            raise ValueError(
-                f'A batch of `train_dataloader` has one sample, of which the batch norm of {name} would see '
-                'one value, its mean: set `train_dataloader.drop_last=True`, or another `batch_size`.'
-            )
-
-
-def _smallest_batch(dataloader: DataLoader) -> int | None:
-    """Return how many samples the smallest batch of an epoch has, where that can be told."""
-    batches: Any = getattr(dataloader, 'batch_sampler', None)
-    sampler: Any = getattr(batches, 'sampler', None)
-    while hasattr(sampler, 'inner'):
-        sampler = sampler.inner
-    if getattr(batches, 'batch_size', None) is None or sampler is None:
-        return None
-    if isinstance(sampler, InfiniteSampler) or not hasattr(sampler, '__len__'):  # its length is the data's
-        return batches.batch_size
-    rest = len(sampler) % batches.batch_size
-    return batches.batch_size if batches.drop_last or not rest else rest
+def _groups(dataset: Any) -> set[str]:
+    return {name for part in inner_datasets(dataset) for name in getattr(part, 'group_names', ())}
 
 
 def _check_rows(train: Any, val: Any) -> None:

@@ -15,16 +15,13 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from mmcggm.utils.file_kind import no_content
 from mmcggm.utils.spelling import close_to, one_of
 
 from .stand_ins import NotDataError, plain, stand_ins
 
 ASKED_FOR = re.compile(r'GLOBAL (\S+)')  # how PyTorch names what it refuses
 AGAIN = 'Copy or download it again, or take an earlier one.'
-NO_CHECKPOINTS = {  # by how a file begins
-    b'<': 'is a web page, not a checkpoint: what it was downloaded from is no link to the file itself.',
-    b'version https://git-lfs': 'stands for a file in Git LFS: get the file itself by `git lfs pull`.',
-}
 
 
 class CheckpointError(ValueError):
@@ -98,7 +95,7 @@ def read_data(
 
 
 def weights_of(checkpoint: Mapping[str, Any], source: str) -> Mapping[str, Tensor]:
-    """Return the weights in a checkpoint: its ``state_dict``, or all that it holds.
+    """Return the weights in a checkpoint: its ``state_dict``, its ``model``, or all that it holds.
 
     Args:
         checkpoint: What was read.
@@ -107,13 +104,13 @@ def weights_of(checkpoint: Mapping[str, Any], source: str) -> Mapping[str, Tenso
     Raises:
         CheckpointError: If that is not tensors by name.
     """
-    state = checkpoint.get('state_dict', checkpoint)
-    if isinstance(state, dict) and state and all(_is_weight(*entry) for entry in state.items()):
-        return state
+    for state in (checkpoint.get('state_dict'), checkpoint.get('model'), checkpoint):
+        if isinstance(state, dict) and state and all(_is_weight(*entry) for entry in state.items()):
+            return state
     shown = ', '.join(f'`{name}`' for name in list(checkpoint)[:6]) or 'nothing'
     raise CheckpointError(
-        f"'{source}' holds no weights where they are looked for: neither `state_dict` in it nor the whole is "
-        f'tensors by name. It holds {shown}.'
+        f"'{source}' holds no weights where they are looked for: neither `state_dict` or `model` in it nor "
+        f'the whole is tensors by name. It holds {shown}.'
     )
 
 
@@ -134,13 +131,9 @@ def _check_kind(path: str) -> None:
     if not os.path.exists(path):
         hint = one_of(_checkpoints_like(Path(path)))
         raise FileNotFoundError(f"There is no checkpoint '{path}'.{hint}")
-    with open(path, 'rb') as file:
-        head = file.read(64).lstrip()
-    if not head:
-        raise CheckpointError(f"'{path}' is empty. {AGAIN}")
-    for start, what in NO_CHECKPOINTS.items():
-        if head.startswith(start):
-            raise CheckpointError(f"'{path}' {what}")
+    what = no_content(path)
+    if what is not None:
+        raise CheckpointError(f"'{path}' {what}")
 
 
 def check_archive(path: str | os.PathLike[str]) -> None:

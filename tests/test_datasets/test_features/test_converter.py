@@ -87,3 +87,24 @@ def test_the_tool_matches_samples_by_their_names(tool, tmp_path):
     with h5py.File(out) as file:
         assert file['labels'][()].tolist() == file['audio'][:, 0].tolist() == [2, 0, 3, 1]
         assert file['groups'][()].tolist() == [1, 0, 1, 0]
+        assert file['names'].asstr()[()].tolist() == ['clip2', 'clip0', 'clip3', 'clip1']
+    (tmp_path / 'val.csv').write_text('clip\nclip3\nclip0\n')  # by name, since the order is another
+    found = FeatureDataset(
+        dict(audio='out.h5:audio'),
+        dict(file='out.h5', key='labels', names='names'),
+        split='val',
+        splits='{split}.csv:clip',
+        classes=4,
+        data_root=str(tmp_path),
+    )
+    assert sorted(int(item['labels']) for item in found) == [0, 3]
+
+
+def test_names_that_only_count_are_not_kept(tmp_path):
+    for split in ('train', 'val'):
+        (tmp_path / f'{split}.csv').write_text(',a,label\n0,1.5,0\n1,2.5,1\n')
+    inputs, target = dict(a='{split}.csv:a'), tmp_path / 'out.h5'
+    shapes = convert_features(
+        inputs, '{split}.csv:label', target, splits=('train', 'val'), data_root=tmp_path
+    )
+    assert shapes == dict(a=(4, 1), labels=(4,), split=(4,))

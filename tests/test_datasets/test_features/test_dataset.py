@@ -58,6 +58,45 @@ def test_an_item_is_the_row_of_the_files(root):
     assert dataset(root, indices=4)[3]['labels'] == found[3]['labels']
 
 
+@pytest.mark.parametrize('kind', [str, bytes])
+def test_labels_may_be_numbers_as_text(tmp_path, kind):
+    content = dict(arrays(), label=arrays()['label'].astype(str))
+    content['mood'] = np.linspace(-3, 3, len(content['label'])).astype(str)
+    if kind is bytes:
+        content |= {name: content[name].astype('S') for name in ('label', 'mood')}
+    np.savez(tmp_path / 'all.npz', **content)
+    found = dataset(tmp_path, split=None, splits=None)
+    assert [int(item['labels']) for item in found] == arrays()['label'].tolist()
+    moods = dataset(
+        tmp_path, split=None, splits=None, labels='all.npz:mood', target='regression', classes=None
+    )
+    expected = np.linspace(-3, 3, len(moods), dtype=np.float32)
+    assert np.allclose([float(item['labels']) for item in moods], expected)
+
+
+def test_arrays_of_python_numbers_are_tables(tmp_path):
+    content = dict(arrays(), left=pandas.DataFrame(arrays()['left']).astype(object).to_numpy())
+    (tmp_path / 'all.pkl').write_bytes(pickle.dumps(content))
+    inputs = {modality: f'all.pkl:{modality}' for modality in CHANNELS}
+    found = dataset(tmp_path, inputs=inputs, labels='all.pkl:label', splits=None, split=None)
+    assert np.allclose(np.stack([item['inputs']['left'] for item in found]), arrays()['left'])
+
+
+@pytest.mark.parametrize('name', ['x.npy', 'x.npz', 'x.h5', 'x.mat', 'x.csv', 'x.pkl', 'x.parquet'])
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        (b'<!DOCTYPE html>\n<html>', 'is a web page'),
+        (b'version https://git-lfs.github.com/spec/v1\noid', 'stands for a file in Git LFS'),
+        (b'', 'is empty'),
+    ],
+)
+def test_what_only_stands_for_a_file_is_named(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=rf'`inputs\.left`: .*{name} {message}'):
+        dataset(tmp_path, inputs=dict(left=name))
+
+
 @pytest.mark.parametrize('suffix', ['.npz', '.mat', '.h5', '.pt', '.safetensors', '.pkl'])
 def test_every_format_holds_the_same(suffix, tmp_path):
     write(tmp_path / f'all{suffix}', arrays())
