@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.amp.grad_scaler import OptState
+from torch.amp.grad_scaler import GradScaler, OptState
 from torch.optim import Optimizer
 
 
@@ -39,7 +39,12 @@ class ScaledUpdate:
 
 
 def is_unscaled(scaler: Any, optimizer: Optimizer | None) -> bool:
-    """Return whether a gradient scaler has divided the gradients of an optimizer, or of one that wraps it."""
+    """Return whether a gradient scaler has divided the gradients of an optimizer, or of one that wraps it.
+
+    Of a scaler that is not PyTorch's, nobody knows; it counts as one that has.
+    """
+    if not isinstance(scaler, GradScaler):
+        return True
     states = scaler._per_optimizer_states
     found = [states[id(optimizer)]] if id(optimizer) in states else list(states.values())
     return any(state['stage'] is not OptState.READY for state in found)

@@ -59,13 +59,13 @@ def captured(
         own.append(encoder.pick(value))
         if entered is not None:
             entered.setdefault(encoder.modality, []).extend(encoder.entering(value))
-        versions.setdefault(encoder.modality, []).append(_versions(own[-1]))
+        versions.setdefault(encoder.modality, []).append(_eager(_versions)(own[-1]))
 
     with _hooked(model, encoders, keep, changes or {}):
         yield found
     for encoder in encoders:
         own = calls.get(encoder.modality, [])
-        if versions.get(encoder.modality, []) != [_versions(value) for value in own]:
+        if versions.get(encoder.modality, []) != [_eager(_versions)(value) for value in own]:
             raise RuntimeError(
                 f'`encoders.{encoder.modality}`: the {encoder.source} of '
                 f"'{encoder.representation}' was changed in place after it appeared. Name as "
@@ -120,7 +120,7 @@ def _hooked(
 
 
 def _eager(hook: Callable) -> Callable:
-    """Return a hook that a compiled model calls as it is, rather than compiling it anew in each pass."""
+    """Return a function that a compiled model calls as it is, rather than compiling it anew in each pass."""
     # Whoever has compiled a model has loaded the compiler, which takes long.
     return _not_compiled(hook) if 'torch._dynamo' in sys.modules else hook
 
