@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from keyword import iskeyword
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from mmengine.config import Config
@@ -38,7 +38,7 @@ def config_text(cfg: Config) -> str:
 
 
 def _code(value: Any) -> str:
-    """Return the Python of a config's value: numbers, text, containers, and classes by their names."""
+    """Return the Python of a config's value: numbers, text, paths, containers, and classes by their names."""
     if isinstance(value, Mapping):
         if all(isinstance(key, str) and key.isidentifier() and not iskeyword(key) for key in value):
             return f'dict({", ".join(f"{key}={_code(entry)}" for key, entry in value.items())})'
@@ -49,6 +49,8 @@ def _code(value: Any) -> str:
         return f'({", ".join(map(_code, value))}{"," * (len(value) == 1)})'
     if isinstance(value, float) and not math.isfinite(value):
         return f'float({str(value)!r})'
+    if isinstance(value, PurePath):
+        return repr(str(value))
     if isinstance(value, type):  # which MMEngine imports by its name
         return repr(f'{value.__module__}.{value.__qualname__}')
     return repr(value)

@@ -1,6 +1,7 @@
 """The copy of a config beside its training is the config: values, kinds and order."""
 
 import math
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -35,9 +36,10 @@ def test_the_text_is_the_config(settings):
     assert repr(found) == repr(Config(settings).to_dict())
 
 
-def test_what_is_no_number_and_what_is_a_class(tmp_path):
-    text = config_text(Config(dict(low=-math.inf, no=math.nan, optimizer=dict(type=optim.SGD))))
-    found = read(text)
+def test_what_is_no_number_what_is_a_class_and_what_is_a_path():
+    cfg = Config(dict(low=-math.inf, no=math.nan, optimizer=dict(type=optim.SGD), root=Path('a', 'b')))
+    found = read(config_text(cfg))
+    assert found['root'] == str(Path('a', 'b'))
     assert found['low'] == -math.inf and math.isnan(found['no'])
     assert found['optimizer'] == dict(type='torch.optim.sgd.SGD')
 
