@@ -131,7 +131,8 @@ def _segment(args: argparse.Namespace, common: dict[str, Any]) -> int:
         allow_missing=args.allow_missing,
         batch_size=args.batch_size,
     )
-    settings |= dict(labels=args.labels, out_labels=args.out_labels, allow_missing=args.allow_missing)
+    # Not `allow_missing`: it says which cases there are results of, not what they are.
+    settings |= dict(labels=args.labels, out_labels=args.out_labels)
     summary = segment_folder(
         inferencer,
         inputs,

@@ -82,19 +82,27 @@ class _InterruptibleMixin:
         return built
 
     def register_default_hooks(self, hooks: dict[str, Hook | dict] | None = None) -> None:
-        """Register MMEngine's hooks, and those that tell of batches that taught nothing and empty tests."""
+        """Register MMEngine's hooks, and those that every training and test has here."""
         runner: Any = self
         runner.logger.addFilter(_is_news)
         super().register_default_hooks(hooks)  # type: ignore[misc]
         runner.register_hook(dict(type='mmcggm.NonFiniteGradientHook'))
         runner.register_hook(dict(type='mmcggm.TumourCountHook'))
+        runner.register_hook(dict(type='mmcggm.SavedConfigHook'))
 
     @master_only
-    def dump_config(self) -> None:
-        """Save the config in the ``work_dir``, under the name of its file."""
+    def dump_config(self, replace: bool = False) -> None:
+        """Save the config in the ``work_dir``, under the name of its file.
+
+        MMEngine asks for it whenever a runner is built, also for a test.
+
+        Args:
+            replace: Whether to replace a copy that is there.
+        """
         runner: Any = self
-        name = Path(runner.cfg.filename or f'{runner.timestamp}.py').name
-        save_config(runner.cfg, Path(runner.work_dir, name))
+        path = Path(runner.work_dir, Path(runner.cfg.filename or f'{runner.timestamp}.py').name)
+        if replace or not path.exists():
+            save_config(runner.cfg, path)
 
     def train(self) -> nn.Module:
         """Train; a config that names a balancer needs no constructor, no hook, and no type for it."""

@@ -239,7 +239,11 @@ def _explain(where: str, name: str, cfg: Config, known: set[str], others: list[_
     if not made and owner.values.get(name):
         made = [key for key, value in leaves if value == owner.values[name]]
     instead = ', '.join(f'`{key}`' for key in made[:4]) or 'what was made of it'
-    return f'{where} has no effect: {owner.path} has used its own `{name}` before. Set {instead} instead.'
+    used = ' and '.join(str(file.path) for file in owners)
+    return (
+        f'{where} has no effect: {used} used `{name}` when it was read. Set {instead} instead; what else was '
+        'made of it, such as the end of a schedule, stays as it is.'
+    )
 
 
 def _leaves(cfg: Config, known: set[str]) -> Iterator[tuple[str, Any]]:

@@ -59,13 +59,13 @@ def captured(
         own.append(encoder.pick(value))
         if entered is not None:
             entered.setdefault(encoder.modality, []).extend(encoder.entering(value))
-        versions.setdefault(encoder.modality, []).append(_eager(_versions)(own[-1]))
+        versions.setdefault(encoder.modality, []).append(eager(_versions)(own[-1]))
 
     with _hooked(model, encoders, keep, changes or {}):
         yield found
     for encoder in encoders:
         own = calls.get(encoder.modality, [])
-        if versions.get(encoder.modality, []) != [_eager(_versions)(value) for value in own]:
+        if versions.get(encoder.modality, []) != [eager(_versions)(value) for value in own]:
             raise RuntimeError(
                 f'`encoders.{encoder.modality}`: the {encoder.source} of '
                 f"'{encoder.representation}' was changed in place after it appeared. Name as "
@@ -108,9 +108,9 @@ def _hooked(
                 '[1, -1] for the last state of a GRU.'
             )
         if encoder.source == 'output':
-            handles.append(module.register_forward_hook(partial(_eager(_read_output), encoder, keep, change)))
+            handles.append(module.register_forward_hook(partial(eager(_read_output), encoder, keep, change)))
         else:
-            hook = partial(_eager(_read_input), encoder, keep, change)
+            hook = partial(eager(_read_input), encoder, keep, change)
             handles.append(module.register_forward_pre_hook(hook, with_kwargs=True))
     try:
         yield
@@ -119,7 +119,7 @@ def _hooked(
             handle.remove()
 
 
-def _eager(hook: Callable) -> Callable:
+def eager(hook: Callable) -> Callable:
     """Return a function that a compiled model calls as it is, rather than compiling it anew in each pass."""
     # Whoever has compiled a model has loaded the compiler, which takes long.
     return _not_compiled(hook) if 'torch._dynamo' in sys.modules else hook

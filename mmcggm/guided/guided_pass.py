@@ -22,7 +22,7 @@ from mmcggm.structures.nested import check_pyramid, describe, float_tensors, map
 from mmcggm.structures.sequences import is_padded, pool_tokens
 from mmcggm.utils.warn import warn
 
-from .capture import captured, changed
+from .capture import captured, changed, eager
 from .encoder_paths import ModalityEncoder
 from .guides import naming_guide
 from .heads import Heads
@@ -142,7 +142,7 @@ class GuidedPass(Pass):
         """
         guided = self.guided
         self._check_changes(changes)
-        handle = guided.model.register_forward_pre_hook(self.keep_arguments, with_kwargs=True)
+        handle = guided.model.register_forward_pre_hook(partial(eager(_keep), self), with_kwargs=True)
         named = () if guided.present is None else self.modalities
         zeroing = {modality: partial(self._zero_where_absent, modality) for modality in named}
         try:
@@ -550,6 +550,10 @@ def evaluating(module: nn.Module) -> Iterator[None]:
     finally:
         for part in training:
             part.training = True
+
+
+def _keep(seen: GuidedPass, model: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
+    seen.keep_arguments(model, args, kwargs)
 
 
 def _by_argument_name(function: Callable, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:

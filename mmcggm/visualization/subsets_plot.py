@@ -57,6 +57,8 @@ def draw_subsets(results: Results, metrics: Sequence[str]) -> Figure:
             ax.text(value, row, f' {value:.3f}', va='center', fontsize=7)
         ax.set_title(metric, fontsize=9)
         ax.margins(x=0.22)
+        if not any(values):
+            ax.set_xlim(0, 1)
         ax.tick_params(left=False)
         ax.spines[['top', 'right', 'left']].set_visible(False)
     return figure

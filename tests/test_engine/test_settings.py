@@ -46,7 +46,7 @@ INHERITS = "_base_ = ['base.py']\n"
         ('batch_size = 4', 'nothing reads a setting `batch_size`'),
         (
             "data_root = '/mine'",
-            'base.py has used its own `data_root` before. '
+            'base.py used `data_root` when it was read. '
             'Set `train_dataloader.dataset.data_root`, `test_dataloader.dataset.data_root` instead.',
         ),
         ('num_classes = 5', 'Set `model.head.num_classes` instead.'),
@@ -107,7 +107,7 @@ def test_a_variable_between_two_files_is_found(config):
 @pytest.mark.parametrize(
     ('option', 'message'),
     [
-        ({'data_root': '/nowhere'}, "option 'data_root' has no effect: .*base.py has used"),
+        ({'data_root': '/nowhere'}, "option 'data_root' has no effect: .*base.py used"),
         (
             {'optim_wraper.optimizer.lr': 5},
             "option 'optim_wraper.optimizer.lr'.*Did you mean 'optim_wrapper'",
@@ -138,7 +138,7 @@ def test_pure_python_style(config):
         config(f'{head}width = num_classes\nmodel.update(dict(width=width))'), {'work_dir': 'w'}
     )
     assert (cfg.model.width, cfg.work_dir) == (3, 'w')
-    with pytest.raises(SettingError, match=r'`data_root` in .*mine\.py has no effect: .*pure\.py has used'):
+    with pytest.raises(SettingError, match=r'`data_root` in .*mine\.py has no effect: .*pure\.py used'):
         read_config(config(f"{head}data_root = '/mine'", 'mine.py'))
     with pytest.raises(SettingError, match='nothing reads a setting `optim_wraper`'):
         read_config(config(f'{head}optim_wraper = dict()'))

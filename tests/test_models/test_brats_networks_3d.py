@@ -283,8 +283,10 @@ DYN_UNET = dict(
             r'but in training it returns \(2, 2, 4, 8, 8, 8\)\. Turn off its deep',
         ),
         (dict(type='BasicUNetPlusPlus', features=(4, 4, 4, 4, 4, 4)), (32,) * 3, 'it returns a list'),
+        (dict(type='DynUNet'), (8, 8, 8), '`decode_head.network`: .*missing 3 required positional arguments'),
+        (dict(type='swin_unetr'), (32,) * 3, "no 'swin_unetr'. Did you mean 'SwinUNETR'"),
     ],
-    ids=['UNet', 'DynUNet', 'SwinUNETR', 'deep supervision', 'list'],
+    ids=['UNet', 'DynUNet', 'SwinUNETR', 'deep supervision', 'list', 'arguments', 'module'],
 )
 def test_what_a_network_of_monai_cannot_take_is_refused_before_training(network, size, message):
     cfg = Config.fromfile(CONFIGS / 'baseline' / 'brats_segresnet3d.py').model

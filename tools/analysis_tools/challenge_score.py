@@ -18,7 +18,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
-from importlib.util import find_spec
 from pathlib import Path
 
 import nibabel as nib
@@ -37,6 +36,7 @@ from mmcggm.datasets.brats.label_conventions import (
 from mmcggm.datasets.brats.nifti import Volume
 from mmcggm.evaluation.brats.label_files import labels_on_disk, read_labels
 from mmcggm.evaluation.brats.regions import get_rule, region_scores
+from mmcggm.utils import import_optional
 from mmcggm.utils.atomic import replacing
 from mmcggm.utils.csv_files import write_csv
 from mmcggm.utils.run_tool import run_tool
@@ -201,9 +201,7 @@ def format_table(rows: list[dict]) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    if find_spec('brats_evaluation') is None:
-        print("The challenge's scorer is not installed: pip install BraTS-evaluation", file=sys.stderr)
-        return 2
+    import_optional('brats_evaluation', extra='dev')  # which runs as a process of its own
     pairs = find_pairs(args.pred_dir, args.ref)
     rows = compare(pairs, choose_conventions(pairs, args.labels, args.pred_labels))
     print(format_table(rows))

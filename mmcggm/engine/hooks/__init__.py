@@ -9,6 +9,7 @@ from .gradient_stats_hook import GradientStatsHook
 from .guide_score_hook import GuideScoreHook
 from .modality_contribution_hook import ModalityContributionHook
 from .nonfinite_gradient_hook import NonFiniteGradientHook
+from .saved_config_hook import SavedConfigHook
 from .standardisation_hook import StandardisationHook
 from .tumour_count_hook import TumourCountHook
 
@@ -23,6 +24,7 @@ __all__ = [
     'GuideScoreHook',
     'ModalityContributionHook',
     'NonFiniteGradientHook',
+    'SavedConfigHook',
     'StandardisationHook',
     'TumourCountHook',
 ]

@@ -32,7 +32,7 @@ class MonaiNetworkHead(VolumeHead):
 
     Raises:
         ImportError: If MONAI is not installed.
-        ValueError: If it has no such network.
+        ValueError: If it has no such network, or one that does not take these settings.
     """
 
     def __init__(self, network: Mapping[str, Any], in_channels: int, **kwargs) -> None:
@@ -41,15 +41,18 @@ class MonaiNetworkHead(VolumeHead):
         nets = import_optional('monai.networks.nets', extra=EXTRA)
         settings = dict(network)
         name = settings.pop('type', None)
-        kind = getattr(nets, str(name), None)
-        if not (inspect.isclass(kind) and issubclass(kind, nn.Module)):
+        known = {key: value for key, value in vars(nets).items() if _is_network(value)}
+        if name not in known:
             raise ValueError(
                 f"`decode_head.network.type`: monai.networks.nets has no '{name}'."
-                f'{did_you_mean(str(name), sorted(vars(nets)))}'
+                f'{did_you_mean(str(name), known)}'
             )
-        self.network = kind(
-            spatial_dims=3, in_channels=in_channels, out_channels=self.out_channels, **settings
-        )
+        try:
+            self.network = known[name](
+                spatial_dims=3, in_channels=in_channels, out_channels=self.out_channels, **settings
+            )
+        except TypeError as error:  # arguments that it lacks or does not take
+            raise ValueError(f'`decode_head.network`: {error}.') from error
 
     def forward(self, inputs: tuple[Tensor]) -> Tensor:
         """Return logits ``(N, num_classes, D, H, W)`` of volumes ``(N, in_channels, D, H, W)``."""
@@ -85,3 +88,7 @@ class MonaiNetworkHead(VolumeHead):
                     f'patches of {tuple(size)}, but {"in training " * training}it returns {made}. Turn off '
                     'its deep supervision, or take another network.'
                 )
+
+
+def _is_network(value: Any) -> bool:
+    return inspect.isclass(value) and issubclass(value, nn.Module)
